@@ -1,0 +1,60 @@
+# make demo   the whole life of a small model on this machine's own Python library, in under six minutes
+# make test   the tests (under fifteen minutes on two cores)
+# make check  format, lint, types, layers, file length, spelling (under two minutes)
+# make proof-NAME, bench-NAME   the full counts, and the measurements beside peers
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN ?= runs/quickstart
+JOBS ?= 2
+QUICK ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format clean
+.SUFFIXES:
+SHELL := /bin/bash -o pipefail
+
+help:
+	@grep '^# make' Makefile | sed 's/^# //'
+
+# The virtual environment, with exactly the versions of constraints.txt.
+$(VENV)/.demo: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Wenlu needs Python 3.11 or newer; say which with: make PYTHON=python3.12 demo")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/wenlu run recipes/quickstart.toml --out $(RUN)
+
+test: $(VENV)/.dev
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_lengths.py
+	$(BIN)/codespell
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The full counts of tests/NAME; the dated output is committed as docs/proofs/NAME.txt.
+proof-%: $(VENV)/.dev
+	@mkdir -p docs/proofs
+	{ date -u +%Y-%m-%d; uname -srm; grep -m1 'model name' /proc/cpuinfo; git describe --always --dirty; \
+	  WENLU_PROOF=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests/$* --no-header --timeout=3000 --verbose --color=no; } | tee docs/proofs/$*.txt
+
+bench-%: $(VENV)/.dev
+	$(BIN)/python benchmarks/$*.py $(if $(QUICK),--quick)
+
+clean:
+	rm -rf $(VENV) .make .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

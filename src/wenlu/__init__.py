@@ -1,0 +1,52 @@
+"""Wenlu (文炉): a language model's whole life on its owner's machine.
+
+Each verb of the command line is a function here; `load` returns a model with its tokenizer and task. Nothing
+heavy is imported until it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wenlu.bundle import Bundle, load
+    from wenlu.cli.doctor import examine as doctor
+    from wenlu.lifecycle.verbs import chat, data, evaluate, predict, pretrain, run, runs, tokenizer
+
+_HOMES = {
+    "Bundle": ("wenlu.bundle", "Bundle"),
+    "doctor": ("wenlu.cli.doctor", "examine"),
+    "load": ("wenlu.bundle", "load"),
+    **{
+        verb: ("wenlu.lifecycle.verbs", verb)
+        for verb in ("chat", "data", "evaluate", "predict", "pretrain", "run", "runs", "tokenizer")
+    },
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "Bundle",
+    "__version__",
+    "chat",
+    "data",
+    "doctor",
+    "evaluate",
+    "load",
+    "predict",
+    "pretrain",
+    "run",
+    "runs",
+    "tokenizer",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'wenlu' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

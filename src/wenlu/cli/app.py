@@ -1,0 +1,80 @@
+"""The verbs, and what an error looks like to a user."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from wenlu.cli.chat import chat
+from wenlu.cli.data import data
+from wenlu.cli.doctor import doctor
+from wenlu.cli.evaluate import evaluate
+from wenlu.cli.predict import predict
+from wenlu.cli.pretrain import pretrain
+from wenlu.cli.run import run
+from wenlu.cli.runs import runs
+from wenlu.cli.tokenizer import tokenizer
+from wenlu.errors import Interrupted, WenluError
+
+app = typer.Typer(
+    name="wenlu",
+    help="A language model's whole life on your machine: data, tokenizer, training, evaluation, generation.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+VERBS = (
+    (run, "The whole life of a model, from text to report."),
+    (data, "Text to clean records in leakage-safe splits."),
+    (tokenizer, "Text to a tokenizer, measured by language."),
+    (pretrain, "Text to a trained model."),
+    (evaluate, "Perplexity and bits per byte, beside an n-gram."),
+    (predict, "Answers to a file of prompts."),
+    (chat, "Write in turns with a model at the terminal."),
+    (runs, "List runs, their state and scores."),
+    (doctor, "Examine this machine and what is installed."),
+)
+for verb, short in VERBS:
+    app.command(short_help=short)(verb)
+
+_DISK = {
+    errno.ENOSPC: "could not be written: no space left on the disk",
+    errno.EDQUOT: "could not be written: the disk quota is used up",
+    errno.EFBIG: "could not be written: larger than the allowed file size (ulimit -f)",
+    errno.EROFS: "could not be written: the disk is read-only",
+    errno.EIO: "the disk reports an input/output error",
+}
+
+
+def main() -> None:
+    """Run a command; a user's error is one message without traceback, and its own exit code."""
+    # Threads that wait for each other sleep instead of spinning: where another program takes a processor, spinning
+    # made training 14 times slower (docs/log.md). OpenMP reads this once, when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        app()
+    except WenluError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted", Interrupted.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would complain again
+        sys.exit(1)
+    except PermissionError as error:
+        _fail(f"{error.filename}: no permission; choose another folder or change its rights", 1)
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        _fail(f"{error.filename or 'a temporary file'}: {_DISK[error.errno]}; then run the same command again", 1)
+
+
+def _fail(message: str, code: int) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error[/] {escape(message)}")
+    sys.exit(code)

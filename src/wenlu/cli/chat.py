@@ -1,0 +1,47 @@
+"""`wenlu chat`: talk with a model at the terminal, or answer the lines of a pipe."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from wenlu.cli.settings import Json
+
+
+def chat(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, model folder or hub id.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of [generate].")
+    ] = None,
+    system: Annotated[str, typer.Option(help="A text that stands above the conversation.")] = "",
+    json: Json = False,
+) -> None:
+    """Write in turns with a model: answers stream, Ctrl-C stops one, /help lists the commands.
+
+    With piped input each line is answered in plain text, or with --json as one object.
+
+    Example: echo "def " | wenlu chat runs/tiny max_new_tokens=32
+    """
+    from rich.console import Console
+
+    from wenlu.bundle import load
+    from wenlu.cli.chat_session import Session, Terminal, answer_lines, checked, starting_settings
+    from wenlu.cli.chat_texts import texts
+    from wenlu.config import override
+    from wenlu.errors import DataError, UsageError
+    from wenlu.generation.conversation import Conversation
+    from wenlu.generation.rows import read_rows
+
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if terminal and json:
+        raise UsageError("--json answers piped lines, for example: echo 'Once' | wenlu chat MODEL --json")
+    settings = override(starting_settings(draw_seed=terminal), overrides or [])
+    checked(settings)  # before the model is read
+    notes, answers = Console(stderr=True, highlight=False), Console(highlight=False)
+    session = Session(Conversation(load(model), system), settings, texts(), notes, answers)
+    if terminal:
+        Terminal(session).run()
+    elif answer_lines(session, read_rows(sys.stdin.buffer, name="stdin", format="txt"), as_json=json):
+        raise typer.Exit(DataError.exit_code)

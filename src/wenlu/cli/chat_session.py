@@ -1,0 +1,219 @@
+"""The loop of `wenlu chat`: read a line, obey it or answer it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from wenlu.cli.chat_texts import Texts
+from wenlu.config import check, did_you_mean, override
+from wenlu.errors import DataError, UsageError, WenluError
+from wenlu.generation.conversation import Conversation
+from wenlu.generation.rows import BadRow, Row
+from wenlu.generation.settings import SamplingConfig
+from wenlu.generation.text import Piece, check_streams
+
+PROMPT = "> "
+CONTINUATION = ". "
+COMMANDS = ("/exit", "/help", "/reset", "/save", "/set", "/system")
+
+_VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
+_VISIBLE |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+
+
+class Session:
+    """A conversation with the settings and commands around it.
+
+    Args:
+        settings: as given, unchecked; what they leave out has its default.
+        notes: where everything but answers goes.
+    """
+
+    def __init__(
+        self, conversation: Conversation, settings: dict[str, Any], texts: Texts, notes: Console, answers: Console
+    ) -> None:
+        self.conversation = conversation
+        self.settings = settings
+        self.sampling = checked(settings)
+        self.texts = texts
+        self.notes = notes
+        self.answers = answers
+
+    def note(self, message: str, style: str = "dim") -> None:
+        self.notes.print(Text(message, style=style), soft_wrap=True)
+
+    def obey(self, line: str) -> bool:
+        """Carry out a command; False for the one that leaves. A mistake is said and changes nothing."""
+        command, _, argument = line.strip().partition(" ")
+        try:
+            return self._command(command, argument.strip())
+        except WenluError as error:
+            self.note(str(error), style="red")
+            return True
+
+    def stream(self, user: str) -> Generator[Piece, None, None]:
+        """The answer; closing it ends the turn. Raises WenluError before the first piece."""
+        pieces = self.conversation.answer(user, self.sampling)
+        if self.conversation.forgotten:
+            self.note(self.texts.forgotten.format(tokens=self.conversation.forgotten), style="yellow")
+        return pieces
+
+    def _command(self, command: str, argument: str) -> bool:
+        match command:
+            case "/exit":
+                return False
+            case "/help":
+                self.note(self.texts.help, style="")
+            case "/reset":
+                self.conversation.reset()
+                self.note(self.texts.reset)
+            case "/save" if argument:
+                path = Path(argument).expanduser()
+                self.conversation.save(path, self.sampling)
+                self.note(self.texts.saved.format(path=path))
+            case "/save":
+                raise UsageError("/save FILE: name the file")
+            case "/set":
+                self._set(argument)
+            case "/system" if argument:
+                self.conversation.system = argument
+                self.note(self.texts.system)
+            case "/system":
+                self.note(self.conversation.system or self.texts.no_system)
+            case _:
+                hint = did_you_mean(command, COMMANDS)
+                self.note(self.texts.unknown.format(command=command, hint=hint), style="red")
+        return True
+
+    def _set(self, argument: str) -> None:
+        settings = dict(self.settings)
+        if "=" in argument:
+            settings = override(settings, [argument])
+        elif argument in SamplingConfig.model_fields:
+            settings.pop(argument, None)
+        elif argument:
+            raise UsageError(f"{argument}: no such setting; {did_you_mean(argument, SamplingConfig.model_fields)}")
+        self.sampling, self.settings = checked(settings), settings
+        shown = self.sampling.model_dump(exclude={"n", "num_beams", "length_penalty", "max_batch", "prompts"})
+        self.note("  ".join(f"{name}={value!r}" for name, value in shown.items()))
+
+
+class Terminal:
+    """Someone sits at the keyboard: answers appear as they are drawn, Ctrl-C stops them."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def run(self) -> None:
+        import readline  # noqa: F401  (gives input() line editing and history)
+
+        bundle, words = self.session.conversation.bundle, self.session.texts
+        count = f"{sum(weight.numel() for weight in bundle.model.parameters()):,}"
+        self.session.note(words.welcome.format(model=bundle.path, parameters=count), style="bold")
+        self.session.note(words.base)
+        interrupted = False
+        while True:
+            try:
+                line = _read()
+                interrupted = False
+                if not line.startswith("/"):
+                    interrupted = self._answer(line)
+                elif not self.session.obey(line):
+                    return
+            except EOFError:
+                self.session.answers.print()
+                return
+            except KeyboardInterrupt:
+                self.session.answers.print()
+                if interrupted:
+                    return
+                interrupted = True
+                self.session.note(words.leave)
+
+    def _answer(self, user: str) -> bool:
+        """Show the answer; True where Ctrl-C stopped it."""
+        begin = time.perf_counter()
+        last: Piece | None = None
+        interrupted = False
+        try:
+            with closing(self.session.stream(user)) as pieces:
+                for last in pieces:
+                    self._show(last.text)
+        except KeyboardInterrupt:
+            interrupted = True
+        except WenluError as error:
+            self.session.note(str(error), style="red")
+            return False
+        self.session.answers.print()
+        tokens = last.tokens if last else 0
+        rate = tokens / max(time.perf_counter() - begin, 1e-9)
+        parts = [self.session.texts.speed.format(tokens=tokens, rate=rate)]
+        if interrupted:
+            parts += [self.session.texts.stopped, self.session.texts.leave]
+        elif last and last.finish == "length":
+            parts.append(self.session.texts.length)
+        self.session.note(" · ".join(parts))
+        return interrupted
+
+    def _show(self, text: str) -> None:
+        """Print as it is, but no control codes: a model must not steer the terminal."""
+        self.session.answers.file.write(text.translate(_VISIBLE))
+        self.session.answers.file.flush()
+
+
+def answer_lines(session: Session, rows: Iterable[Row | BadRow], *, as_json: bool) -> int:
+    """Answer each line of a pipe, one line or one JSON object each; returns how many could not be answered."""
+    failed = 0
+    for row in rows:
+        if isinstance(row, Row) and row.prompt.startswith("/"):
+            if not session.obey(row.prompt):
+                break
+            continue
+        try:
+            if isinstance(row, BadRow):
+                raise DataError(f"{row.id}: {row.error}")
+            pieces = session.stream(row.prompt)
+        except WenluError as error:
+            session.note(str(error), style="red")
+            failed += 1
+            continue
+        out = session.answers.file
+        if as_json:
+            answer = "".join(piece.text for piece in pieces)
+            out.write(json.dumps({"prompt": row.prompt, "prediction": answer}, ensure_ascii=False))
+        else:
+            for piece in pieces:
+                out.write(piece.text)
+                out.flush()
+        out.write("\n")
+        out.flush()
+    return failed
+
+
+def _read() -> str:
+    """A line from the keyboard; a backslash at its end takes the next one too."""
+    line = input(PROMPT)
+    while line.endswith("\\"):
+        line = f"{line[:-1]}\n{input(CONTINUATION)}"
+    return line
+
+
+def starting_settings(*, draw_seed: bool) -> dict[str, Any]:
+    """Livelier than those of `[generate]`; a drawn seed makes two conversations differ, and /set shows it."""
+    settings: dict[str, Any] = {"temperature": 0.8, "top_p": 0.95, "max_new_tokens": 256}
+    return {**settings, "seed": secrets.randbits(32)} if draw_seed else settings
+
+
+def checked(settings: dict[str, Any]) -> SamplingConfig:
+    """Settings whose answers stream; raises ConfigError or UsageError."""
+    sampling = check(SamplingConfig, settings, where="chat")
+    check_streams(sampling)
+    return sampling

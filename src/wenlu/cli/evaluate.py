@@ -1,0 +1,85 @@
+"""`wenlu evaluate`: how probable held-out text is to a model, and to an n-gram beside it."""
+
+from __future__ import annotations
+
+import json as encoder
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wenlu.cli.settings import Json, Overrides
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from wenlu.evaluation import Evaluation
+
+
+def evaluate(
+    target: Annotated[str, typer.Argument(metavar="MODEL|RUN|FILE.toml", help="What to score.")],
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Also write evaluation.json there; for FILE.toml its run.")] = None,
+    json: Json = False,
+) -> None:
+    """Score held-out text: perplexity per token, word and byte, bits per byte, with intervals, beside an n-gram.
+
+    A RUN is scored on the texts that it held out, a MODEL on those of data.test=FILE.
+
+    Example: wenlu evaluate runs/tiny evaluate.stride=64
+    """
+    from rich.console import Console
+
+    from wenlu.cli.progress import TerminalProgress
+    from wenlu.lifecycle.evaluate import evaluate as score
+
+    with TerminalProgress() as progress:
+        evaluation = score(target, overrides or [], out=out, progress=progress)
+    if json:
+        typer.echo(encoder.dumps(evaluation.to_json(), ensure_ascii=False))
+    else:
+        Console().print(render(evaluation))
+
+
+def render(evaluation: Evaluation) -> Group:
+    """The scores as a table, their conventions below, and how the model stands to the n-gram."""
+    from rich import box
+    from rich.console import Group
+    from rich.markup import escape
+    from rich.table import Table
+
+    facts = evaluation.facts
+    percent = f"{100 * evaluation.settings['confidence']:g} %"
+    table = Table(
+        title=f"{facts['split']} split, texts: {facts['documents']:,}, in clusters of near-duplicates: "
+        f"{facts['clusters']:,}, bytes: {facts['bytes']:,}",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("score")
+    table.add_column("value", justify="right")
+    table.add_column(f"{percent} interval", justify="right")
+    table.add_column("unit")
+    for score in evaluation.scores:
+        table.add_row(score.name, _number(score.value), _interval(score.low, score.high), score.unit)
+    lines = [f"[dim]{escape(score.signature)}[/]" for score in evaluation.scores]
+    return Group(table, *lines, *_against_ngram(evaluation))
+
+
+def _against_ngram(evaluation: Evaluation) -> list[str]:
+    found = evaluation.difference
+    if found is None:
+        return []
+    p_value = "" if found.p_value is None else f", p = {found.p_value:.2g}"
+    return [
+        f"\nmodel − n-gram: {found.value:+.4f} bits/byte, {_interval(found.low, found.high)}{p_value}: "
+        f"[bold]{found.verdict}[/]"
+    ]
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if value < 1e4 else f"{value:.4g}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "no interval" if low is None or high is None else f"{_number(low)} … {_number(high)}"

@@ -1,0 +1,93 @@
+"""`wenlu predict`: a model's answers to a file of prompts, or to one."""
+
+from __future__ import annotations
+
+import json as encoder
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from wenlu.bundle import Bundle
+    from wenlu.generation.predict import PredictConfig
+
+
+def predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, model folder or hub id.")],
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE|-] [KEY=VALUE]...", help="Prompts (.txt, .jsonl, .csv); settings of [generate]."),
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="One prompt, in place of a file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output file; an interrupted run goes on where it stopped.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin --out anew.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --text: one object; with --out: a summary.")] = False,
+) -> None:
+    """Answer each prompt of FILE with one JSON object a line, in order; a bad row gets an `error` in its place.
+
+    Exit code 3 when a row was bad.
+
+    Example: wenlu predict runs/tiny --text "def " max_new_tokens=32 temperature=0.8
+    """
+    from wenlu.bundle import load
+    from wenlu.cli.progress import TerminalProgress
+    from wenlu.config import check, override
+    from wenlu.errors import DataError, Interrupted, UsageError
+    from wenlu.generation import predict as prediction
+
+    file, overrides = _file_and_overrides(arguments or [])
+    if (file is None) == (text is None):
+        raise UsageError("give either a FILE of prompts (- for standard input) or --text TEXT")
+    config = check(prediction.PredictConfig, override({}, overrides), where="predict")
+    bundle = load(model)
+    if text is not None:
+        _answer(bundle, text, config, json=json, out=out)
+        return
+    source = sys.stdin.buffer if file == "-" else Path(str(file))
+    with TerminalProgress() as progress:
+        try:
+            summary = prediction.predict(
+                bundle, source, out or sys.stdout, config, overwrite=overwrite, progress=progress
+            )
+        except KeyboardInterrupt as error:
+            again = (
+                f"the same command goes on behind the last line of {out}" if out else "nothing was kept; use --out FILE"
+            )
+            raise Interrupted(f"interrupted; {again}") from error
+    if json and out is not None:
+        typer.echo(encoder.dumps({"out": str(out), **vars(summary)}))
+    if summary.errors:
+        raise typer.Exit(DataError.exit_code)
+
+
+def _answer(bundle: Bundle, text: str, config: PredictConfig, *, json: bool, out: Path | None) -> None:
+    from wenlu.errors import UsageError
+    from wenlu.generation.predict import predict_rows
+    from wenlu.generation.rows import Row
+    from wenlu.generation.text import complete, stream_text
+
+    if out is not None:
+        raise UsageError("--text answers on the screen; --out belongs to a FILE of prompts")
+    if json:
+        line = next(predict_rows(bundle, [Row("text", text)], config))
+        if "error" in line:
+            raise UsageError(line["error"])
+        typer.echo(encoder.dumps(line, ensure_ascii=False))
+    elif config.n > 1 or config.num_beams > 1:
+        for choice in complete(bundle, [text], config)[0].choices:
+            typer.echo(text + choice.text)
+    else:
+        pieces = stream_text(bundle, text, config)
+        typer.echo(text, nl=False)
+        for piece in pieces:
+            typer.echo(piece, nl=False)
+        typer.echo()
+
+
+def _file_and_overrides(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The first argument is a file where it is one, or cannot be a setting."""
+    if arguments and ("=" not in arguments[0] or Path(arguments[0]).is_file()):
+        return arguments[0], arguments[1:]
+    return None, arguments

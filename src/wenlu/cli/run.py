@@ -1,0 +1,52 @@
+"""`wenlu run`: the whole life of a model, from a recipe to a report."""
+
+from __future__ import annotations
+
+import json as encoder
+import shlex
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from wenlu.cli.settings import Json, Out, Overrides, RecipeFile, prepare_process
+
+if TYPE_CHECKING:
+    from wenlu.lifecycle.verbs import RunSummary
+
+
+def run(recipe: RecipeFile, overrides: Overrides = None, *, out: Out, json: Json = False) -> None:
+    """Take a model through its whole life: data, tokenizer, training, evaluation, samples, report.
+
+    What is done already for the same settings, data and code is not done again; an interrupted run goes on.
+
+    Example: wenlu run recipes/tiny.toml --out runs/tiny
+    """
+    prepare_process(recipe, overrides or [])
+    from wenlu.cli.progress import TerminalProgress
+    from wenlu.lifecycle import verbs
+
+    begin = time.perf_counter()
+    with TerminalProgress() as progress:
+        summary = verbs.run(recipe, out, overrides or [], progress=progress)
+    seconds = time.perf_counter() - begin
+    typer.echo(encoder.dumps(summary.to_json(), ensure_ascii=False) if json else _words(summary, seconds))
+
+
+def _words(summary: RunSummary, seconds: float) -> str:
+    """The result in a few lines, and what to try next."""
+    lines = []
+    if summary.evaluation is not None:
+        lines.append(f"bits per byte  {summary.evaluation['bits_per_byte']:.4f}")
+        if summary.evaluation.get("ngram_bits_per_byte") is not None:
+            lines.append(f"  n-gram       {summary.evaluation['ngram_bits_per_byte']:.4f}")
+            lines.append(f"  difference   {summary.evaluation['difference']['verdict']}")
+    lines += [
+        f"report         {summary.path / 'report.html'}   (after {seconds:.0f} s)",
+        "",
+        "Try next:",
+        f"  wenlu chat {summary.path}",
+        f"  wenlu predict {summary.path} --text {shlex.quote(summary.prompt or '')} max_new_tokens=64 temperature=0.8",
+        f"  wenlu evaluate {summary.path} --json",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""Settings of the data: what to read, how to clean it, how to hold records out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
+
+from wenlu.config import Config
+from wenlu.corpus.sources import SourceList, SourceSpec
+from wenlu.corpus.split import SplitBy
+from wenlu.corpus.steps import StepList, read_step
+
+RESERVED = ("id", "text", "cluster")
+"""Keys of a written record that no meta column may have."""
+
+
+def _kind_of_held_out(value: Any) -> str:
+    return "fraction" if isinstance(value, int | float) else "sources"
+
+
+HeldOut = Annotated[
+    Annotated[float, Field(ge=0, lt=1), Tag("fraction")] | Annotated[SourceList, Tag("sources")],
+    Discriminator(_kind_of_held_out),
+]
+"""A fraction of the training sources' records, or sources of its own."""
+
+
+class DataConfig(Config):
+    """What to read, how to clean it, and how to hold records out."""
+
+    train: SourceList
+    validation: HeldOut = 0.05
+    test: HeldOut = 0.05
+    steps: StepList = (read_step("repair"), read_step("exact-dedup"))
+    """Run in this order over every source, those of given held-out files too."""
+
+    split_by: SplitBy = "near-duplicates"
+    """What must not lie on both sides: clusters of near-duplicates; groups (`group`) and those clusters; or times
+    (`time`): the latest records are held out. `"random"` draws single records, and leaks where texts are alike.
+    """
+    group: str | None = None
+    """Name of the meta column with the group: author, conversation, document, …"""
+    time: str | None = None
+    """Name of the meta column with the time: ISO 8601, or a number."""
+    near_duplicate_threshold: Annotated[float, Field(ge=0.3, lt=1)] = 0.5
+    """Jaccard similarity of 5-word shingles (5 characters in Chinese) from which records count as near-duplicates here.
+    It is lower than that of the step `near-dedup`: what may stay in training may still be too alike to test on.
+    """
+    decontaminate: bool = True
+    """Drop training records with a near-duplicate in given held-out files, or later in a split by time."""
+
+    keep_dropped: bool = False
+    """Write every dropped record, with step and reason, to dropped.jsonl.gz."""
+    workers: Literal["auto"] | PositiveInt = "auto"
+    """Processes for the work on single records; results do not depend on it."""
+
+    @field_validator("train")
+    @classmethod
+    def _some(cls, value: tuple[SourceSpec, ...]) -> tuple[SourceSpec, ...]:
+        if not value:
+            raise ValueError("an empty list; name at least one file, folder or dataset")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DataConfig:
+        for by in ("group", "time"):
+            column = getattr(self, by)
+            if self.split_by == by and column is None:
+                raise ValueError(f'split_by = "{by}" needs {by} = "…", the name of a column')
+            if self.split_by != by and column is not None:
+                raise ValueError(f'{by} = {column!r} is set but not used; set split_by = "{by}" too')
+        fractions = sum(part for part in (self.validation, self.test) if isinstance(part, float))
+        if fractions >= 1:
+            raise ValueError(f"validation and test together take {fractions:g} of the records; leave some for training")
+        for spec in self.all_sources():
+            taken = sorted(set(spec.meta) & set(RESERVED))
+            if taken:
+                raise ValueError(f"meta column {taken[0]!r} of {spec.path} is a name of Wenlu's own; rename it")
+        return self
+
+    def all_sources(self) -> tuple[SourceSpec, ...]:
+        """The sources of all splits."""
+        given = [part for part in (self.validation, self.test) if isinstance(part, tuple)]
+        return self.train + tuple(spec for specs in given for spec in specs)

@@ -1,0 +1,174 @@
+"""What a source is: where records come from, as the user writes it, and which files and folders can be read."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from wenlu.config import Config
+from wenlu.corpus.record import Drop, Record
+
+
+class SourceSpec(Config):
+    """One source of records; written as a table, or as its path alone.
+
+    `path` is a file, a folder, a glob, `stdlib` (the running interpreter's own library),
+    `package:NAME/inner/path`, `https://…`, or `hf:ORGANISATION/NAME`.
+    """
+
+    path: Annotated[str, Field(min_length=1)]
+    name: str = ""
+    """Stands in each record's meta as `source` and begins its id; by default the last part of the path."""
+    weight: PositiveFloat = 1.0
+    """Relative sampling frequency of this source when several are mixed."""
+    limit: PositiveInt | None = None
+    """Read at most this many records, those that are dropped included."""
+
+    kind: str = "auto"
+    """How to read the files; `"auto"` goes by their suffix."""
+    text: str = "text"
+    """The column that holds the text; a list of strings is joined by newlines."""
+    meta: tuple[str, ...] = ()
+    """Columns to keep, as text, in each record's meta."""
+    by: Literal["file", "line", "paragraph"] = "file"
+    """What a record of a text or Markdown file is; paragraphs are parted by blank lines."""
+    within: str = ""
+    """Where a JSON file keeps its records: `data.paragraphs` is each paragraph of each element of `data`."""
+    split: str = "train"
+    """Which split of a Hugging Face dataset."""
+    subset: str = ""
+    """Which configuration of a Hugging Face dataset that has several."""
+
+    encoding: str = "utf-8"
+    delimiter: Annotated[str, Field(min_length=1)] = "auto"
+    """Between the columns of a table; `"auto"` is a tab for .tsv and a comma otherwise."""
+    quote: Literal['"', "'", ""] = '"'
+    """Around table cells that hold a delimiter or a newline; `""` where cells are never quoted."""
+    columns: tuple[str, ...] = ()
+    """Names of a table's columns where its first line is not a header."""
+
+    sha256: str | None = None
+    """Expected digest of a file; it is checked before the first record is read."""
+    accept_terms: bool = False
+    """Whether you accept the terms of a package whose data is restricted; the error shows them."""
+    max_record_bytes: PositiveInt = 16 * 2**20
+    max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.001
+    """Records that cannot be read are dropped and counted up to this fraction of all; beyond it they are an error."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            "a".encode(value)
+            codecs.getincrementaldecoder(value)
+        except LookupError as error:
+            raise ValueError(f"{value!r} is no text encoding that Python knows; try 'utf-8', 'gb18030'") from error
+        return value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str) -> str:
+        if value != "auto" and len(value) != 1:
+            raise ValueError(f"{value!r} is not one character; write ',', ';', '\\t', or 'auto'")
+        return value
+
+    @field_validator("meta")
+    @classmethod
+    def _free_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "source" in value:
+            raise ValueError("'source' is set by Wenlu to the name of the source; rename that column in your data")
+        return value
+
+    @field_validator("sha256")
+    @classmethod
+    def _is_digest(cls, value: str | None) -> str | None:
+        if value is not None and not (len(value) == 64 and set(value.lower()) <= set("0123456789abcdef")):
+            raise ValueError(f"{value!r} is not a sha256; it has 64 hexadecimal digits")
+        return value.lower() if value else value
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | dict | SourceSpec) else value
+
+
+SourceList = Annotated[tuple[SourceSpec, ...], BeforeValidator(_as_list)]
+"""A settings field: one path, one table, or a list of either."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a source.
+
+    Attributes:
+        id: the source's name and the path below it; record ids begin with it.
+        relative: the path below the source's root; the file's own name where the source is one file.
+    """
+
+    path: Path
+    id: str
+    relative: PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A record that could not be read: dropped while few are so, an error beyond `max_bad_fraction`.
+
+    Attributes:
+        reason: a few fixed words, for counting.
+        detail: what exactly was found, for the message.
+    """
+
+    id: str
+    reason: str
+    detail: str
+
+
+Read = Record | Drop | Bad
+
+
+def _several(spec: SourceSpec) -> bool:  # noqa: ARG001 (the settings matter to the kinds that can be either)
+    return False
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """A format of file.
+
+    Attributes:
+        suffixes: in lower case, before a further .gz or .zst.
+        columnar: whether `text` and `meta` name columns of it.
+        one_record: whether `read` yields exactly one item a file under these settings.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Callable[[SourceFile, SourceSpec], Iterator[Read]]
+    columnar: bool = False
+    one_record: Callable[[SourceSpec], bool] = _several
+
+
+@dataclass(frozen=True)
+class FolderKind:
+    """An arrangement of files: which of them belong to the source, and in which order.
+
+    Attributes:
+        claims: whether a folder is of this kind.
+        files: paths below the folder, in a fixed order.
+    """
+
+    name: str
+    claims: Callable[[Path], bool]
+    files: Callable[[Path, SourceSpec], Iterator[PurePosixPath]]
+
+
+SourceKind = FileKind | FolderKind

@@ -1,0 +1,102 @@
+"""What a step is: its name, its settings, how it is built, and how a list of steps runs over a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from wenlu.config import Config
+from wenlu.corpus.parallel import map_ordered
+from wenlu.corpus.record import Drop, Item, Record, Step
+
+_CHUNK_RECORDS = 256
+_CHUNK_CHARACTERS = 2**19
+
+
+class StepConfig(Config):
+    """Settings of a step; `step` is its name."""
+
+    step: str
+
+
+@dataclass(frozen=True)
+class Workroom:
+    """Where steps put temporary files (None: the system's folder), and how many processes they may use."""
+
+    folder: Path | None = None
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class StepKind:
+    """A kind of step: `build(settings, workroom)` makes the step itself."""
+
+    name: str
+    config: type[StepConfig]
+    build: Callable[[Any, Workroom], Step]
+
+
+@dataclass(frozen=True)
+class RecordStep:
+    """A step that looks at one record at a time, so that several processes can share the work."""
+
+    name: str
+    change: Callable[[Record], Item]
+
+    def __call__(self, items: Iterable[Item]) -> Iterator[Item]:
+        return map(self.apply, items)
+
+    def apply(self, item: Item) -> Item:
+        if isinstance(item, Drop):
+            return item
+        try:
+            return self.change(item)
+        except Exception as error:
+            error.add_note(f"in step {self.name}, at record {item.id}")
+            raise
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Consecutive record steps as one, over a chunk of items."""
+
+    steps: tuple[RecordStep, ...]
+
+    def __call__(self, chunk: Sequence[Item]) -> list[Item]:
+        items: Iterable[Item] = chunk
+        for step in self.steps:
+            items = step(items)
+        return list(items)
+
+
+def run_steps(steps: Sequence[Step], items: Iterable[Item], workers: int = 1) -> Iterator[Item]:
+    """The items after all steps; neighbouring record steps run together in the workers, in order."""
+    for by_record, group in groupby(steps, lambda step: isinstance(step, RecordStep)):
+        if by_record:
+            items = _in_workers(Chain(tuple(step for step in group if isinstance(step, RecordStep))), items, workers)
+        else:
+            for step in group:
+                items = step(items)
+    return iter(items)
+
+
+def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Consecutive items, so many that handing them over is little beside working on them."""
+    chunk: list[Item] = []
+    characters = 0
+    for item in items:
+        chunk.append(item)
+        characters += len(item.text if isinstance(item, Record) else item.record.text)
+        if len(chunk) == _CHUNK_RECORDS or characters >= _CHUNK_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
+
+
+def _in_workers(step: Chain, items: Iterable[Item], workers: int) -> Iterator[Item]:
+    for chunk in map_ordered(step, chunks(items), workers=workers):
+        yield from chunk

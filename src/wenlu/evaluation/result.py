@@ -1,0 +1,84 @@
+"""What an evaluation found, and how it is written down."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from wenlu.evaluation.bootstrap import Difference
+from wenlu.rundir import atomic
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric with its interval and its conventions.
+
+    Attributes:
+        low, high: None where all examples are of one cluster, which shows no spread.
+        n: examples.
+    """
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    unit: str
+    better: str
+    signature: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a model on a split, beside the n-gram's where there is one.
+
+    Attributes:
+        facts: split, documents, clusters, tokens, bytes, words.
+        difference: the model's bits per byte minus the n-gram's, paired.
+        settings: of `[evaluate]`, every "auto" resolved.
+        rows: one for each document: id, cluster, what it costs and its sizes; a later comparison pairs by id.
+    """
+
+    facts: Mapping[str, Any]
+    scores: tuple[Score, ...]
+    difference: Difference | None
+    settings: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+
+    def value(self, name: str) -> float | None:
+        return next((score.value for score in self.scores if score.name == name), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; a number that is not finite becomes null, as JSON has none."""
+        content = {
+            **self.facts,
+            "metrics": [asdict(score) for score in self.scores],
+            "bits_per_byte": self.value("bits_per_byte"),
+            "ngram_bits_per_byte": self.value("ngram_bits_per_byte"),
+            "difference": None if self.difference is None else asdict(self.difference),
+            "settings": dict(self.settings),
+        }
+        finite: dict[str, Any] = _finite(content)
+        return finite
+
+    def save(self, folder: Path) -> None:
+        """Write evaluation.json, and evaluation.jsonl with a document a line."""
+        lines = [json.dumps(_finite(row), ensure_ascii=False) + "\n" for row in self.rows]
+        atomic.write_text(folder / "evaluation.jsonl", "".join(lines))
+        atomic.write_text(folder / "evaluation.json", json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {key: _finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+        case _:
+            return value

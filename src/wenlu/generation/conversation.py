@@ -1,0 +1,134 @@
+"""A text that a user and a model write in turns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from wenlu.bundle import Bundle
+from wenlu.errors import UsageError
+from wenlu.generation.forward import context_of
+from wenlu.generation.settings import SamplingConfig
+from wenlu.generation.text import Piece, stream_ids
+from wenlu.rundir import atomic
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What the user wrote, and how the model went on, as far as it came."""
+
+    user: str
+    answer: str
+
+
+class Conversation:
+    """Turns with a base model, which knows no roles: it continues the text so far.
+
+    That text is the system text and all turns, each on a new line. Where it outgrows the model's context, the
+    oldest turns are forgotten; the system text stays.
+
+    Attributes:
+        system: stands above all turns.
+        forgotten: tokens that the last answer could not see any more.
+    """
+
+    def __init__(self, bundle: Bundle, system: str = "") -> None:
+        self.bundle = bundle
+        self.system = system
+        self.turns: list[Turn] = []
+        self.forgotten = 0
+        self._answers = 0
+
+    @property
+    def text(self) -> str:
+        """All that has been written."""
+        return self._head() + self._dialogue()
+
+    def answer(self, user: str, sampling: SamplingConfig) -> Generator[Piece, None, None]:
+        """Continue the text after `user`; an empty one lets the model go on where it stopped.
+
+        Closing the iterator ends the turn, which keeps what came so far. Each answer draws with another seed:
+        `sampling.seed` for the first, one more for each that follows.
+
+        Raises:
+            UsageError: neither context nor `user` holds a token, or the system text fills the context.
+        """
+        ids = self._prompt(_on_new_line(self._dialogue(), user), sampling)
+        seed = (sampling.seed + self._answers) % 2**64
+        pieces = stream_ids(self.bundle, ids, sampling.model_copy(update={"seed": seed}))
+        return self._keep(user, pieces)
+
+    def reset(self) -> None:
+        """Forget the turns, not the system text."""
+        self.turns = []
+        self.forgotten = 0
+
+    def save(self, path: Path, sampling: SamplingConfig) -> None:
+        """Write the text, or all that made it where `path` ends in .json.
+
+        Raises UsageError where `path` exists, ResourceError where it cannot be written.
+        """
+        if path.exists():
+            raise UsageError(f"{path}: exists already; choose another name")
+        content = self.text + "\n"
+        if path.suffix == ".json":
+            whole = {
+                "model": str(self.bundle.path),
+                "system": self.system,
+                "settings": sampling.model_dump(mode="json", exclude_defaults=True),
+                "turns": [asdict(turn) for turn in self.turns],
+            }
+            content = json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise atomic.failed_to_write(path, error) from error
+        atomic.write_text(path, content)
+
+    def _keep(self, user: str, pieces: Iterator[Piece]) -> Generator[Piece, None, None]:
+        parts: list[str] = []
+        try:
+            for piece in pieces:
+                parts.append(piece.text)
+                yield piece
+        finally:
+            self.turns.append(Turn(user, "".join(parts)))
+            self._answers += 1
+
+    def _head(self) -> str:
+        return self.system if not self.system or self.system.endswith("\n") else f"{self.system}\n"
+
+    def _dialogue(self) -> str:
+        text = ""
+        for turn in self.turns:
+            text = _on_new_line(text, turn.user) + turn.answer
+        return text
+
+    def _prompt(self, dialogue: str, sampling: SamplingConfig) -> list[int]:
+        """BOS, system text and as much of the end of `dialogue` as leaves room for an answer."""
+        tokenizer = self.bundle.tokenizer
+        bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+        whole = [*bos, *tokenizer.encode(self._head() + dialogue)]
+        self.forgotten = 0
+        context = context_of(self.bundle.model)
+        if context is None:
+            return whole
+        room = context - min(sampling.max_new_tokens, context // 2)
+        if len(whole) <= room:
+            return whole
+        head = [*bos, *tokenizer.encode(self._head())]
+        if len(head) >= room:
+            raise UsageError(
+                f"the system text has {len(head)} tokens and leaves no room in the model's context of {context}; "
+                f"shorten it"
+            )
+        tail = tokenizer.encode(dialogue)[len(head) - room :]
+        self.forgotten = len(whole) - len(head) - len(tail)
+        return [*head, *tail]
+
+
+def _on_new_line(text: str, more: str) -> str:
+    """`more` below `text`; where it is empty `text` stays open, to be continued."""
+    return f"{text}\n{more}" if text and more and not text.endswith("\n") else text + more

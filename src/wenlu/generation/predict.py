@@ -1,0 +1,220 @@
+"""Predict a file: a prompt a row in, a JSON object a line out, in the same order.
+
+Reading, generating and writing keep pace, so memory does not grow with the file. Inside a window of rows long
+prompts go first, so that neighbours pad little. What is written stays valid: a run that was interrupted goes on
+behind the last complete line of its output.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import IO, Any, BinaryIO, Literal, cast, get_args
+
+from wenlu.bundle import Bundle
+from wenlu.errors import DataError, UsageError
+from wenlu.generation.resume import Earlier, resume
+from wenlu.generation.rows import BadRow, Format, Row, read_rows
+from wenlu.generation.settings import SamplingConfig
+from wenlu.generation.text import Choice, answers, encode_prompt
+from wenlu.progress import QUIET, Progress
+
+WINDOW_BATCHES = 8
+"""Rows that are sorted by length together, in units of `max_batch`."""
+
+_DECIDING = set(SamplingConfig.model_fields) - {"max_batch", "prompts"}
+
+
+class PredictConfig(SamplingConfig):
+    """Settings of `wenlu predict`: those of `[generate]`, and how to read the file.
+
+    Attributes:
+        format: "auto" goes by the file's ending; standard input is then `txt`, a prompt a line.
+        column: key (jsonl) or column (csv) of the prompt; "auto" takes `prompt`, else `text`.
+    """
+
+    format: Format | Literal["auto"] = "auto"
+    column: str = "auto"
+
+
+@dataclass(frozen=True)
+class PredictSummary:
+    """What a run has written.
+
+    Attributes:
+        rows: of this run, bad ones included.
+        errors: bad rows in the whole output.
+        resumed: rows that were there before.
+    """
+
+    rows: int
+    errors: int
+    resumed: int
+    seconds: float
+
+    def __str__(self) -> str:
+        again = f", {self.resumed} were there already" if self.resumed else ""
+        errors = f"{self.errors} error{'' if self.errors == 1 else 's'}"
+        return f"{self.rows} rows{again}, {errors}, {self.rows / max(self.seconds, 1e-9):.1f} rows/s"
+
+
+def signature(bundle: Bundle, config: SamplingConfig) -> str:
+    """12 hex digits of model, tokenizer and settings, as far as they decide a prediction."""
+    digest = hashlib.sha256(bundle.tokenizer.fingerprint.encode())
+    digest.update(config.model_dump_json(include=_DECIDING).encode())
+    for name, tensor in sorted(bundle.model.state_dict().items()):
+        values = tensor.detach().flatten()
+        sample = values[:: max(1, len(values) // 64)].double().tolist()  # no two trained models agree on these
+        digest.update(repr((name, tuple(tensor.shape), sample)).encode())
+    return digest.hexdigest()[:12]
+
+
+def predict_rows(bundle: Bundle, rows: Iterable[Row | BadRow], config: SamplingConfig) -> Iterator[dict[str, Any]]:
+    """One object a row, in order: `prediction` and more, or `error`."""
+    rows = iter(rows)
+    mark = signature(bundle, config)
+    while window := list(islice(rows, WINDOW_BATCHES * config.max_batch)):
+        yield from _in_order(_window(bundle, window, config, mark))
+
+
+def predict(
+    bundle: Bundle,
+    source: Path | BinaryIO,
+    out: Path | IO[str],
+    config: PredictConfig,
+    *,
+    overwrite: bool = False,
+    progress: Progress = QUIET,
+) -> PredictSummary:
+    """Write one line of JSON for each row of `source`, flushed as soon as it and those before it are complete.
+
+    Args:
+        source: a file, or standard input.
+        out: a file, which goes on behind its last complete line unless `overwrite`, or standard output.
+
+    Raises:
+        UsageError: an ending without known format; an `out` that is `source`, a folder, or of another prediction.
+        DataError: `source` cannot be read, or has no rows.
+    """
+    mark = signature(bundle, config)
+    with ExitStack() as stack:
+        rows = _rows(stack, source, config)
+        earlier = Earlier()
+        if isinstance(out, Path):
+            _check_out(source, out)
+            if out.exists() and not overwrite:
+                earlier = resume(out, rows, mark)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out = stack.enter_context(out.open("w" if overwrite else "a", encoding="utf-8", newline="\n"))
+        return _write(predict_rows(bundle, rows, config), out, earlier, progress)
+
+
+def _rows(stack: ExitStack, source: Path | BinaryIO, config: PredictConfig) -> Iterator[Row | BadRow]:
+    if not isinstance(source, Path):
+        format: Format = "txt" if config.format == "auto" else config.format
+        rows = read_rows(source, name="stdin", format=format, column=config.column)
+    else:
+        format = _format(source, config)
+        rows = read_rows(stack.enter_context(_open(source)), name=source.name, format=format, column=config.column)
+    first = next(rows, None)
+    if first is None:
+        name = source if isinstance(source, Path) else "standard input"
+        raise DataError(f"{name}: no rows to predict; a prompt a line is expected ({format})")
+    return chain([first], rows)
+
+
+def _format(path: Path, config: PredictConfig) -> Format:
+    if config.format != "auto":
+        return config.format
+    ending = path.suffix.removeprefix(".").lower()
+    for format in get_args(Format):
+        if ending == format:
+            return cast(Format, format)
+    raise UsageError(
+        f"{path}: cannot tell its format from {path.suffix or 'no ending'!r}; set format=txt, jsonl or csv"
+    )
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; for a single prompt write --text {str(path)!r}") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{path}: a folder, not a file of prompts") from error
+    except PermissionError as error:
+        raise DataError(f"{path}: no permission to read it") from error
+
+
+def _check_out(source: Path | BinaryIO, out: Path) -> None:
+    if out.is_dir():
+        raise UsageError(f"{out}: a folder; --out names a file, for example {out / 'predictions.jsonl'}")
+    if isinstance(source, Path) and out.exists() and out.samefile(source):
+        raise UsageError(f"{out}: is the input itself; choose another --out")
+
+
+def _write(lines: Iterator[dict[str, Any]], out: IO[str], earlier: Earlier, progress: Progress) -> PredictSummary:
+    begin = time.perf_counter()
+    done, errors = 0, 0
+    progress.start("predict", unit="rows")
+    for done, line in enumerate(lines, start=1):
+        errors += "error" in line
+        out.write(json.dumps(line, ensure_ascii=False) + "\n")
+        out.flush()
+        progress.update(done, speed=f"{done / (time.perf_counter() - begin):.1f} rows/s")
+    summary = PredictSummary(done, earlier.errors + errors, earlier.rows, time.perf_counter() - begin)
+    progress.finish(str(summary))
+    return summary
+
+
+def _window(
+    bundle: Bundle, rows: list[Row | BadRow], config: SamplingConfig, mark: str
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The line of each row with its index, as soon as it is known."""
+    good: list[tuple[int, Row]] = []
+    prompts: list[list[int]] = []
+    for index, row in enumerate(rows):
+        if isinstance(row, BadRow):
+            yield index, {"id": row.id, "error": row.error, "signature": mark}
+            continue
+        try:
+            prompts.append(encode_prompt(bundle, row.prompt))
+        except (UsageError, DataError) as error:
+            yield index, {"id": row.id, "error": str(error), "signature": mark}
+        else:
+            good.append((index, row))
+    for number, choices in answers(bundle, prompts, config):
+        index, row = good[number]
+        yield index, _line(row, choices, mark)
+
+
+def _line(row: Row, choices: tuple[Choice, ...], mark: str) -> dict[str, Any]:
+    first = choices[0]
+    line: dict[str, Any] = {
+        "id": row.id,
+        "prompt": row.prompt,
+        "prediction": first.text,
+        "text": row.prompt + first.text,
+        "tokens": first.tokens,
+        "logprob": round(first.logprob, 4),
+        "finish": first.finish,
+    }
+    if len(choices) > 1:
+        line["predictions"] = [choice.text for choice in choices]
+    return {**line, "signature": mark}
+
+
+def _in_order(lines: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    early: dict[int, dict[str, Any]] = {}
+    due = 0
+    for index, line in lines:
+        early[index] = line
+        while due in early:
+            yield early.pop(due)
+            due += 1

@@ -1,0 +1,94 @@
+"""How to generate: the settings section `[generate]`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from wenlu.config import Config
+
+Strings = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+"""Several strings; a single one may be written without brackets."""
+
+
+class Sampling(Config):
+    """How the logits of one position become a token.
+
+    The rules apply in the order of the fields below, which is also that of `transformers`; a rule at its default
+    does nothing. At temperature 0 the likeliest token is taken, so the last three have nothing to cut.
+
+    Attributes:
+        repetition_penalty: > 1 makes tokens that stand in prompt or answer less likely (Keskar et al. 2019,
+            arXiv:1909.05858).
+        presence_penalty: subtracted from the logit of a token that stands in the answer.
+        frequency_penalty: subtracted once for each time that it stands there.
+        temperature: divides the logits; 0 is greedy.
+        top_k: keep the k likeliest tokens (Fan et al. 2018, arXiv:1805.04833).
+        top_p: keep the likeliest tokens that together reach this probability (Holtzman et al. 2020, arXiv:1904.09751).
+        min_p: keep tokens of at least this share of the likeliest one's probability (Nguyen et al. 2024,
+            arXiv:2407.01082).
+    """
+
+    repetition_penalty: PositiveFloat = 1.0
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
+    temperature: NonNegativeFloat = 0.0
+    top_k: PositiveInt | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class SamplingConfig(Sampling):
+    """What to generate from a prompt, and when to stop.
+
+    Attributes:
+        stop: the answer ends before the first of these strings.
+        ignore_end: go on behind the model's end-of-text token.
+        seed: with the prompt and the settings it decides the answer, whatever else is generated beside it.
+        n: answers to each prompt.
+        num_beams: > 1 searches for the likeliest answer with so many beams instead of drawing one.
+        length_penalty: a finished beam scores (sum of log-probabilities) / tokens ** length_penalty; > 0 favours
+            long answers.
+        max_batch: answers that are generated side by side.
+        prompts: what a recipe's sample stage continues.
+    """
+
+    max_new_tokens: PositiveInt = 128
+    stop: Strings = ()
+    ignore_end: bool = False
+    seed: Annotated[int, Field(ge=0, lt=2**64)] = 0
+    n: PositiveInt = 1
+    num_beams: PositiveInt = 1
+    length_penalty: float = 1.0
+    max_batch: PositiveInt = 16
+    prompts: Strings = ()
+
+    @model_validator(mode="after")
+    def _no_contradiction(self) -> Self:
+        if "" in self.stop:
+            raise ValueError("stop: an empty string would end every answer before it begins; remove it")
+        if self.num_beams == 1:
+            if "length_penalty" in self.model_fields_set and self.length_penalty != 1:
+                raise ValueError(f"length_penalty={self.length_penalty:g} ranks beams; set num_beams > 1 as well")
+            if self.n > 1 and self.temperature == 0:
+                raise ValueError(
+                    f"n={self.n} answers would all be equal at temperature 0; set temperature > 0 or num_beams >= n"
+                )
+            return self
+        drawing = {"temperature": 0.0, "top_k": None, "top_p": 1.0, "min_p": 0.0}
+        for name, neutral in drawing.items():
+            if getattr(self, name) != neutral:
+                raise ValueError(
+                    f"num_beams={self.num_beams} searches for the likeliest answer and {name}={getattr(self, name):g} "
+                    f"shapes a drawn one; remove one of the two"
+                )
+        if self.stop:
+            raise ValueError(f"stop strings do not end beams; remove stop or set num_beams=1, not {self.num_beams}")
+        if self.n > self.num_beams:
+            raise ValueError(f"n={self.n} answers need as many beams, not num_beams={self.num_beams}")
+        return self
+
+    def rules(self) -> Sampling:
+        """The part that decides a token."""
+        return Sampling(**{name: getattr(self, name) for name in Sampling.model_fields})

@@ -1,0 +1,228 @@
+"""Text in, text out: a bundle's tokenizer around the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from wenlu.bundle import Bundle
+from wenlu.errors import UsageError
+from wenlu.generation.beam import Hypothesis, beam_search
+from wenlu.generation.engine import Engine, Finish, Request
+from wenlu.generation.forward import room_for
+from wenlu.generation.settings import SamplingConfig
+from wenlu.generation.stops import StopStrings
+from wenlu.progress import QUIET, Progress
+from wenlu.tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One answer to a prompt.
+
+    Attributes:
+        text: without prompt, end token and stop string.
+        tokens: how many were generated, the end token or stop string included.
+        logprob: their sum in nats under the model itself; for beams, after penalties.
+    """
+
+    text: str
+    tokens: int
+    logprob: float
+    finish: Finish
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A prompt with its `n` answers: as drawn, or best beam first."""
+
+    prompt: str
+    choices: tuple[Choice, ...]
+
+    @property
+    def text(self) -> str:
+        """The first answer."""
+        return self.choices[0].text
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one step adds to a streamed answer: perhaps no text yet, since characters and stop strings
+    may span tokens.
+
+    Attributes:
+        tokens: generated so far.
+        finish: None while the answer goes on.
+    """
+
+    text: str
+    tokens: int
+    finish: Finish | None
+
+
+def stream_text(bundle: Bundle, prompt: str, sampling: SamplingConfig) -> Iterator[str]:
+    """The answer to `prompt` in pieces of whole characters, as they come; raises as `stream`."""
+    return (piece.text for piece in stream(bundle, prompt, sampling) if piece.text)
+
+
+def stream(bundle: Bundle, prompt: str, sampling: SamplingConfig) -> Iterator[Piece]:
+    """The answer to `prompt`, a piece a token.
+
+    Raises:
+        UsageError: at once, for several answers or beams, which do not stream, or a prompt that does not fit.
+    """
+    return stream_ids(bundle, encode_prompt(bundle, prompt), sampling)
+
+
+def stream_ids(bundle: Bundle, prompt: list[int], sampling: SamplingConfig) -> Iterator[Piece]:
+    """As `stream`, for a prompt that is encoded already."""
+    check_streams(sampling)
+    engine = Engine(bundle.model, max_batch=1)
+    engine.submit(_request(bundle.tokenizer, prompt, sampling, choice=0))
+    return _pieces(engine, _Answer(bundle.tokenizer, prompt, sampling))
+
+
+def check_streams(sampling: SamplingConfig) -> None:
+    """Raise UsageError for settings whose answer is known only at its end."""
+    if sampling.n > 1 or sampling.num_beams > 1:
+        raise UsageError(
+            f"n={sampling.n}, num_beams={sampling.num_beams}: only one answer streams, and no beams; set both to 1"
+        )
+
+
+def complete(
+    bundle: Bundle, prompts: Sequence[str], sampling: SamplingConfig, *, progress: Progress = QUIET
+) -> list[Completion]:
+    """Answer all `prompts`, `sampling.max_batch` side by side, in their order.
+
+    Each answer is that of its prompt alone. Raises UsageError for a prompt that does not fit the model's context.
+    """
+    ids = [encode_prompt(bundle, prompt) for prompt in prompts]
+    choices: dict[int, tuple[Choice, ...]] = {}
+    progress.start("generate", total=len(prompts), unit="prompts")
+    for row, found in answers(bundle, ids, sampling):
+        choices[row] = found
+        progress.update(len(choices))
+    progress.finish(
+        f"{len(prompts)} prompts, {sum(choice.tokens for row in choices.values() for choice in row)} tokens"
+    )
+    return [Completion(prompt, choices[row]) for row, prompt in enumerate(prompts)]
+
+
+def answers(
+    bundle: Bundle, prompts: Sequence[list[int]], sampling: SamplingConfig
+) -> Iterator[tuple[int, tuple[Choice, ...]]]:
+    """The index of each encoded prompt with its `n` choices, as soon as they are complete, long prompts first."""
+    order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))  # prompts of like length pad least
+    return (_search if sampling.num_beams > 1 else _generate)(bundle, prompts, order, sampling)
+
+
+def encode_prompt(bundle: Bundle, prompt: str) -> list[int]:
+    """BOS, where the tokenizer has one, and the ids of `prompt`; raises UsageError where no answer could follow."""
+    bos = bundle.tokenizer.bos_id
+    ids = [*([] if bos is None else [bos]), *bundle.tokenizer.encode(prompt)]
+    room_for(bundle.model, ids)
+    return ids
+
+
+class _Answer:
+    """Gathers the tokens of one answer into text."""
+
+    def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int], sampling: SamplingConfig) -> None:
+        self.tokens = 0
+        self.logprob = 0.0
+        self.finish: Finish | None = None
+        self.parts: list[str] = []
+        self._stops = StopStrings(sampling.stop)
+        self._decoder = tokenizer.stream()
+        for id in prompt:  # so that the space at the seam comes out as in the whole text
+            self._decoder.push(id)
+
+    def add(self, token: int, logprob: float, finish: Finish | None) -> Piece:
+        """Take the next token; at the end of the answer all text that was held back comes with it."""
+        self.tokens += 1
+        self.logprob += logprob
+        self.finish = finish
+        text = self._stops.push(self._decoder.push(token))
+        if self.finish is not None:
+            text += self._stops.push(self._decoder.flush())
+            text += self._stops.flush()
+        if self._stops.stopped:
+            self.finish = "stop"
+        self.parts.append(text)
+        return Piece(text, self.tokens, self.finish)
+
+    def choice(self) -> Choice:
+        assert self.finish is not None, "the answer is not complete"
+        return Choice("".join(self.parts), self.tokens, self.logprob, self.finish)
+
+
+def _pieces(engine: Engine, answer: _Answer) -> Iterator[Piece]:
+    while answer.finish is None:
+        for emission in engine.step():
+            yield answer.add(emission.token, emission.logprob, emission.finish)
+
+
+def _generate(
+    bundle: Bundle, prompts: Sequence[list[int]], order: Sequence[int], sampling: SamplingConfig
+) -> Iterator[tuple[int, tuple[Choice, ...]]]:
+    engine = Engine(bundle.model, max_batch=sampling.max_batch)
+    running: dict[int, tuple[int, _Answer]] = {}
+    rows: dict[int, list[_Answer]] = {row: [] for row in order}
+    for row in order:
+        for choice in range(sampling.n):
+            id = engine.submit(_request(bundle.tokenizer, prompts[row], sampling, choice))
+            rows[row].append(_Answer(bundle.tokenizer, prompts[row], sampling))
+            running[id] = row, rows[row][-1]
+    while engine.busy:
+        for emission in engine.step():
+            row, answer = running[emission.id]
+            answer.add(emission.token, emission.logprob, emission.finish)
+            if answer.finish is None:
+                continue
+            engine.cancel(emission.id)  # a stop string ends what the engine would go on with
+            if all(other.finish is not None for other in rows[row]):
+                yield row, tuple(other.choice() for other in rows.pop(row))
+
+
+def _search(
+    bundle: Bundle, prompts: Sequence[list[int]], order: Sequence[int], sampling: SamplingConfig
+) -> Iterator[tuple[int, tuple[Choice, ...]]]:
+    for row in order:
+        hypotheses = beam_search(
+            bundle.model,
+            prompts[row],
+            num_beams=sampling.num_beams,
+            max_new_tokens=sampling.max_new_tokens,
+            stop_ids=_stop_ids(bundle.tokenizer, sampling),
+            length_penalty=sampling.length_penalty,
+            rules=sampling.rules(),
+            vocab_size=bundle.tokenizer.vocab_size,
+        )
+        best = hypotheses[: sampling.n]
+        yield row, tuple(_read(bundle.tokenizer, prompts[row], sampling, hypothesis) for hypothesis in best)
+
+
+def _read(tokenizer: Tokenizer, prompt: Sequence[int], sampling: SamplingConfig, hypothesis: Hypothesis) -> Choice:
+    answer = _Answer(tokenizer, prompt, sampling)
+    for token in hypothesis.tokens[:-1]:
+        answer.add(token, 0.0, None)
+    answer.add(hypothesis.tokens[-1], hypothesis.logprob, hypothesis.finish)
+    return answer.choice()
+
+
+def _request(tokenizer: Tokenizer, prompt: list[int], sampling: SamplingConfig, choice: int) -> Request:
+    return Request(
+        prompt=prompt,
+        max_new_tokens=sampling.max_new_tokens,
+        rules=sampling.rules(),
+        stop_ids=_stop_ids(tokenizer, sampling),
+        vocab_size=tokenizer.vocab_size,
+        seed=sampling.seed,
+        choice=choice,
+    )
+
+
+def _stop_ids(tokenizer: Tokenizer, sampling: SamplingConfig) -> frozenset[int]:
+    end = tokenizer.eos_id
+    return frozenset() if end is None or sampling.ignore_end else frozenset({end})

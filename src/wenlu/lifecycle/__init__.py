@@ -1,0 +1,1 @@
+"""What strings the verbs together: recipes, their stages and cache, the report."""

@@ -1,0 +1,114 @@
+"""The verb `evaluate`: what a model, a run or a recipe means by its held-out texts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from wenlu.bundle import Bundle, load
+from wenlu.config import Config, check, override, read_toml
+from wenlu.corpus.record import Drop, Record
+from wenlu.corpus.shards import TokenData
+from wenlu.corpus.sources import SourceList, open_sources
+from wenlu.errors import UsageError
+from wenlu.evaluation import EvaluateConfig, Evaluation, evaluate_run, evaluate_texts
+from wenlu.progress import QUIET, Progress
+
+
+class HeldOutConfig(Config):
+    """Texts to score a model on, in place of those that its run held out."""
+
+    test: SourceList = ()
+
+
+class EvaluateSettings(Config):
+    """What `wenlu evaluate` takes besides a recipe's own settings."""
+
+    data: HeldOutConfig = HeldOutConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+
+def evaluate(
+    target: str, overrides: Sequence[str] = (), *, out: Path | None = None, progress: Progress = QUIET
+) -> Evaluation:
+    """Score a model on held-out texts, beside an n-gram where there are training texts to fit it to.
+
+    Args:
+        target: a run directory: its held-out split, with an n-gram of its training split. A model folder: the
+            texts of `data.test=FILE`, without an n-gram. A recipe (.toml): the life up to the model in `out`, then
+            as a run.
+        overrides: of `[evaluate]`, and `data.test`; of the whole recipe where the target is one.
+        out: where to write evaluation.json and evaluation.jsonl; nowhere by default.
+
+    Raises:
+        UsageError: a recipe without `out`, or a model without texts.
+        ConfigError, DataError, WeightsError: what does not fit, and where.
+    """
+    if target.endswith(".toml"):
+        evaluation = _of_recipe(Path(target), overrides, out, progress)
+    else:
+        evaluation = _of_model(Path(target), overrides, progress)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        evaluation.save(out)
+    return evaluation
+
+
+def _of_recipe(path: Path, overrides: Sequence[str], out: Path | None, progress: Progress) -> Evaluation:
+    from wenlu.lifecycle import verbs  # which lists this verb among its own
+
+    if out is None:
+        raise UsageError(f"{path}: a recipe is run before its model is scored; say where with --out DIR")
+    verbs.pretrain(path, out, overrides, progress=progress)
+    settings = check(EvaluateConfig, override(read_toml(path), overrides).get("evaluate", {}), where=str(path))
+    return evaluate_run(load(out / "model"), out, settings, progress=progress)
+
+
+def _of_model(path: Path, overrides: Sequence[str], progress: Progress) -> Evaluation:
+    bundle = load(path)
+    is_run = (path / "data").is_dir()
+    settings = check(EvaluateSettings, override(_settings_of(path), overrides), where=f"evaluate {path}")
+    if not settings.data.test:
+        if not is_run:
+            raise UsageError(f"{path}: has no held-out texts of its own (no data/); give some with data.test=FILE")
+        return evaluate_run(bundle, path, settings.evaluate, progress=progress)
+    records = _read(settings.data.test, progress)
+    return evaluate_texts(
+        bundle,
+        records,
+        settings.evaluate.model_copy(update={"split": "test"}),
+        training=_training(path, bundle),
+        progress=progress,
+    )
+
+
+def _settings_of(path: Path) -> dict[str, Any]:
+    """The run's own `[evaluate]`, from which overrides start."""
+    file = path / "config.toml"
+    return {"evaluate": read_toml(file).get("evaluate", {})} if file.is_file() else {}
+
+
+def _training(path: Path, bundle: Bundle) -> TokenData | None:
+    """The training tokens of a run, as long as the model speaks their language."""
+    folder = path / "tokens" / "train"
+    if not folder.is_dir():
+        return None
+    data = TokenData.open(folder)
+    return data if data.tokenizer_fingerprint == bundle.tokenizer.fingerprint else None
+
+
+def _read(specs: SourceList, progress: Progress) -> list[Record]:
+    records, drops = [], Counter[str]()
+    for item in open_sources(specs, seed=0):
+        if isinstance(item, Drop):
+            drops[item.reason] += 1
+        else:
+            records.append(item)
+    if drops:
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in drops.most_common(3))
+        progress.warn(f"{drops.total()} records of data.test are left out: {reasons}")
+    if len(records) == 1:
+        progress.warn("one text shows no spread, so there is no interval; give more files, or records by line")
+    return records

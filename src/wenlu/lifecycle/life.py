@@ -1,0 +1,94 @@
+"""A recipe on its way through the stages of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from wenlu.config import Duration, to_toml
+from wenlu.corpus.prepare import DataSummary
+from wenlu.corpus.statistics import STATISTICS
+from wenlu.lifecycle.cache import StageCache
+from wenlu.lifecycle.recipe import Recipe
+from wenlu.progress import Progress
+from wenlu.rundir import Run, atomic, is_run
+
+
+@dataclass(frozen=True)
+class Life:
+    """A recipe, where it is carried out, and how far it is.
+
+    Attributes:
+        out: the run directory. root: where data/, tokenizer/ and tokens/ are; another run's for one of several
+            architectures.
+        origin: what `provenance` says of this process.
+        keys: of the stages so far, for the cache.
+    """
+
+    recipe: Recipe
+    out: Path
+    root: Path
+    run: Run
+    cache: StageCache
+    origin: Mapping[str, Any]
+    progress: Progress
+    keys: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def begin(cls, recipe: Recipe, out: Path, origin: Mapping[str, Any], progress: Progress) -> Self:
+        """Take hold of the run directory `out`; an existing run stays as it is until a stage has work to do."""
+        run = Run.open(out) if is_run(out) else Run.create(out, to_toml(recipe), origin)
+        run.claim()
+        return cls(recipe, out, out, run, StageCache(out), origin, progress)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.run.close()
+
+    def key(self, stage: str) -> str:
+        return dict(self.keys)[stage]
+
+    def with_key(self, stage: str, key: str) -> Self:
+        return replace(self, keys=(*self.keys, (stage, key)))
+
+    @contextmanager
+    def working(self, stage: str, key: str) -> Iterator[None]:
+        """Carry out a stage: the run says with which settings, from when on, and at the end that it is done."""
+        with self.cache.running(stage, key):
+            self.record()
+            yield
+
+    def record(self) -> None:
+        """Write `config.toml` and `provenance.json` as they are now."""
+        atomic.write_text(self.out / "config.toml", to_toml(self.resolved()))
+        origin = {**self.origin, "data": self._digests()}
+        atomic.write_text(self.out / "provenance.json", json.dumps(origin, ensure_ascii=False, indent=2) + "\n")
+
+    def resolved(self) -> Recipe:
+        """The recipe with what training chose written out, once it chose."""
+        facts = self.cache.facts("train") if "train" in dict(self.keys) else {}
+        if "steps" not in facts:
+            return self.recipe
+        chosen = {name: facts[name] for name in ("dtype", "threads", "device")}
+        train = self.recipe.train.model_copy(update={**chosen, "duration": Duration(facts["steps"], "steps")})
+        model = self.recipe.model.with_config(facts["model"])
+        return self.recipe.model_copy(update={"train": train, "model": model})
+
+    def _digests(self) -> dict[str, str]:
+        """Of what was read and of what was made from it."""
+        data = self.root / "data"
+        if not (data / STATISTICS).exists():
+            return {}
+        fetched: dict[str, str] = StageCache(self.root).facts("data").get("fetched", {})
+        return fetched | {
+            f"data/{name}": f"sha256:{fact.sha256}" for name, fact in DataSummary.open(data).files.items()
+        }

@@ -1,0 +1,59 @@
+"""The section `[model]` of a recipe: a family, its settings, and what the program fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import ConfigDict, PositiveInt, model_validator
+
+from wenlu.config import Config, check, did_you_mean
+from wenlu.errors import ConfigError
+from wenlu.models import FAMILIES, Family, ModelConfig, family
+from wenlu.models.sizing import scaled
+
+
+class ModelSettings(Config):
+    """A family by name, with any of its own settings beside it.
+
+    The vocabulary comes from the tokenizer and the number of positions from `train.context`; with `parameters`
+    the width is chosen to come nearest to that size.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    family: str = "llama"
+    parameters: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        names = [row.name for row in FAMILIES]
+        if self.family not in names:
+            raise ValueError(f"family {self.family!r} is unknown; {did_you_mean(self.family, names)}")
+        known = family(self.family).config.model_fields
+        for key in self.model_extra or {}:
+            if key not in known:
+                raise ValueError(f"{key}: unknown key of {self.family}; {did_you_mean(key, known)}")
+        return self
+
+    def chosen(self) -> Family:
+        return family(self.family)
+
+    def resolve(self, *, vocab_size: int, context: int, end_id: int | None) -> ModelConfig:
+        """The family's own config; raises ConfigError where its settings do not fit together."""
+        schema = self.chosen().config
+        filled: dict[str, Any] = dict(self.chosen().proportions) if self.parameters is not None else {}
+        filled |= {"vocab_size": vocab_size, "max_position_embeddings": context}
+        if end_id is not None:
+            filled |= {"bos_token_id": end_id, "eos_token_id": end_id}
+        extra = {k: v for k, v in filled.items() if k in schema.model_fields} | (self.model_extra or {})
+        if extra["vocab_size"] < vocab_size:
+            raise ConfigError(
+                f"model.vocab_size={extra['vocab_size']}: the tokenizer has {vocab_size} tokens; leave it out"
+            )
+        config = check(schema, extra, where="[model]")
+        return scaled(self.chosen(), config, self.parameters) if self.parameters is not None else config
+
+    def with_config(self, config: Mapping[str, Any]) -> Self:
+        """The same family with every setting written out."""
+        return type(self)(family=self.family, **config)

@@ -1,0 +1,61 @@
+"""A recipe: the whole life of a model in one settings file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from wenlu.config import Config, did_you_mean
+from wenlu.corpus.prepare import DataConfig
+from wenlu.evaluation import EvaluateConfig
+from wenlu.evaluation.verse import VerseConfig
+from wenlu.generation import SamplingConfig
+from wenlu.lifecycle.model_settings import ModelSettings
+from wenlu.models import FAMILIES
+from wenlu.tokenizers import TokenizerConfig
+from wenlu.training import OptimizerConfig, ScheduleConfig, TrainConfig
+
+
+class ArchitecturesConfig(Config):
+    """The section `[architectures]`: train each family with the same `model.parameters` and `train.duration`."""
+
+    families: Annotated[tuple[str, ...], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        names = [row.name for row in FAMILIES]
+        for name in self.families:
+            if name not in names:
+                raise ValueError(f"families: {name!r} is unknown; {did_you_mean(name, names)}")
+        return self
+
+
+class Recipe(Config):
+    """Data, tokenizer, model, training, evaluation and samples of one run."""
+
+    name: Annotated[str, Field(min_length=1)]
+    language: Literal["en", "zh"] = "en"
+    """Of the report."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    data: DataConfig
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: ModelSettings = ModelSettings()
+    architectures: ArchitecturesConfig | None = None
+    train: TrainConfig = TrainConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    verse: VerseConfig | None = None
+    generate: SamplingConfig = SamplingConfig()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.architectures is not None and self.model.parameters is None:
+            raise ValueError("architectures: families are compared at equal size; set model.parameters")
+        if self.architectures is not None and self.model.model_extra:
+            raise ValueError(
+                f"architectures: model.{next(iter(self.model.model_extra))} is one family's; "
+                "only model.parameters applies to all"
+            )
+        return self

@@ -1,0 +1,197 @@
+"""The sections that say how good the model is: curves, scores, architectures, samples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wenlu.lifecycle.report.charts import Curve, Mark, interval_plot, line_chart
+from wenlu.lifecycle.report.facts import Facts, Series, Table, mark
+from wenlu.lifecycle.report.html import Content, Html, element, join, table
+from wenlu.lifecycle.report.numbers import amount, is_number, number
+from wenlu.lifecycle.report.words import Words
+
+CURVES = ("loss", "validation", "learning_rate", "speed")
+TABLE_ROWS = 12
+
+
+def curves(facts: Facts, words: Words) -> Html | None:
+    """A chart for each known series, with its values as a table for those who cannot see it."""
+    figures = [_curve(name, facts, words) for name in CURVES if name in facts.series]
+    return element("div", *figures, class_="charts") if any(figures) else None
+
+
+def evaluation(facts: Facts, words: Words) -> Html | None:
+    """All scores with their intervals and conventions; the model beside its baseline."""
+    scores = [row for row in _rows(facts.evaluation.get("metrics")) if "name" in row]
+    if not scores:
+        return None
+    names = ("name", "value", "interval", "n", "unit", "better", "signature")
+    header = [words(f"evaluation.{key}", percent=facts.percent) for key in names]
+    rows: list[list[Content]] = [
+        [
+            words.known(f"score.{row['name']}", str(row["name"]).replace("_", " ")),
+            number(row.get("value")),
+            _interval(row),
+            number(row.get("n")),
+            str(row.get("unit", "")),
+            words.known(f"evaluation.{row.get('better')}", str(row.get("better", ""))),
+            element("span", element("code", str(row.get("signature", ""))), class_="wide"),
+        ]
+        for row in scores
+    ]
+    return join(
+        element("p", words("evaluation.note"), class_="note"),
+        _beside_baseline(facts, words),
+        table(header, rows, numeric=frozenset({1, 2, 3})),
+    )
+
+
+def architectures(facts: Facts, words: Words) -> Html | None:
+    rows = [row for row in facts.architectures if "family" in row]
+    if not rows:
+        return None
+    marks = [
+        found for row in rows if (found := mark(str(row["family"]), row, value="bits_per_byte", is_main=row is rows[0]))
+    ]
+    keys = ("parameters", "tokens", "seconds", "tokens_per_second", "bits_per_byte")
+    labels = [
+        words("architectures.family"),
+        words("figure.parameters"),
+        words("architectures.tokens"),
+        words("architectures.seconds"),
+        words("architectures.speed"),
+        words("figure.bits"),
+        words("evaluation.interval", percent=facts.percent),
+    ]
+    body: list[list[Content]] = [
+        [str(row["family"]), *(number(row.get(key)) for key in keys), _interval(row)] for row in rows
+    ]
+    return join(
+        element("p", words("architectures.note"), class_="note"),
+        _plot(marks, words("evaluation.plot", percent=facts.percent), words),
+        table(labels, body, numeric=frozenset(range(1, 7))),
+    )
+
+
+def samples(facts: Facts, words: Words) -> Html | None:
+    if not facts.samples:
+        return None
+    settings = {_settings(sample.get("settings")) for sample in facts.samples}
+    shared = settings.pop() if len(settings) == 1 else None
+    return join(
+        element("p", words("samples.note"), class_="note"),
+        element("div", *(_sample(sample, with_settings=shared is None) for sample in facts.samples), class_="samples"),
+        element("p", words("samples.settings"), ": ", element("code", shared), class_="note") if shared else None,
+    )
+
+
+def baseline_marks(facts: Facts, words: Words) -> list[Mark]:
+    """The model's bits per byte and the n-gram's, each where it is known."""
+    scores = {str(row.get("name")): row for row in _rows(facts.evaluation.get("metrics"))}
+    own = scores.get("bits_per_byte") or {"value": facts.evaluation.get("bits_per_byte")}
+    other = scores.get("ngram_bits_per_byte") or {"value": facts.evaluation.get("ngram_bits_per_byte")}
+    marks = [
+        mark(words("evaluation.model"), own, value="value", is_main=True),
+        mark(words("evaluation.baseline"), other, value="value"),
+    ]
+    return [found for found in marks if found]
+
+
+def difference(facts: Facts) -> Table:
+    """Model minus baseline: value, low, high; empty where it was not measured."""
+    found = facts.evaluation.get("difference")
+    return found if isinstance(found, dict) and is_number(found.get("value")) else {}
+
+
+def _curve(name: str, facts: Facts, words: Words) -> Html | None:
+    series = facts.series[name]
+    curve = Curve.of(series.tokens, series.values)
+    if curve is None:
+        return None
+    reference = None
+    if name == "validation":
+        baseline = [found for found in baseline_marks(facts, words) if not found.is_main]
+        reference = (baseline[0].label, baseline[0].value) if baseline else None
+    title = words(f"curve.{name}")
+    caption = element(
+        "figcaption", element("strong", title), " ", element("span", _curve_note(name, curve, facts, words))
+    )
+    unit = element("span", series.unit, class_="unit")
+    bad = int(np.sum(~np.isfinite(series.values)))
+    return element(
+        "figure",
+        caption,
+        unit,
+        line_chart(curve, label=title, x_label=words("curve.tokens"), reference=reference),
+        element("p", words("curve.bad", count=str(bad)), class_="note") if bad else None,
+        _as_table(series, title, words),
+    )
+
+
+def _curve_note(name: str, curve: Curve, facts: Facts, words: Words) -> str:
+    first, last, least = curve.mean[0], curve.mean[-1], curve.mean.min()
+    match name:
+        case "loss":
+            return (
+                f"{words('curve.first', first=number(float(first)))} · {words('curve.last', last=number(float(last)))}"
+            )
+        case "validation":
+            return f"{words('curve.best', best=number(float(least)))} · {words('curve.last', last=number(float(last)))}"
+        case "speed":
+            mean = facts.tokens / facts.seconds if facts.seconds else float(curve.mean.mean())
+            return words("curve.average", mean=amount(mean))
+        case _:
+            return words("curve.last", last=number(float(last)))
+
+
+def _as_table(series: Series, title: str, words: Words) -> Html:
+    chosen = np.unique(np.linspace(0, len(series.values) - 1, TABLE_ROWS).round().astype(int))
+    rows: list[list[Content]] = [[number(int(series.tokens[i])), number(float(series.values[i]))] for i in chosen]
+    body = table([words("curve.tokens"), f"{title} ({series.unit})"], rows, numeric=frozenset({0, 1}))
+    return element("details", element("summary", words("curve.table")), body)
+
+
+def _beside_baseline(facts: Facts, words: Words) -> Html:
+    paired = difference(facts)
+    sentence = None
+    if paired and is_number(paired.get("low")) and is_number(paired.get("high")):
+        ends = {end: number(paired[end]) for end in ("low", "high")}
+        sentence = element(
+            "p", words("evaluation.paired", value=number(paired["value"]), percent=facts.percent, **ends)
+        )
+    return join(_plot(baseline_marks(facts, words), words("evaluation.plot", percent=facts.percent), words), sentence)
+
+
+def _plot(marks: list[Mark], label: str, words: Words) -> Html | None:
+    if len(marks) < 2:
+        return None
+    drawn = interval_plot(marks, label=label, x_label=words("figure.bits"))
+    return element("figure", drawn, element("figcaption", label), class_="plot")
+
+
+def _sample(sample: Table, *, with_settings: bool) -> Html:
+    text = element(
+        "bdi",
+        element("span", str(sample.get("prompt", "")), class_="prompt"),
+        element("span", str(sample.get("text", "")), class_="continuation"),
+    )
+    note = element("p", element("code", _settings(sample.get("settings"))), class_="note") if with_settings else None
+    return element("figure", element("pre", text), note)
+
+
+def _settings(settings: object) -> str:
+    if not isinstance(settings, dict):
+        return "" if settings is None else str(settings)
+    return ", ".join(f"{key} = {value}" for key, value in settings.items() if value not in (None, [], ""))
+
+
+def _interval(row: Table) -> str:
+    return (
+        f"{number(row['low'])} – {number(row['high'])}"
+        if is_number(row.get("low")) and is_number(row.get("high"))
+        else "–"
+    )
+
+
+def _rows(value: object) -> list[Table]:
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []

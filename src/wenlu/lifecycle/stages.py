@@ -1,0 +1,201 @@
+"""The stages of a run, each from files to files; what was done for the same settings is not done again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from wenlu.bundle import load
+from wenlu.corpus.packing import Windows
+from wenlu.corpus.prepare import prepare, read_split
+from wenlu.corpus.shards import TokenData, write_tokens
+from wenlu.corpus.sources import fetched_by
+from wenlu.evaluation import evaluate_run
+from wenlu.evaluation.verse import evaluate_verse
+from wenlu.generation import complete
+from wenlu.lifecycle.cache import stage_key
+from wenlu.lifecycle.inputs import inputs_fingerprint
+from wenlu.lifecycle.life import Life
+from wenlu.lifecycle.report import write_report
+from wenlu.models.weights import save_model
+from wenlu.rundir import atomic
+from wenlu.tasks import CausalLM
+from wenlu.tokenizers import Tokenizer, train_tokenizer
+from wenlu.training import (
+    TrainData,
+    TrainState,
+    check_bigram_start,
+    choose_device,
+    choose_dtype,
+    choose_threads,
+    resolve_duration,
+    start_from_bigrams,
+    train,
+)
+
+TRAINING_CODE = ("training", "models", "kernels", "tasks", "corpus")
+EVALUATION_CODE = ("evaluation", "metrics", "tasks", "models", "kernels", "corpus")
+
+
+def data_stage(life: Life) -> Life:
+    """Sources → `data/`: cleaned records in leakage-safe splits, statistics, what was dropped."""
+    data = life.recipe.data
+    inputs = [inputs_fingerprint(data.all_sources()), str(life.recipe.seed)]
+    key = stage_key([data], code=("corpus", "hub"), inputs=inputs)
+    if not life.cache.is_done("data", key):
+        with life.working("data", key):
+            language = life.recipe.language
+            prepare(data, life.out / "data", seed=life.recipe.seed, progress=life.progress, language=language)
+            fetched = {item.source: f"sha256:{item.sha256}" for item in fetched_by(data.all_sources())}
+            life.cache.choose("data", {"fetched": fetched})
+    return life.with_key("data", key)
+
+
+def tokenizer_stage(life: Life) -> Life:
+    """`data/` → `tokenizer/`, trained on the training part alone."""
+    key = stage_key([life.recipe.tokenizer], code=("tokenizers",), inputs=[life.key("data")])
+    if not life.cache.is_done("tokenizer", key):
+        with life.working("tokenizer", key):
+            texts = (record.text for record in read_split(life.out / "data", "train"))
+            tokenizer = train_tokenizer(life.recipe.tokenizer, texts, progress=life.progress)
+            with atomic.atomic_folder(life.out / "tokenizer") as folder:
+                tokenizer.save(folder)
+    return life.with_key("tokenizer", key)
+
+
+def tokens_stage(life: Life) -> Life:
+    """`data/` and `tokenizer/` → `tokens/`: memory-mapped shards of each split."""
+    key = stage_key([], code=("tokenizers", "corpus"), inputs=[life.key("data"), life.key("tokenizer")])
+    if not life.cache.is_done("tokens", key):
+        with life.working("tokens", key):
+            tokenizer = Tokenizer.load(life.out / "tokenizer")
+            for split in splits(life.out / "data"):
+                records = read_split(life.out / "data", split)
+                write_tokens(records, tokenizer, life.out / "tokens" / split, progress=life.progress)
+    return life.with_key("tokens", key)
+
+
+def train_stage(life: Life) -> Life:
+    """`tokens/` → `checkpoints/` and `model/`; goes on from the newest checkpoint."""
+    recipe = life.recipe
+    settings = [recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
+    key = stage_key(settings, code=TRAINING_CODE, inputs=[life.key("tokens"), str(recipe.seed)])
+    if not life.cache.is_done("train", key):
+        if not life.cache.is_started("train", key):
+            shutil.rmtree(life.run.checkpoints, ignore_errors=True)
+            life.run.forget_after(-1)
+        with life.working("train", key):
+            state = _train(life.with_key("train", key))
+            life.run.finish(step=state.step, tokens=state.tokens, seconds=state.seconds)
+    return life.with_key("train", key)
+
+
+def evaluate_stage(life: Life) -> Life:
+    """`model/` and the held-out part → `evaluation.json`, beside the n-gram baseline."""
+    recipe = life.recipe
+    settings = [recipe.evaluate, *([] if recipe.verse is None else [recipe.verse, recipe.generate])]
+    key = stage_key(settings, code=EVALUATION_CODE, inputs=[life.key("train"), life.key("data")])
+    if not life.cache.is_done("evaluate", key):
+        with life.working("evaluate", key):
+            bundle = load(life.out / "model")
+            evaluation = evaluate_run(bundle, life.root, recipe.evaluate, progress=life.progress)
+            if recipe.verse is not None:
+                poems = list(read_split(life.root / "data", evaluation.settings["split"]))
+                scores = evaluate_verse(
+                    bundle, poems, recipe.verse, recipe.generate, recipe.evaluate, progress=life.progress
+                )
+                evaluation = replace(evaluation, scores=(*evaluation.scores, *scores))
+            evaluation.save(life.out)
+    return life.with_key("evaluate", key)
+
+
+def samples_stage(life: Life) -> Life:
+    """`model/` → `samples.json`: how it continues the recipe's prompts, or the openings of held-out documents."""
+    key = stage_key([life.recipe.generate], code=("generation", "models"), inputs=[life.key("train")])
+    if not life.cache.is_done("samples", key):
+        with life.working("samples", key):
+            bundle = load(life.out / "model")
+            prompts = life.recipe.generate.prompts or _openings(life)
+            settings = life.recipe.generate.model_dump(mode="json", exclude={"prompts"})
+            samples = [
+                {"prompt": completion.prompt, "text": choice.text, "settings": settings}
+                for completion in complete(bundle, prompts, life.recipe.generate, progress=life.progress)
+                for choice in completion.choices
+            ]
+            atomic.write_text(life.out / "samples.json", json.dumps(samples, ensure_ascii=False, indent=2) + "\n")
+    return life.with_key("samples", key)
+
+
+def report_stage(life: Life) -> Life:
+    """Everything → `report.html`."""
+    code = ("lifecycle",)
+    inputs = [life.key("evaluate"), life.key("samples"), life.recipe.language]
+    key = stage_key([life.recipe], code=code, inputs=inputs)
+    if not life.cache.is_done("report", key):
+        with life.working("report", key):
+            write_report(life.out, life.recipe.language)
+    return life.with_key("report", key)
+
+
+def splits(data: Path) -> list[str]:
+    return [name for name in ("train", "validation", "test") if (data / f"{name}.jsonl").exists()]
+
+
+def _train(life: Life) -> TrainState:
+    recipe, run = life.recipe, life.run
+    tokenizer = Tokenizer.load(life.root / "tokenizer")
+    train_windows = _windows(life, "train")
+    assert train_windows is not None, "every data stage writes a training part"
+    prompt = next(iter(recipe.generate.prompts or _openings(life)), None)
+    data = TrainData(train_windows, _windows(life, "validation"), prompt=prompt, tokenizer=tokenizer)
+    facts = life.cache.facts("train")
+    device = choose_device(recipe.train)
+    dtype = facts.get("dtype") or str(choose_dtype(recipe.train, device)).removeprefix("torch.")
+    threads = facts.get("threads") or choose_threads(recipe.train)
+    torch.set_num_threads(threads)
+    family = recipe.model.chosen()
+    config = recipe.model.resolve(
+        vocab_size=tokenizer.vocab_size, context=2 * recipe.train.context, end_id=tokenizer.eos_id
+    )
+    torch.manual_seed(recipe.seed)
+    model = family.build(config, dtype=getattr(torch, dtype), zero_outputs=recipe.train.zero_outputs)
+    if recipe.train.start == "bigrams":
+        check_bigram_start(family, model)
+        start_from_bigrams(model, data.train.data)
+    model = model.to(device)
+    if "steps" not in facts:
+        resolved = resolve_duration(recipe.train, recipe.optimizer, model, CausalLM(), data, recipe.seed)
+        facts = {"steps": int(resolved.duration.amount), "dtype": dtype, "threads": threads, "device": device.type}
+        life.cache.choose("train", {**facts, "model": config.model_dump(mode="json")})
+        life.record()
+    state = train(
+        life.resolved().train,
+        recipe.optimizer,
+        recipe.schedule,
+        model=model,
+        task=CausalLM(),
+        data=data,
+        run=run,
+        seed=recipe.seed,
+        progress=life.progress,
+    )
+    with atomic.atomic_folder(life.out / "model") as folder:
+        save_model(folder, model, family)
+        tokenizer.save(folder)
+    return state
+
+
+def _windows(life: Life, split: str) -> Windows | None:
+    folder = life.root / "tokens" / split
+    return Windows(TokenData.open(folder), life.recipe.train.context) if folder.exists() else None
+
+
+def _openings(life: Life, count: int = 3, characters: int = 80) -> tuple[str, ...]:
+    """The first lines of the first held-out documents."""
+    held_out = splits(life.root / "data")[-1]
+    records = read_split(life.root / "data", held_out)
+    return tuple(record.text[:characters] for record, _ in zip(records, range(count), strict=False))

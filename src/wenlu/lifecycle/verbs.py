@@ -1,0 +1,120 @@
+"""The verbs that a recipe goes through: each is the life up to a point."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wenlu.bundle import load as load_bundle
+from wenlu.config import load
+from wenlu.corpus.prepare import DataSummary, read_split
+from wenlu.generation.conversation import Conversation
+from wenlu.generation.predict import predict
+from wenlu.lifecycle.architectures import architectures_stage
+from wenlu.lifecycle.evaluate import evaluate
+from wenlu.lifecycle.life import Life
+from wenlu.lifecycle.recipe import Recipe
+from wenlu.lifecycle.stages import (
+    data_stage,
+    evaluate_stage,
+    report_stage,
+    samples_stage,
+    splits,
+    tokenizer_stage,
+    tokens_stage,
+    train_stage,
+)
+from wenlu.progress import QUIET, Progress
+from wenlu.rundir import atomic, provenance
+from wenlu.rundir.listing import RunRow, list_runs
+from wenlu.tokenizers import FertilityReport, Tokenizer, fertility
+
+__all__ = ["RunSummary", "chat", "data", "evaluate", "predict", "pretrain", "run", "runs", "tokenizer"]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a life ended in.
+
+    Attributes:
+        seconds: by stage, of the last time that each was carried out.
+        evaluation: the content of `evaluation.json`, where the life went that far.
+        prompt: the first line of the first sample's prompt, to try next.
+    """
+
+    path: Path
+    seconds: dict[str, float]
+    evaluation: dict[str, Any] | None
+    prompt: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {"run": str(self.path), "seconds": self.seconds, **(self.evaluation or {})}
+
+
+def run(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> RunSummary:
+    """The whole life: data, tokenizer, training, evaluation, samples, report.
+
+    A second call does nothing; after a change of settings, data or code the stages that it touches, and those
+    behind them, run again; an interrupted one goes on. Raises the errors of `wenlu.errors`.
+    """
+    with _begin(recipe, out, overrides, progress) as life:
+        life = tokens_stage(tokenizer_stage(data_stage(life)))
+        life = evaluate_stage(train_stage(life)) if life.recipe.architectures is None else architectures_stage(life)
+        report_stage(samples_stage(life))
+        return _summary(life)
+
+
+def data(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> DataSummary:
+    """The life up to the cleaned and split records in `out/data`."""
+    with _begin(recipe, out, overrides, progress) as life:
+        data_stage(life)
+        return DataSummary.open(out / "data")
+
+
+def tokenizer(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> FertilityReport:
+    """The life up to the tokenizer in `out/tokenizer`; returns its fertility on held-out texts, by language."""
+    with _begin(recipe, out, overrides, progress) as life:
+        tokenizer_stage(data_stage(life))
+        texts: dict[str, list[str]] = defaultdict(list)
+        for record in read_split(out / "data", splits(out / "data")[-1]):
+            texts[record.meta.get("language", "all")].append(record.text)
+        report = fertility(Tokenizer.load(out / "tokenizer"), texts)
+        atomic.write_text(out / "fertility.json", json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n")
+        return report
+
+
+def pretrain(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> RunSummary:
+    """The life up to the trained model in `out/model`."""
+    with _begin(recipe, out, overrides, progress) as life:
+        return _summary(train_stage(tokens_stage(tokenizer_stage(data_stage(life)))))
+
+
+def chat(model: str | Path, *, system: str = "") -> Conversation:
+    """A conversation with the model at a path: `.answer(text, sampling)` streams, `.text` is all that was said."""
+    return Conversation(load_bundle(model), system)
+
+
+def runs(folder: Path = Path("runs")) -> list[RunRow]:
+    """The runs below a folder, newest first, with their state and scores."""
+    return list_runs(folder)
+
+
+def _begin(path: Path, out: Path, overrides: Sequence[str], progress: Progress) -> Life:
+    recipe = load(Recipe, path, overrides)
+    origin = provenance(sys.argv, seeds={"run": recipe.seed}, data={})
+    return Life.begin(recipe, out, origin, progress)
+
+
+def _summary(life: Life) -> RunSummary:
+    evaluation, samples = (_read(life.out / name) for name in ("evaluation.json", "samples.json"))
+    prompt = next(iter(samples[0]["prompt"].splitlines()), "") if samples else None
+    return RunSummary(life.out, life.cache.seconds(), evaluation, prompt)
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

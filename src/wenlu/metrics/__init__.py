@@ -1,0 +1,36 @@
+"""Metrics: pure functions with name, unit, direction, signature and source."""
+
+from wenlu.metrics.accuracy import ACCURACY
+from wenlu.metrics.bits_per_byte import BITS_PER_BYTE
+from wenlu.metrics.byte_perplexity import BYTE_PERPLEXITY
+from wenlu.metrics.line_count_validity import LINE_COUNT_VALIDITY
+from wenlu.metrics.line_length_validity import LINE_LENGTH_VALIDITY
+from wenlu.metrics.metric import Column, Columns, Fraction, Metric, Ratio
+from wenlu.metrics.perplexity import PERPLEXITY
+from wenlu.metrics.word_perplexity import WORD_PERPLEXITY
+
+METRICS: tuple[Metric, ...] = (
+    ACCURACY,
+    BITS_PER_BYTE,
+    BYTE_PERPLEXITY,
+    LINE_COUNT_VALIDITY,
+    LINE_LENGTH_VALIDITY,
+    PERPLEXITY,
+    WORD_PERPLEXITY,
+)
+
+__all__ = [
+    "ACCURACY",
+    "BITS_PER_BYTE",
+    "BYTE_PERPLEXITY",
+    "LINE_COUNT_VALIDITY",
+    "LINE_LENGTH_VALIDITY",
+    "METRICS",
+    "PERPLEXITY",
+    "WORD_PERPLEXITY",
+    "Column",
+    "Columns",
+    "Fraction",
+    "Metric",
+    "Ratio",
+]

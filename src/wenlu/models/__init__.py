@@ -1,0 +1,19 @@
+"""Language models: one file per family, composed from shared layers."""
+
+from wenlu.config import did_you_mean
+from wenlu.errors import ConfigError
+from wenlu.models import gru, llama, lstm, rnn
+from wenlu.models.family import Ability, DecodeState, Family, LanguageModel, ModelConfig
+
+FAMILIES: tuple[Family, ...] = (llama.FAMILY, rnn.FAMILY, lstm.FAMILY, gru.FAMILY)
+
+
+def family(name: str) -> Family:
+    """The family of that name; raises ConfigError with the nearest known one."""
+    for row in FAMILIES:
+        if row.name == name:
+            return row
+    raise ConfigError(f"{name!r} is no model family; {did_you_mean(name, [row.name for row in FAMILIES])}")
+
+
+__all__ = ["FAMILIES", "Ability", "DecodeState", "Family", "LanguageModel", "ModelConfig", "family"]

@@ -1,0 +1,184 @@
+"""What the toolkit knows of an architecture, and the call that every model answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Annotated, Any, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from wenlu.config import Config
+from wenlu.models.weights.rules import Rule
+
+Size = Annotated[int, Field(ge=1, le=2**24)]
+"""A length of some tensor, bounded so that a hostile config cannot ask for absurd ones."""
+
+
+class ModelConfig(Config):
+    """What every family's settings share; names are those of Hugging Face configs."""
+
+    vocab_size: Size
+    hidden_size: Size
+    initializer_range: float = Field(default=0.02, ge=0, le=1)
+    bos_token_id: int | None = None
+    eos_token_id: int | list[int] | None = None
+    pad_token_id: int | None = None
+
+    def at_width(self, step: int) -> Self:
+        """The same architecture at the `step`-th of its widths, counted from 1; other widths follow in proportion."""
+        raise NotImplementedError(f"{type(self).__name__} has no widths")
+
+
+class Ability(Enum):
+    """What a family can be asked to do; contract tests run once per ability."""
+
+    CAUSAL = "causal"
+    RECURRENT = "recurrent"
+
+
+class DecodeState(ABC):
+    """What a model remembers between tokens, for B rows: KV cache, recurrent state, encoder output.
+
+    The model makes it (`init_state`) and moves it forward in place on each call. Attention reaches memory
+    only through it, so contiguous, paged, int8 and sliding caches are substitutes for each other.
+    """
+
+    @property
+    @abstractmethod
+    def lengths(self) -> Tensor:
+        """(B,) int64: how many tokens each row has seen."""
+
+    @abstractmethod
+    def select(self, rows: Tensor) -> Self:
+        """A new state of the given rows, in that order; a row may repeat (beam search) or be missing (finished)."""
+
+    @classmethod
+    @abstractmethod
+    def join(cls, states: list[Self]) -> Self:
+        """One state with the rows of all `states`, whose lengths may differ."""
+
+
+class LanguageModel(nn.Module, ABC):
+    """A model over token ids; `hidden` stops before the head, the call itself goes through it."""
+
+    config: ModelConfig
+    lm_head: nn.Module
+
+    @abstractmethod
+    def hidden(
+        self,
+        input_ids: Tensor,
+        *,
+        decoder_input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        state: DecodeState | None = None,
+    ) -> Tensor:
+        """Hidden states before the head, (B, T, D).
+
+        Args:
+            input_ids: (B, T) token ids; with a `state`, only the tokens that it has not seen.
+            decoder_input_ids: (B, T') target tokens; encoder–decoders only.
+            attention_mask: (B, T), 1 at real tokens, 0 at padding, which may stand on either side;
+                on the right only when there is a `state`.
+            positions: (B, T) positions; by default they count real tokens of the row (of the segment).
+            segments: (B, T) document numbers of packed rows: no position sees another document.
+            state: memory of earlier tokens, moved forward in place.
+        """
+
+    @abstractmethod
+    def init_state(self, batch_size: int = 1) -> DecodeState:
+        """An empty memory for `batch_size` rows, on the model's device and in its dtype."""
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        *,
+        decoder_input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        state: DecodeState | None = None,
+    ) -> Tensor:
+        """Logits (B, T, V) of the token after each position; arguments as in `hidden`."""
+        hidden = self.hidden(
+            input_ids,
+            decoder_input_ids=decoder_input_ids,
+            attention_mask=attention_mask,
+            positions=positions,
+            segments=segments,
+            state=state,
+        )
+        logits: Tensor = self.lm_head(hidden)
+        return logits
+
+
+@dataclass(frozen=True)
+class Family:
+    """One architecture: to add one, write `models/<name>.py` ending in `FAMILY = Family(...)` and add its row.
+
+    Attributes:
+        hf_types: `model_type` values of Hugging Face configs that this family reads and writes;
+            empty: saved for Wenlu only.
+        hf_architecture: class name that Hugging Face configs carry, for tools that go by it.
+        reference: what the parity tests compare with: a Hugging Face type, a `torch.nn` module, or "hand".
+        rules: from checkpoint names to ours, in order; every key on both sides must be accounted for.
+        ignored: patterns of checkpoint keys that carry no weights of ours.
+        harmless: Hugging Face config keys that we know and do not need.
+        proportions: settings of a balanced model; given a number of parameters, its width is scaled.
+    """
+
+    name: str
+    hf_types: tuple[str, ...]
+    reference: str
+    abilities: frozenset[Ability]
+    config: type[ModelConfig]
+    model: type[LanguageModel]
+    rules: tuple[Rule, ...] = ()
+    ignored: tuple[str, ...] = ()
+    harmless: frozenset[str] = frozenset()
+    hf_architecture: str | None = None
+    proportions: Mapping[str, int] = field(default_factory=dict)
+
+    def build(
+        self, config: ModelConfig, *, dtype: torch.dtype = torch.float32, zero_outputs: bool = False
+    ) -> LanguageModel:
+        """A model with fresh random weights, drawn from torch's default generator.
+
+        With `zero_outputs` each half of a layer begins as the identity and the head as a uniform guess: the
+        projections that write to the residual stream, and an untied head, start at zero.
+        """
+        model = self.model(config)
+        if zero_outputs:
+            zero_output_projections(model)
+        return model.to(dtype)
+
+    def outline(self, config: ModelConfig) -> LanguageModel:
+        """The model's names and shapes without values, on the meta device; takes no memory."""
+        with torch.device("meta"), _WithoutDrawing():
+            return self.model(config)
+
+
+class _WithoutDrawing(TorchFunctionMode):
+    """Skips `nn.init.normal_`: on the meta device it changes nothing, yet its first call takes a second of imports."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        return kwargs["tensor"] if func is nn.init.normal_ else func(*args, **kwargs)
+
+
+def zero_output_projections(model: LanguageModel) -> None:
+    """Set `o_proj`, `down_proj` and, unless tied to the embedding, `lm_head` to zero, in place."""
+    inputs = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    for name, module in model.named_modules():
+        is_output = name.rpartition(".")[2] in ("o_proj", "down_proj", "lm_head")
+        if is_output and isinstance(module, nn.Linear) and id(module.weight) not in inputs:
+            for parameter in module.parameters(recurse=False):
+                nn.init.zeros_(parameter)

@@ -1,0 +1,61 @@
+"""Multi-head attention with fewer heads for keys and values than for queries."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from wenlu.kernels.attention import attention
+from wenlu.models.layers.mask import Mask
+from wenlu.models.layers.rope import Rope
+
+
+class LayerMemory(Protocol):
+    """One layer's part of a `DecodeState` during one call: all that attention knows of memory."""
+
+    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Store the new (B, N, T, H) keys and values; return the (B, N, S, H) that the mask speaks of."""
+
+
+class Attention(nn.Module):
+    """Grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245)."""
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int,
+        num_heads: int,
+        num_kv_heads: int,
+        head_dim: int,
+        qkv_bias: bool = False,
+        o_bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.head_dim = head_dim
+        self.q_proj = nn.Linear(hidden_size, num_heads * head_dim, bias=qkv_bias)
+        self.k_proj = nn.Linear(hidden_size, num_kv_heads * head_dim, bias=qkv_bias)
+        self.v_proj = nn.Linear(hidden_size, num_kv_heads * head_dim, bias=qkv_bias)
+        self.o_proj = nn.Linear(num_heads * head_dim, hidden_size, bias=o_bias)
+
+    def forward(self, x: Tensor, rope: Rope, mask: Mask, memory: LayerMemory | None = None) -> Tensor:
+        """Mix each position with those that `mask` lets it see.
+
+        Args:
+            x: (B, T, D) hidden states.
+            rope: angles of the positions in `x`.
+            mask: over the T queries and the S keys of the memory (of `x` itself without one).
+            memory: earlier keys and values; the new ones are appended to it.
+
+        Returns:
+            (B, T, D), same dtype as `x`.
+        """
+        B, T, _ = x.shape
+        q = rope.rotate(self.q_proj(x).view(B, T, -1, self.head_dim)).transpose(1, 2)  # (B, N, T, H)
+        k = rope.rotate(self.k_proj(x).view(B, T, -1, self.head_dim)).transpose(1, 2)
+        v = self.v_proj(x).view(B, T, -1, self.head_dim).transpose(1, 2)
+        if memory is not None:
+            k, v = memory.extend(k, v)
+        mixed = attention(q, k, v, bias=mask.bias, is_causal=mask.is_causal)
+        out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(B, T, -1))
+        return out

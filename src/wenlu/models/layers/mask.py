@@ -1,0 +1,74 @@
+"""Which positions may look at which: causal, padding, documents of a packed row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What queries may see of keys.
+
+    Attributes:
+        bias: (B or 1, 1 or N, T, S) added to the scores: 0 where a query may look, -inf where not; None: no
+            restriction beyond `is_causal`.
+        is_causal: queries and keys are the same T positions, and none looks ahead; a `bias` says so too.
+    """
+
+    bias: Tensor | None = None
+    is_causal: bool = False
+
+
+CAUSAL = Mask(is_causal=True)
+EVERYTHING = Mask()
+
+
+def causal_mask(length: int, *, attention_mask: Tensor | None, segments: Tensor | None, dtype: torch.dtype) -> Mask:
+    """Each position sees itself and what came before it in its document; no tensor where none is needed.
+
+    Padding on the right needs none: it comes after everything real. A padded query sees itself, so that no
+    row of the mask is empty.
+    """
+    if segments is None and (attention_mask is None or is_right_padded(attention_mask)):
+        return CAUSAL
+    known = attention_mask if attention_mask is not None else segments
+    assert known is not None, "one of the two is given"
+    allowed = torch.ones(length, length, dtype=torch.bool, device=known.device).tril()[None]
+    if segments is not None:
+        allowed = allowed & (segments[:, :, None] == segments[:, None, :])
+    if attention_mask is not None:
+        itself = torch.eye(length, dtype=torch.bool, device=known.device)
+        allowed = allowed & (attention_mask.bool()[:, None, :] | itself)
+    return Mask(as_bias(allowed[:, None], dtype), is_causal=True)
+
+
+def as_bias(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where `allowed` is true, -inf elsewhere."""
+    return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill_(~allowed, float("-inf"))
+
+
+def count_positions(input_ids: Tensor, *, attention_mask: Tensor | None, segments: Tensor | None) -> Tensor:
+    """(B or 1, T) positions that count the real tokens of the row, from 0 again at each document."""
+    length = input_ids.size(1)
+    if segments is None and (attention_mask is None or is_right_padded(attention_mask)):
+        return torch.arange(length, device=input_ids.device)[None]
+    real = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
+    before = real.cumsum(1) - real  # real tokens to the left
+    if segments is None:
+        return before
+    return before - (before * document_starts(segments)).cummax(1).values
+
+
+def document_starts(segments: Tensor) -> Tensor:
+    """(B, T) bool: the first position of each document of a packed row."""
+    starts = torch.ones_like(segments, dtype=torch.bool)
+    starts[:, 1:] = segments[:, 1:] != segments[:, :-1]
+    return starts
+
+
+def is_right_padded(attention_mask: Tensor) -> bool:
+    """Whether no real token follows padding."""
+    return bool((attention_mask[:, 1:] <= attention_mask[:, :-1]).all())

@@ -1,0 +1,44 @@
+"""The feed-forward half of a decoder layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Activation = Literal["silu", "gelu", "gelu_pytorch_tanh", "relu", "relu2"]
+"""Names of Hugging Face configs; `relu2` is the squared ReLU of Primer (So et al. 2021, arXiv:2109.08668)."""
+
+
+class MLP(nn.Module):
+    """Gated linear unit (Shazeer 2020, arXiv:2002.05202); SwiGLU with `silu`."""
+
+    def __init__(self, hidden_size: int, intermediate_size: int, *, activation: Activation, bias: bool = False) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(hidden_size, intermediate_size, bias=bias)
+        self.up_proj = nn.Linear(hidden_size, intermediate_size, bias=bias)
+        self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=bias)
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down_proj(self.activation(self.gate_proj(x)) * self.up_proj(x))
+        return out
+
+
+def _gelu_tanh(x: Tensor) -> Tensor:
+    return F.gelu(x, approximate="tanh")
+
+
+def _relu2(x: Tensor) -> Tensor:
+    return F.relu(x).square()
+
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_pytorch_tanh": _gelu_tanh,
+    "relu": F.relu,
+    "relu2": _relu2,
+}

@@ -1,0 +1,20 @@
+"""Normalisation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from wenlu.kernels.rms_norm import rms_norm
+
+
+class RMSNorm(nn.Module):
+    """Root mean square normalisation over the last dimension, with a learned scale."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self.weight, self.eps)

@@ -1,0 +1,145 @@
+"""A model as a folder in Hugging Face's layout: `config.json` and safetensors; all keys accounted for.
+
+A key of the config that we neither use nor know to be harmless is an error, and so is a tensor without a place
+or a place without a tensor. Names and shapes are settled before values are read.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from wenlu.config import check, did_you_mean
+from wenlu.errors import ConfigError, WeightsError
+from wenlu.models.weights.files import read_json, read_tensors, some, write_tensors
+from wenlu.models.weights.rules import Entries, Stored, apply_rules, invert_rules, matches
+from wenlu.rundir.atomic import write_text
+
+if TYPE_CHECKING:  # families hold rules, so at run time this module cannot import them first
+    from wenlu.models.family import Family, LanguageModel, ModelConfig
+
+HARMLESS = frozenset(
+    {
+        "_attn_implementation",
+        "_name_or_path",
+        "architectures",
+        "chunk_size_feed_forward",
+        "dtype",
+        "id2label",
+        "is_encoder_decoder",
+        "label2id",
+        "model_type",
+        "output_attentions",
+        "output_hidden_states",
+        "problem_type",
+        "return_dict",
+        "torch_dtype",
+        "torchscript",
+        "transformers_version",
+        "use_cache",
+    }
+)
+"""Keys of any Hugging Face config that say nothing about what a model computes, or what its tensors say."""
+
+
+def save_model(folder: Path, model: LanguageModel, family: Family, *, shard_bytes: int = 5_000_000_000) -> None:
+    """Write `config.json` and the weights into an existing folder.
+
+    For a family with `hf_types`, stock `transformers` loads it; else only Wenlu does.
+    """
+    entries = {key: Stored.of(tensor.detach()) for key, tensor in model.state_dict().items()}
+    theirs = invert_rules(family.rules, entries, model.config)
+    write_tensors(folder, {key: item.read() for key, item in theirs.items()}, shard_bytes=shard_bytes)
+    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    config: dict[str, Any] = {
+        "architectures": [family.hf_architecture or type(model).__name__],
+        "model_type": (*family.hf_types, family.name)[0],
+        "dtype": dtype,
+        **model.config.model_dump(mode="json", exclude_none=True),
+    }
+    write_text(folder / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+
+def load_model(folder: Path, *, dtype: torch.dtype | None = None) -> tuple[Family, LanguageModel]:
+    """The model of a folder, in evaluation mode, its weights mapped into memory.
+
+    Args:
+        folder: in Hugging Face's layout.
+        dtype: convert the weights to it; by default they stay as stored.
+
+    Raises:
+        WeightsError: what does not fit, and where.
+    """
+    family, config = read_config(folder)
+    model = family.outline(config)
+    entries = read_tensors(folder)
+    entries = {key: item for key, item in entries.items() if not any(matches(p, key) for p in family.ignored)}
+    entries = apply_rules(family.rules, entries, config)
+    _check(folder, family, model, entries)
+    _fill(model, entries, dtype)
+    return family, model.eval()
+
+
+def read_config(folder: Path) -> tuple[Family, ModelConfig]:
+    """The family and settings that `config.json` speaks of; raises WeightsError for a key without a meaning."""
+    path = folder / "config.json"
+    content = read_json(path)
+    if "auto_map" in content:
+        raise WeightsError(f"{path}: auto_map asks to run code from the folder, which Wenlu never does")
+    family = _family_of(path, content.get("model_type"))
+    known = family.harmless | HARMLESS
+    try:
+        return family, check(family.config, {k: v for k, v in content.items() if k not in known}, where=str(path))
+    except ConfigError as error:
+        raise WeightsError(str(error)) from error
+
+
+def _family_of(path: Path, model_type: object) -> Family:
+    from wenlu.models import FAMILIES
+
+    types = {name: family for family in FAMILIES for name in family.hf_types or (family.name,)}
+    if not isinstance(model_type, str):
+        raise WeightsError(f"{path}: no model_type; known: {', '.join(sorted(types))}")
+    if model_type not in types:
+        raise WeightsError(
+            f"{path}: model_type {model_type!r} is no family of Wenlu; {did_you_mean(model_type, types)}"
+        )
+    return types[model_type]
+
+
+def _check(folder: Path, family: Family, model: nn.Module, entries: Entries) -> None:
+    expected = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    missing = sorted(expected.keys() - entries.keys())
+    unexpected = sorted(entries.keys() - expected.keys())
+    if missing or unexpected:
+        both = (("missing", missing), ("unexpected", unexpected))
+        faults = [f"{len(names)} {word} {some(names)}" for word, names in both if names]
+        types = ", ".join(family.hf_types or (family.name,))
+        raise WeightsError(
+            f"{folder}: checkpoint does not fit {family.name}: {', '.join(faults)}. Is model_type one of {types}?"
+        )
+    wrong = [key for key, shape in expected.items() if entries[key].shape != shape]
+    if wrong:
+        key = wrong[0]
+        raise WeightsError(
+            f"{folder}: {key} has shape {list(entries[key].shape)}, but config.json asks for {list(expected[key])}"
+            + (f" ({len(wrong)} tensors differ)" if len(wrong) > 1 else "")
+        )
+    for key, item in entries.items():
+        if not item.dtype.is_floating_point:
+            raise WeightsError(f"{folder}: {key} holds {item.dtype}, not floating-point weights")
+
+
+def _fill(model: nn.Module, entries: Entries, dtype: torch.dtype | None) -> None:
+    """Put the stored tensors in the places of `model`; parameters that were one object stay one."""
+    new: dict[int, nn.Parameter] = {}
+    for name, module in model.named_modules():
+        for key, old in list(module.named_parameters(recurse=False)):
+            if id(old) not in new:
+                tensor = entries[f"{name}.{key}" if name else key].read()
+                new[id(old)] = nn.Parameter(tensor if dtype is None else tensor.to(dtype))
+            setattr(module, key, new[id(old)])

@@ -1,0 +1,7 @@
+"""The run directory: settings, events, checkpoints, provenance."""
+
+from wenlu.rundir.events import Event
+from wenlu.rundir.provenance import provenance
+from wenlu.rundir.run import Run, is_run
+
+__all__ = ["Event", "Run", "is_run", "provenance"]

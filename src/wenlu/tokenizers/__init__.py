@@ -1,0 +1,22 @@
+"""Tokenizers: train, load, encode, decode, measure."""
+
+from wenlu.tokenizers.config import TokenizerConfig
+from wenlu.tokenizers.decoding import TokenStream
+from wenlu.tokenizers.fertility import FertilityReport, LanguageFertility, fertility
+from wenlu.tokenizers.kinds import KINDS, Kind
+from wenlu.tokenizers.tokenizer import Tokenizer
+from wenlu.tokenizers.train import train_tokenizer
+from wenlu.tokenizers.words import count_words
+
+__all__ = [
+    "KINDS",
+    "FertilityReport",
+    "Kind",
+    "LanguageFertility",
+    "TokenStream",
+    "Tokenizer",
+    "TokenizerConfig",
+    "count_words",
+    "fertility",
+    "train_tokenizer",
+]

@@ -1,0 +1,169 @@
+"""Text to token ids and back."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from hashlib import blake2b
+from itertools import pairwise
+from pathlib import Path
+from typing import Self
+
+import tokenizers
+
+from wenlu.errors import DataError
+from wenlu.tokenizers.decoding import Pieces, TokenStream, rules_of
+from wenlu.tokenizers.files import Roles, Settings, read_folder, write_folder
+
+# The library needs about 100 bytes of memory a character while it encodes.
+_CHARACTERS_A_BATCH = 1 << 20
+_CHARACTERS_A_PART = 1 << 18
+_CHARACTERS_SEARCHED = 1 << 12
+_BETWEEN_WORDS = re.compile(r"(?<=\w) (?=\w)")
+
+
+class Tokenizer:
+    """A vocabulary, how text is cut into it, and which of its tokens mark the ends of a text.
+
+    Args:
+        inner: the Hugging Face tokenizer; its truncation, padding and dropout are turned off.
+        roles: which tokens begin and end a text, pad it, and stand for what is unknown.
+        settings: what tokenizer_config.json says beyond that, kept for `save`.
+    """
+
+    def __init__(self, inner: tokenizers.Tokenizer, roles: Roles, settings: Settings | None = None) -> None:
+        inner.no_truncation()
+        inner.no_padding()
+        if isinstance(inner.model, tokenizers.models.BPE):
+            inner.model.dropout = None
+        inner.encode_special_tokens = True  # text that looks like a special token is text
+        self._inner = inner
+        self._settings = settings or Settings()
+        self.roles = roles
+        marked = {i for i, token in inner.get_added_tokens_decoder().items() if token.special}
+        named = {inner.token_to_id(token) for token in roles.tokens()}
+        special = frozenset(marked | {i for i in named if i is not None})
+        self.special_tokens: Mapping[str, int] = {str(inner.id_to_token(i)): i for i in sorted(special)}
+        self.vocab_size = max(inner.get_vocab(with_added_tokens=True).values()) + 1
+        self.unk_id = self._id(roles.unk)
+        self.eos_id = self._id(roles.eos)
+        self.bos_id = self._id(roles.bos if roles.bos is not None else roles.eos)
+        self.pad_id = self._id(roles.pad)
+        self._control = special - {self.unk_id}
+        decoder = json.loads(inner.to_str())["decoder"]
+        self._pieces = Pieces(rules_of(decoder), inner.id_to_token, special, self.vocab_size)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a tokenizer.json, or a folder that has one; raises WeightsError."""
+        return cls(*read_folder(path))
+
+    def save(self, folder: Path) -> None:
+        """Write tokenizer.json, tokenizer_config.json and special_tokens_map.json, which `transformers` reads."""
+        write_folder(folder, self._inner, self.roles, self._settings)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that change with the vocabulary, the rules or the roles."""
+        # The library's reader of JSON may change the last bit of a score, which is no other vocabulary.
+        rules = json.loads(self._inner.to_str(), parse_float=lambda digits: f"{float(digits):.9g}")
+        content = [rules, [self.bos_id, self.eos_id, self.pad_id, self.unk_id]]
+        return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`, without begin and end; no text yields a special token other than the unknown one.
+
+        Raises DataError where `text` has half of a surrogate pair.
+        """
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, as `encode` gives them; all cores work."""
+        result: list[list[int]] = [[] for _ in texts]
+        try:
+            for batch in _batches(texts):
+                for (owner, _), ids in zip(batch, self._ids([part for _, part in batch]), strict=True):
+                    result[owner] += ids
+        except TypeError:  # what the library says of text that is not valid Unicode
+            for number, text in enumerate(texts):
+                utf8_bytes(text, f"text {number}")
+            raise
+        return result
+
+    def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
+        """Text of `ids`; raises DataError for an id that is not in the vocabulary."""
+        return self._pieces.text(ids, skip_special=skip_special)
+
+    def stream(self, *, skip_special: bool = True) -> TokenStream:
+        """A decoder of ids that come one by one."""
+        return TokenStream(self._pieces, skip_special)
+
+    def token(self, token_id: int) -> str:
+        """The token as the vocabulary writes it, for display; raises DataError as `decode` does."""
+        return self._pieces.token(token_id)
+
+    def _id(self, token: str | None) -> int | None:
+        return None if token is None else self._inner.token_to_id(token)
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        encodings = self._inner.encode_batch_fast(texts, add_special_tokens=False)
+        return [
+            ids if self._control.isdisjoint(ids := encoding.ids) else self._as_text(text)
+            for text, encoding in zip(texts, encodings, strict=True)
+        ]
+
+    def _as_text(self, text: str) -> list[int]:
+        """Ids of a text in which the model itself finds special tokens (as Unigram may): cut inside each of them."""
+        encoding = self._inner.encode(text, add_special_tokens=False)
+        cuts = [0]
+        for token_id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            if token_id in self._control:
+                if end - start < 2:
+                    raise DataError(
+                        f"this vocabulary has {text[start:end]!r} as a special token (id {token_id}) and in no other "
+                        f"way, so text with it cannot be encoded: {text[max(0, start - 20) : end + 20]!r}"
+                    )
+                cuts.append(start + 1)
+        cuts.append(len(text))
+        parts = [text[start:end] for start, end in pairwise(cuts)]
+        return [token_id for ids in self._ids(parts) for token_id in ids]
+
+
+def utf8_bytes(text: str, name: str) -> int:
+    """Bytes of `text` in UTF-8; raises DataError, calling it `name`, where half of a surrogate pair stands in it."""
+    try:
+        return len(text) if text.isascii() else len(text.encode())
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{name}: half of a surrogate pair (U+{ord(text[error.start]):04X}) at character {error.start}, so it is "
+            "not valid Unicode; read its source as UTF-8, or repair it with data.steps = ['repair']"
+        ) from error
+
+
+def parts_of(text: str) -> Iterator[str]:
+    """`text` in parts that fit into memory while they are encoded, cut before a space between words if there is one."""
+    start = 0
+    while len(text) - start > _CHARACTERS_A_PART:
+        end = start + _CHARACTERS_A_PART
+        found = [match.start() for match in _BETWEEN_WORDS.finditer(text, end - _CHARACTERS_SEARCHED, end)]
+        end = found[-1] if found else end
+        yield text[start:end]
+        start = end
+    yield text[start:]
+
+
+def _batches(texts: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
+    """Parts of texts, with the number of their text, enough of them to keep the cores busy."""
+    batch: list[tuple[int, str]] = []
+    size = 0
+    for owner, text in enumerate(texts):
+        for part in parts_of(text):
+            batch.append((owner, part))
+            size += len(part)
+            if size >= _CHARACTERS_A_BATCH:
+                yield batch
+                batch, size = [], 0
+    if batch:
+        yield batch

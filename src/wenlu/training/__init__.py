@@ -1,0 +1,25 @@
+"""Training: the loop, optimizers, schedules, probe, resume."""
+
+from wenlu.training.bigrams import check_bigram_start, start_from_bigrams
+from wenlu.training.config import TrainConfig
+from wenlu.training.hardware import choose_device, choose_dtype, choose_threads
+from wenlu.training.optimizers import OptimizerConfig
+from wenlu.training.probe import resolve_duration
+from wenlu.training.schedule import ScheduleConfig
+from wenlu.training.state import TrainState
+from wenlu.training.train import TrainData, train
+
+__all__ = [
+    "OptimizerConfig",
+    "ScheduleConfig",
+    "TrainConfig",
+    "TrainData",
+    "TrainState",
+    "check_bigram_start",
+    "choose_device",
+    "choose_dtype",
+    "choose_threads",
+    "resolve_duration",
+    "start_from_bigrams",
+    "train",
+]

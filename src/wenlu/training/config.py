@@ -1,0 +1,78 @@
+"""How long, on what and how carefully to train."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from wenlu.config import Config, Duration, DurationField
+
+Dtype = Literal["auto", "bfloat16", "float32", "float64"]
+
+
+class TrainConfig(Config):
+    """The section `[train]`.
+
+    A duration in minutes becomes a number of steps once, after a probe on this machine, and is written so
+    to the run; from then on the run reproduces.
+    """
+
+    duration: DurationField = Duration(2000, "steps")
+    context: PositiveInt = 256
+    """Tokens that a row holds."""
+    global_batch_tokens: PositiveInt = 4096
+    """Tokens of one optimizer step, over all micro-batches and processes."""
+    micro_batch_tokens: PositiveInt | Literal["auto"] = "auto"
+    """Tokens of one forward pass; "auto" takes the whole global batch, at most 16,384."""
+    separate_documents: bool = True
+    """Attention stays inside a document of a packed row."""
+    clip_norm: PositiveFloat | None = 1.0
+    dtype: Dtype = "auto"
+    """Of weights and activations; "auto" takes bfloat16 where the processor multiplies it fast. The optimizer
+    keeps float32 copies of bfloat16 weights."""
+    device: str = "auto"
+    threads: PositiveInt | Literal["auto"] = "auto"
+    start: Literal["random", "bigrams"] = "random"
+    """Where the weights begin: drawn, or with an embedding and a head that know which token follows which."""
+    zero_outputs: bool = True
+    """Start the projections into the residual stream, and a drawn head, at zero."""
+    validations: NonNegativeInt = 10
+    """How often to measure bits per byte on the validation part, and to sample."""
+    validation_tokens: PositiveInt = 65_536
+    checkpoints: NonNegativeInt = 4
+    """How often to save; the last one is at the end."""
+    keep_checkpoints: PositiveInt = 2
+    allocator: Literal["auto", "as-is"] = "auto"
+    """"auto" restarts the command once with glibc tunables that keep freed memory in huge pages."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.global_batch_tokens % self.context:
+            raise ValueError(
+                f"global_batch_tokens ({self.global_batch_tokens}) is not a multiple of context ({self.context})"
+            )
+        if self.micro_batch_tokens != "auto" and self.global_batch_tokens % self.micro_batch_tokens:
+            raise ValueError(
+                f"global_batch_tokens ({self.global_batch_tokens}) is not a multiple of "
+                f"micro_batch_tokens ({self.micro_batch_tokens})"
+            )
+        if self.micro_batch_tokens != "auto" and self.micro_batch_tokens % self.context:
+            raise ValueError(
+                f"micro_batch_tokens ({self.micro_batch_tokens}) is not a multiple of context ({self.context})"
+            )
+        if self.start == "bigrams" and not self.zero_outputs:
+            raise ValueError('start="bigrams" needs zero_outputs=true: other weights would blur the counts')
+        return self
+
+    @property
+    def rows_per_step(self) -> int:
+        return self.global_batch_tokens // self.context
+
+    @property
+    def rows_per_forward(self) -> int:
+        if self.micro_batch_tokens != "auto":
+            return self.micro_batch_tokens // self.context
+        rows = self.rows_per_step
+        limit = max(1, 16_384 // self.context)
+        return next(n for n in range(min(rows, limit), 0, -1) if rows % n == 0)

@@ -1,0 +1,82 @@
+"""How many steps a duration is: by arithmetic, or for a time by a probe on this machine."""
+
+from __future__ import annotations
+
+import copy
+import math
+import statistics
+import time
+
+import torch
+
+from wenlu.config import Duration
+from wenlu.errors import UsageError
+from wenlu.models import LanguageModel
+from wenlu.tasks import CausalLM
+from wenlu.training.batches import Batches
+from wenlu.training.config import TrainConfig
+from wenlu.training.optimizers import OptimizerConfig
+from wenlu.training.state import TrainState
+from wenlu.training.train import TrainData, accumulate
+from wenlu.training.validation import validation_bits_per_byte
+
+WARM_UP_STEPS, PROBED_STEPS, PROBE_SHARE = 2, 6, 0.05
+
+
+def resolve_duration(
+    config: TrainConfig, optimizer: OptimizerConfig, model: LanguageModel, task: CausalLM, data: TrainData, seed: int
+) -> TrainConfig:
+    """`config` with its duration in steps; `model` and the random numbers stay as they are.
+
+    Raises:
+        UsageError: the time does not suffice for a single step.
+    """
+    amount, unit = config.duration.amount, config.duration.unit
+    match unit:
+        case "steps":
+            steps = math.ceil(amount)
+        case "tokens":
+            steps = math.ceil(amount / config.global_batch_tokens)
+        case "epochs":
+            steps = math.ceil(amount * len(data.train) / config.rows_per_step)
+        case "seconds":
+            steps = _steps_in(amount, config, optimizer, model, task, data, seed)
+    return config.model_copy(update={"duration": Duration(steps, "steps")})
+
+
+def _steps_in(
+    seconds: float,
+    config: TrainConfig,
+    optimizer: OptimizerConfig,
+    model: LanguageModel,
+    task: CausalLM,
+    data: TrainData,
+    seed: int,
+) -> int:
+    """Steps that fit in `seconds`, with the validations and the probe itself paid from it."""
+    begin = time.perf_counter()
+    random = torch.get_rng_state()
+    state = TrainState(copy.deepcopy(model), optimizer)
+    batches = Batches(data.train, config.rows_per_step, seed)
+    durations: list[float] = []
+    while len(durations) < WARM_UP_STEPS + PROBED_STEPS:
+        started = time.perf_counter()
+        _, count = accumulate(state, task, batches, config)
+        state.update(count=count, factor=0.0, clip_norm=config.clip_norm)
+        durations.append(time.perf_counter() - started)
+        if len(durations) > WARM_UP_STEPS and time.perf_counter() - begin > PROBE_SHARE * seconds:
+            break
+    validation = 0.0
+    if data.validation is not None and config.validations:
+        started = time.perf_counter()
+        validation_bits_per_byte(task, state.model, data.validation, config)
+        validation = time.perf_counter() - started
+    torch.set_rng_state(random)
+    step = statistics.median(durations[WARM_UP_STEPS:])
+    left = seconds - (time.perf_counter() - begin) - config.validations * validation
+    if left < step:
+        raise UsageError(
+            f"train.duration of {seconds:g} seconds is too short: a step takes {step:.2f} s and the "
+            f"{config.validations} validations {config.validations * validation:.1f} s on this machine"
+        )
+    return int(left / step)

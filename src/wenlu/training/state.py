@@ -1,0 +1,91 @@
+"""Everything that training changes, and that a checkpoint must hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wenlu.errors import WenluError
+from wenlu.models import LanguageModel
+from wenlu.training.masters import Masters
+from wenlu.training.optimizers import Optimizer, OptimizerConfig
+
+MAX_SKIPPED, SKIP_WINDOW = 5, 100
+
+
+class TrainState:
+    """Weights, what the optimizer remembers, random numbers, and how far the run is.
+
+    Attributes:
+        step: updates done or skipped. tokens: targets seen. seconds: time spent in steps.
+        skipped: steps whose gradient was not finite and that therefore moved nothing.
+    """
+
+    def __init__(self, model: LanguageModel, config: OptimizerConfig) -> None:
+        self.model = model
+        self.masters = Masters(model)
+        self.optimizer = Optimizer(config, self.masters.parameters)
+        self.step = 0
+        self.tokens = 0
+        self.seconds = 0.0
+        self.skipped: list[int] = []
+
+    def update(self, *, count: int, factor: float, clip_norm: float | None) -> float:
+        """Move the weights along the summed gradients of `count` targets; returns the norm of their mean.
+
+        A gradient that is not finite moves nothing: the step is counted in `skipped`.
+
+        Raises:
+            WenluError: over 5 of the last 100 steps were skipped.
+        """
+        gradients = self.masters.gradients()
+        torch._foreach_mul_(gradients, 1.0 / count)
+        norm = torch.nn.utils.get_total_norm(gradients)
+        value = norm.item()
+        if math.isfinite(value):
+            if clip_norm is not None and value > clip_norm:
+                torch._foreach_mul_(gradients, clip_norm / value)
+            self.optimizer.step(factor)
+            self.masters.push_weights()
+        else:
+            self._skip()
+        self.masters.clear_gradients()
+        self.step += 1
+        self.tokens += count
+        return value
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {
+            **{f"weights.{k}": v.detach() for k, v in self.masters.parameters.items()},
+            **{f"optimizer.{k}": v for k, v in self.optimizer.tensors().items()},
+            "random": torch.get_rng_state(),
+        }
+
+    def facts(self) -> dict[str, Any]:
+        return {"step": self.step, "tokens": self.tokens, "seconds": self.seconds, "skipped": self.skipped}
+
+    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Take back what `tensors` and `facts` gave, bit for bit."""
+        with torch.no_grad():
+            for name, weight in self.masters.parameters.items():
+                weight.copy_(tensors[f"weights.{name}"])
+        self.masters.push_weights()
+        prefix = "optimizer."
+        self.optimizer.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        torch.set_rng_state(tensors["random"])
+        self.step, self.tokens = int(facts["step"]), int(facts["tokens"])
+        self.seconds, self.skipped = float(facts["seconds"]), list(facts["skipped"])
+
+    def _skip(self) -> None:
+        self.skipped.append(self.step)
+        recent = [step for step in self.skipped if step > self.step - SKIP_WINDOW]
+        if len(recent) > MAX_SKIPPED:
+            raise WenluError(
+                f"training diverged: {len(recent)} of the last {SKIP_WINDOW} gradients were not finite "
+                f"(steps {', '.join(map(str, recent))}); the weights are those of the last good step. "
+                "Try a lower optimizer.lr or optimizer.muon_lr, or a longer schedule.warmup_steps"
+            )

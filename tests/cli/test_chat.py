@@ -1,0 +1,255 @@
+"""`wenlu chat` through a pipe and at a real terminal (a pty), Ctrl-C included."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner, Result
+
+from wenlu.cli.chat import chat
+from wenlu.cli.chat_texts import CHINESE, ENGLISH, texts
+from wenlu.errors import UsageError
+from wenlu.models import family
+from wenlu.models.weights import save_model
+from wenlu.tokenizers import TokenizerConfig, train_tokenizer
+
+TAKE_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+CHAT = "import typer; from wenlu.cli.chat import chat; typer.run(chat)"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tiny random model in a folder, with room for a long answer."""
+    folder = tmp_path_factory.mktemp("model")
+    tokenizer = train_tokenizer(TokenizerConfig(vocab_size=280, min_frequency=1), ["The cat sat. 今天天气很好。"] * 3)
+    tokenizer.save(folder)
+    torch.manual_seed(0)
+    row = family("llama")
+    config = row.config(
+        vocab_size=tokenizer.vocab_size,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=20_000,
+        initializer_range=0.3,
+    )
+    save_model(folder, row.build(config), row)
+    return str(folder)
+
+
+def environment(**more: str) -> dict[str, str]:
+    source = str(Path(__file__).parents[2] / "src")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LC_")}
+    return {**kept, "PYTHONPATH": source, "LANG": "C.UTF-8", "TERM": "dumb", "OMP_NUM_THREADS": "1", **more}
+
+
+def piped(model: str, text: bytes, *arguments: str) -> Result:
+    app = typer.Typer()
+    app.command()(chat)
+    return CliRunner().invoke(app, [model, *arguments], input=text)
+
+
+def test_each_line_of_a_real_pipe_is_answered_in_plain_text(model: str) -> None:
+    command = [sys.executable, "-c", CHAT, model, "max_new_tokens=4", "stop='\n'"]
+    text = "The cat\n今天\n/reset\n".encode()
+    done = subprocess.run(command, input=text, capture_output=True, env=environment(), timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.decode().splitlines()) == 2
+    assert b"\x1b" not in done.stdout
+
+
+def test_piped_lines_with_json_are_objects_and_commands_are_obeyed(model: str) -> None:
+    lines = 'The cat\n/set max_new_tokens=2\n/nonsense\n\xe9\n/system S\n今天 "x"\n/exit\nnever\n'
+    content = lines.encode().replace("\xe9".encode(), b"\xff")
+    done = piped(model, content, "--json", "ignore_end=true")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["prompt"] for line in found] == ["The cat", '今天 "x"']
+    assert 0 < len(found[1]["prediction"].encode()) < len(found[0]["prediction"].encode())
+    assert "/nonsense is no command; known: /exit, /help" in done.stderr
+    assert "stdin:4: not UTF-8 text" in done.stderr
+    assert done.exit_code == 3
+
+
+def test_wrong_settings_are_refused_before_the_model_is_read() -> None:
+    done = piped("no-such-model", b"", "num_beams=3")
+    assert isinstance(done.exception, UsageError)
+    assert "num_beams=3" in str(done.exception)
+
+
+class Keyboard:
+    """A person at a terminal: types, waits for words to appear."""
+
+    def __init__(self, model: str, *arguments: str, **more: str) -> None:
+        self.master, slave = pty.openpty()
+        command = [sys.executable, "-c", f"{TAKE_TERMINAL}; {CHAT}", model, *arguments]
+        self.process = subprocess.Popen(
+            command, stdin=slave, stdout=slave, stderr=slave, env=environment(**more), start_new_session=True
+        )
+        os.close(slave)
+        self._shown = b""
+
+    @property
+    def screen(self) -> str:
+        """What has appeared since the last key."""
+        return self._shown.decode("utf-8", errors="ignore")
+
+    def type(self, keys: str) -> None:
+        self._shown = b""
+        os.write(self.master, keys.encode())
+
+    def press_ctrl_c(self) -> None:
+        """As soon as the program waits for keys: a signal between its prompt and its waiting would go unseen."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        waits = 0
+        while waits < 5:
+            state = stat.read_text().rpartition(")")[2].split()[0]
+            waits = waits + 1 if state == "S" else 0
+            time.sleep(0.05)
+        self.type("\x03")
+
+    def wait_for(self, pattern: str, seconds: float = 60) -> str:
+        """The screen, once it shows `pattern`."""
+        end = time.monotonic() + seconds
+        while not re.search(pattern, self.screen):
+            assert time.monotonic() < end, f"{pattern!r} did not appear in {seconds} s: {self.screen!r}"
+            if select.select([self.master], [], [], 0.2)[0]:
+                self._shown += os.read(self.master, 65536)
+        return self.screen
+
+    def leave(self) -> int:
+        """The exit code."""
+        return self.process.wait(timeout=30)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.master)
+
+
+@pytest.fixture
+def keyboard(model: str) -> Iterator[Keyboard]:
+    person = Keyboard(model, "ignore_end=true", "max_new_tokens=5")
+    yield person
+    person.close()
+
+
+def test_a_conversation_at_the_terminal(keyboard: Keyboard, tmp_path: Path) -> None:
+    welcome = keyboard.wait_for(r"> $")
+    assert re.search(r"[\d,]+ parameters · /help shows the commands", welcome)
+    assert "A base model: it has not learnt to answer, it continues your text." in welcome.replace("\r\n", " ")
+
+    keyboard.type("The cat\n")
+    answer = keyboard.wait_for(r"tokens/s.*\n> $")
+    assert re.search(r"5 tokens · [\d.]+ tokens/s · at its limit", answer)
+
+    keyboard.type("/help\n")
+    assert "/set KEY=VALUE" in keyboard.wait_for(r"second one leaves\.\s+> $")
+
+    keyboard.type("/set max_new_tokens=3\n")
+    assert "max_new_tokens=3" in keyboard.wait_for(r"seed=.*\n> $")
+    keyboard.type("first \\\n")
+    keyboard.wait_for(r"\. $")
+    keyboard.type("second\n")
+    assert "3 tokens · " in keyboard.wait_for(r"tokens/s.*\n> $")
+
+    keyboard.type("/set max_new_tokens\n")
+    assert "max_new_tokens=128" in keyboard.wait_for(r"seed=.*\n> $")
+    keyboard.type("/set temperature=-1\n")
+    assert "temperature: input should be greater than or equal to 0" in keyboard.wait_for(r"not -1\s+> $")
+    keyboard.type("/set n=2\n")
+    assert "n=2" in keyboard.wait_for(r"\n> $")
+    keyboard.type("/set wamth\n")
+    assert "wamth: no such setting; " in keyboard.wait_for(r"such.*\n> $")
+
+    keyboard.type("/savee x\n")
+    assert "/savee is no command; did you mean /save?" in keyboard.wait_for(r"\?\s+> $")
+    keyboard.type(f"/save {tmp_path / 'talk.json'}\n")
+    keyboard.wait_for(r"talk.json is\s+written\.\s+> $")
+    turns = json.loads((tmp_path / "talk.json").read_text(encoding="utf-8"))["turns"]
+    assert [turn["user"] for turn in turns] == ["The cat", "first \nsecond"]
+    keyboard.type("/save /dev/null/x\n")
+    assert "/dev/null/x" in keyboard.wait_for(r"\n> $")
+
+    keyboard.type("/system Be brief.\n")
+    keyboard.wait_for(r"system text is set\.\s+> $")
+    keyboard.type("/system\n")
+    keyboard.wait_for(r"Be brief\.\s+> $")
+    keyboard.type("/reset\n")
+    keyboard.wait_for(r"conversation is forgotten\.\s+> $")
+    keyboard.type("/exit\n")
+    assert keyboard.leave() == 0
+
+
+def test_ctrl_c_stops_an_answer_and_a_second_one_leaves(model: str) -> None:
+    person = Keyboard(model, "ignore_end=true", "max_new_tokens=9000")
+    try:
+        person.wait_for(r"> $")
+        person.type("The cat\n")
+        person.wait_for(r"The cat\r\n[\s\S]{20}")
+        person.type("\x03")
+        stopped = person.wait_for(r"\n> $")
+        assert re.search(r"\d+ tokens · [\d.]+ tokens/s · stopped · Ctrl-C again leaves\.", stopped)
+
+        person.type("/reset\n")  # after other input the count begins anew
+        person.wait_for(r"forgotten\.\s+> $")
+        person.press_ctrl_c()
+        person.wait_for(r"Ctrl-C again leaves\.\s+> $")
+        assert person.process.poll() is None
+        person.press_ctrl_c()
+        assert person.leave() == 0
+    finally:
+        person.close()
+
+
+def test_a_chinese_locale_speaks_chinese_and_ctrl_d_leaves(model: str) -> None:
+    person = Keyboard(model, "max_new_tokens=3", LANG="zh_CN.UTF-8", PYTHONUTF8="1")
+    try:
+        assert "这是基座模型" in person.wait_for(r"> $")
+        person.type("今天\n")
+        assert "个词元" in person.wait_for(r"每秒 [\d.]+ 个.*\n> $")
+        person.type("\x04")
+        assert person.leave() == 0
+    finally:
+        person.close()
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ({}, ENGLISH),
+        ({"LANG": "zh_CN.UTF-8"}, CHINESE),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "en_GB.UTF-8"}, ENGLISH),
+        ({"LC_ALL": "", "LC_MESSAGES": "zh_TW", "LANG": "de_DE"}, CHINESE),
+    ],
+)
+def test_the_locale_chooses_the_language(names: dict[str, str], expected: object) -> None:
+    assert texts(names) is expected
+
+
+def test_both_languages_fill_in_the_same_names() -> None:
+    for name, english in vars(ENGLISH).items():
+        assert re.findall(r"\{[^}]*\}", english) == re.findall(r"\{[^}]*\}", getattr(CHINESE, name)), name
+
+
+def test_the_help_ends_in_an_example_that_runs(model: str) -> None:
+    assert chat.__doc__ is not None
+    example = chat.__doc__.strip().splitlines()[-1].strip()
+    left, right = example.removeprefix("Example: ").split(" | ")
+    assert right.startswith("wenlu chat runs/tiny ")
+    done = piped(model, f"{shlex.split(left)[1]}\n".encode(), *shlex.split(right)[3:])
+    assert done.exit_code == 0

@@ -1,0 +1,53 @@
+"""Each verb's help ends in a command that runs when pasted."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wenlu.cli.app import VERBS
+
+EXAMPLE = re.compile(r"Example: (.+)")
+
+
+def example(verb: Callable[..., object]) -> str:
+    found = EXAMPLE.search(inspect.getdoc(verb) or "")
+    assert found is not None, f"{verb.__name__}: the help has no example"
+    return found.group(1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the examples run: the repository's recipes, and a finished tiny run."""
+    path = tmp_path_factory.mktemp("examples")
+    (path / "recipes").symlink_to(Path("recipes").absolute())
+    paste("wenlu run recipes/tiny.toml --out runs/tiny", path)
+    return path
+
+
+def paste(line: str, folder: Path) -> str:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    result = subprocess.run(
+        line, shell=True, cwd=folder, env=environment, input="", capture_output=True, text=True, timeout=280
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("verb", [verb for verb, _ in VERBS], ids=lambda verb: verb.__name__)
+def test_the_example_in_the_help_runs_when_pasted(verb: Callable[..., object], folder: Path) -> None:
+    assert f"wenlu {verb.__name__} " in f"{example(verb)} "
+    paste(example(verb), folder)
+
+
+@pytest.mark.parametrize("verb", [verb for verb, _ in VERBS], ids=lambda verb: verb.__name__)
+def test_every_verb_prints_json_when_asked(verb: Callable[..., object]) -> None:
+    takes_json = "json" in inspect.signature(verb).parameters
+    assert takes_json or verb.__name__ == "chat", "chat talks to a person"

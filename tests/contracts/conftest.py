@@ -1,0 +1,40 @@
+"""A tiny model of every family, for the contract tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from wenlu.models import Family, LanguageModel
+
+VOCAB = 31
+SETTINGS: dict[str, dict[str, Any]] = {
+    "llama": {
+        "hidden_size": 24,
+        "intermediate_size": 20,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "initializer_range": 0.3,
+    },
+    "rnn": {"hidden_size": 12, "num_hidden_layers": 2},
+    "lstm": {"hidden_size": 12, "num_hidden_layers": 2, "embedding_size": 8, "tie_word_embeddings": True},
+    "gru": {"hidden_size": 12, "num_hidden_layers": 2, "embedding_size": 8},
+}
+"""Enough layers and heads that a mistake shows; weights large enough that every position matters."""
+
+Tiny = Callable[..., LanguageModel]
+
+
+@pytest.fixture
+def tiny() -> Tiny:
+    """`tiny(family, dtype=torch.float64, **settings)`: a model in evaluation mode."""
+
+    def build(family: Family, dtype: torch.dtype = torch.float64, **settings: Any) -> LanguageModel:
+        config = family.config(**{"vocab_size": VOCAB, **SETTINGS[family.name], **settings})
+        return family.build(config, dtype=dtype).eval()
+
+    return build

@@ -1,0 +1,289 @@
+"""What every kind of source promises: the same records in the same order, shared out and resumed without loss."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from itertools import chain, zip_longest
+from operator import attrgetter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import wenlu.corpus.sources
+from wenlu.corpus.record import Drop, Item, Record
+from wenlu.corpus.source import FileKind, SourceKind
+from wenlu.corpus.sources import SOURCES, SourceSpec, open_source
+from wenlu.errors import DataError, WenluError
+
+TEXTS = [
+    "First, a text.",
+    "春眠不觉晓，\n处处闻啼鸟。",
+    "Third: 12 > 3.",
+    "",
+    "Fifth.",
+    "Sixth, and “quoted”.",
+    "Last of all.",
+]
+ROWS = [{"text": text, "author": f"author {i}"} for i, text in enumerate(TEXTS)]
+
+
+def tiny_pdf(text: str) -> bytes:
+    """A one-page PDF (ISO 32000-1 §7.5) that shows `text`."""
+    stream = f"BT /F1 12 Tf 20 100 Td ({text}) Tj ET".encode("latin-1")
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 400 200] /Contents 4 0 R"
+        b" /Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
+    ]
+    body, offsets = b"%PDF-1.4\n", []
+    for number, content in enumerate(objects, start=1):
+        offsets.append(len(body))
+        body += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    return body + (
+        b"xref\n0 5\n0000000000 65535 f \n%strailer\n<< /Size 5 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n"
+        % (table, len(body))
+    )
+
+
+def text_files(folder: Path, suffix: str = ".txt") -> Path:
+    for i, text in enumerate(TEXTS):
+        (folder / f"{i}{suffix}").write_text(text)
+    return folder
+
+
+def text(folder: Path) -> SourceSpec:
+    path = folder / "lines.txt"
+    path.write_text("".join(f"{text}\n\n" for text in TEXTS))
+    return SourceSpec(path=str(path), by="paragraph")
+
+
+def markdown(folder: Path) -> SourceSpec:
+    return SourceSpec(path=str(text_files(folder, ".md")))
+
+
+def html(folder: Path) -> SourceSpec:
+    for i, text in enumerate(TEXTS):
+        (folder / f"{i}.html").write_text(f"<html><body><nav>Menu</nav><p>{text}</p></body></html>")
+    return SourceSpec(path=str(folder))
+
+
+def pdf(folder: Path) -> SourceSpec:
+    for i in range(5):
+        (folder / f"{i}.pdf").write_bytes(tiny_pdf(f"Page of document {i}"))
+    return SourceSpec(path=str(folder))
+
+
+def python(folder: Path) -> SourceSpec:
+    for i in range(5):
+        (folder / f"module_{i}.py").write_text(f"# -*- coding: latin-1 -*-\nnumber = {i}\n")
+    return SourceSpec(path=str(folder))
+
+
+def jsonl(folder: Path) -> SourceSpec:
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return SourceSpec(path=str(path), meta=("author",))
+
+
+def json_list(folder: Path) -> SourceSpec:
+    path = folder / "rows.json"
+    path.write_text(json.dumps(ROWS, indent=1))
+    return SourceSpec(path=str(path), meta=("author",))
+
+
+def table(folder: Path) -> SourceSpec:
+    path = folder / "rows.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["text", "author"])
+        writer.writeheader()
+        writer.writerows(ROWS)
+    return SourceSpec(path=str(path), meta=("author",))
+
+
+def parquet(folder: Path) -> SourceSpec:
+    path = folder / "rows.parquet"
+    pq.write_table(pa.Table.from_pylist(ROWS), path, row_group_size=3)
+    return SourceSpec(path=str(path), meta=("author",))
+
+
+def arrow_stream(path: Path, rows: list[dict[str, str]]) -> None:
+    content = pa.Table.from_pylist(rows)
+    with pa.ipc.new_stream(str(path), content.schema) as writer:
+        writer.write_table(content, max_chunksize=3)
+
+
+def arrow(folder: Path) -> SourceSpec:
+    path = folder / "rows.arrow"
+    arrow_stream(path, ROWS)
+    return SourceSpec(path=str(path), meta=("author",))
+
+
+def stdlib(folder: Path) -> SourceSpec:
+    return SourceSpec(path="stdlib", limit=12)
+
+
+def glob(folder: Path) -> SourceSpec:
+    (folder / "inner").mkdir()
+    text_files(folder / "inner")
+    return SourceSpec(path=f"{folder}/**/*.txt")
+
+
+def huggingface(folder: Path) -> SourceSpec:
+    arrow_stream(folder / "data-00000-of-00002.arrow", ROWS[:3])
+    arrow_stream(folder / "data-00001-of-00002.arrow", ROWS[3:])
+    files = [{"filename": f"data-0000{i}-of-00002.arrow"} for i in range(2)]
+    (folder / "state.json").write_text(json.dumps({"_data_files": files, "_split": "train"}))
+    return SourceSpec(path=str(folder), meta=("author",))
+
+
+def folder(folder: Path) -> SourceSpec:
+    jsonl(folder)
+    text_files(folder)
+    (folder / "picture.png").write_bytes(b"\x89PNG")
+    return SourceSpec(path=str(folder))
+
+
+SAMPLES: dict[str, Callable[[Path], SourceSpec]] = {
+    "text": text,
+    "markdown": markdown,
+    "html": html,
+    "pdf": pdf,
+    "python": python,
+    "jsonl": jsonl,
+    "json": json_list,
+    "table": table,
+    "parquet": parquet,
+    "arrow": arrow,
+    "stdlib": stdlib,
+    "glob": glob,
+    "huggingface": huggingface,
+    "folder": folder,
+}
+
+each_kind = pytest.mark.parametrize("kind", SOURCES, ids=attrgetter("name"))
+each_file_kind = pytest.mark.parametrize(
+    "kind", [kind for kind in SOURCES if isinstance(kind, FileKind)], ids=attrgetter("name")
+)
+
+
+@pytest.fixture
+def spec(kind: SourceKind, tmp_path: Path) -> SourceSpec:
+    root = tmp_path / "sample"
+    root.mkdir()
+    return SAMPLES[kind.name](root)
+
+
+def test_the_tuple_lists_every_file_of_the_folder() -> None:
+    package = Path(wenlu.corpus.sources.__file__).parent
+    modules = {path.stem for path in package.glob("*.py") if path.stem != "__init__"}
+    rows = {module for module in modules if getattr(wenlu.corpus.sources, module).KIND in SOURCES}
+    assert rows == modules
+    assert len(SOURCES) == len(modules)
+    assert {kind.name for kind in SOURCES} == set(SAMPLES)
+
+
+def test_no_two_kinds_share_a_name_or_a_suffix() -> None:
+    names = [kind.name for kind in SOURCES]
+    suffixes = [suffix for kind in SOURCES if isinstance(kind, FileKind) for suffix in kind.suffixes]
+    assert len(set(names)) == len(names)
+    assert len(set(suffixes)) == len(suffixes)
+
+
+@each_kind
+def test_two_readings_are_equal(spec: SourceSpec) -> None:
+    first = list(open_source(spec))
+    assert len(first) >= 5
+    assert list(open_source(spec)) == first
+
+
+@each_kind
+@pytest.mark.parametrize("world_size", [2, 3, 16])
+def test_readers_share_the_items_out_without_loss_or_overlap(spec: SourceSpec, world_size: int) -> None:
+    shares = [list(open_source(spec, rank=rank, world_size=world_size)) for rank in range(world_size)]
+    missing = object()
+    merged = [item for item in chain(*zip_longest(*shares, fillvalue=missing)) if item is not missing]
+    assert merged == list(open_source(spec))
+
+
+@each_kind
+def test_reading_resumes_from_any_position(spec: SourceSpec) -> None:
+    whole = list(open_source(spec))
+    for start in range(len(whole) + 1):
+        assert list(open_source(spec, start=start)) == whole[start:]
+    assert list(open_source(spec, start=3, rank=1, world_size=2)) == whole[3::2]
+
+
+@each_kind
+def test_each_record_names_its_source_and_has_an_id_of_its_own(spec: SourceSpec) -> None:
+    records = [record_of(item) for item in open_source(spec.model_copy(update={"name": "mine"}))]
+    assert {record.meta["source"] for record in records} == {"mine"}
+    assert len({record.id for record in records}) == len(records)
+    assert all(record.id.startswith("mine") for record in records)
+
+
+@each_kind
+def test_no_more_than_the_limit_is_read(spec: SourceSpec) -> None:
+    assert list(open_source(spec.model_copy(update={"limit": 2}))) == list(open_source(spec))[:2]
+
+
+@each_kind
+def test_no_record_is_empty_and_each_drop_has_a_reason(spec: SourceSpec) -> None:
+    for item in open_source(spec):
+        if isinstance(item, Record):
+            assert item.text.strip()
+        else:
+            assert item.step == "source"
+            assert item.reason
+
+
+@each_file_kind
+def test_an_empty_file_is_refused_by_name(kind: FileKind, tmp_path: Path) -> None:
+    path = tmp_path / f"empty{kind.suffixes[0]}"
+    path.touch()
+    with pytest.raises(DataError, match=r"empty\.\w+"):
+        list(open_source(SourceSpec(path=str(path))))
+
+
+@each_file_kind
+def test_a_file_that_vanishes_is_named(kind: FileKind, tmp_path: Path) -> None:
+    path = tmp_path / f"short-lived{kind.suffixes[0]}"
+    path.touch()
+    items = open_source(SourceSpec(path=str(path)))
+    path.unlink()
+    with pytest.raises(DataError, match=r"short-lived\.\w+: no longer there; was it moved while it was read\?"):
+        list(items)
+
+
+@each_file_kind
+def test_damage_anywhere_gives_records_or_an_error_for_users(kind: FileKind, spec: SourceSpec, tmp_path: Path) -> None:
+    sample = next(path for path in sorted(Path(spec.path).parent.rglob(f"*{kind.suffixes[0]}")))
+    data = sample.read_bytes()
+    path = tmp_path / f"damaged{kind.suffixes[0]}"
+    changed = spec.model_copy(update={"path": str(path), "max_bad_fraction": 1.0})
+    outcomes = []
+    for at in range(0, len(data), max(1, len(data) // 25)):
+        for damaged in (data[:at], data[:at] + b"\xff\x00{\n" + data[at:], data[:at] + data[at + 7 :]):
+            path.write_bytes(damaged)
+            outcomes.append(outcome(changed))
+    assert all("damaged" in outcome for outcome in outcomes if outcome is not None)
+    assert any(outcomes)
+
+
+def outcome(spec: SourceSpec) -> str | None:
+    """None where the source can be read; else the message."""
+    try:
+        list(open_source(spec))
+    except WenluError as error:
+        return str(error)
+    return None
+
+
+def record_of(item: Item) -> Record:
+    return item.record if isinstance(item, Drop) else item

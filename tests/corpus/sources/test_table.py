@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wenlu.corpus.record import Drop, Item, Record
+from wenlu.corpus.sources import SourceSpec, open_source
+from wenlu.errors import DataError
+
+
+def read(path: Path, **settings: object) -> list[Item]:
+    return list(open_source(SourceSpec.model_validate({"path": str(path), **settings})))
+
+
+def write(tmp_path: Path, content: str, name: str = "rows.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content.encode())
+    return path
+
+
+def texts(items: list[Item]) -> list[tuple[str, str]]:
+    return [(item.id, item.text) for item in items if isinstance(item, Record)]
+
+
+def test_quoted_cells_hold_newlines_delimiters_and_quotes(tmp_path: Path) -> None:
+    path = write(tmp_path, '\ufefftext,author\r\n"one,\r\ntwo ""三""",杜甫\r\n\r\nlast,李白\r\n')
+    first, last = read(path, meta=["author"])
+    assert first == Record('one,\r\ntwo "三"', "rows.csv:2", {"author": "杜甫", "source": "rows.csv"})
+    assert last == Record("last", "rows.csv:5", {"author": "李白", "source": "rows.csv"})
+
+
+def test_the_delimiter_goes_by_the_suffix(tmp_path: Path) -> None:
+    assert texts(read(write(tmp_path, "id\ttext\n1\ta, b\n", "rows.tsv"))) == [("rows.tsv:2", "a, b")]
+    assert texts(read(write(tmp_path, "id;text\n1;a, b\n"), delimiter=";")) == [("rows.csv:2", "a, b")]
+
+
+def test_a_table_without_header_is_given_its_columns(tmp_path: Path) -> None:
+    path = write(tmp_path, '\ufeff1\t他说："好。"\t2\t"Fine," he said.\n', "pairs.tsv")
+    records = read(path, columns=["id", "zh", "id_en", "en"], text="en", meta=["zh"], quote="")
+    assert records == [Record('"Fine," he said.', "pairs.tsv:1", {"zh": '他说："好。"', "source": "pairs.tsv"})]
+
+
+def test_a_missing_column_lists_those_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"rows\.csv, line 1: no column 'text'; its columns are 'id', 'review'\. Name one"
+    ):
+        read(write(tmp_path, "id,review\n1,good\n"))
+    with pytest.raises(
+        DataError, match=r"no column 'stars'; its columns are 'id', 'text'\. Name one of them in 'meta'"
+    ):
+        read(write(tmp_path, "id,text\n1,good\n"), meta=["stars"])
+    with pytest.raises(DataError, match=r"no column 'text'; its columns are 'a', 'b'"):
+        read(write(tmp_path, "1,good\n"), columns=["a", "b"])
+
+
+def test_a_column_named_twice_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 1: the column 'text' stands in the header twice; rename one"):
+        read(write(tmp_path, "text,text\na,b\n"))
+
+
+def test_a_row_of_another_width_is_bad(tmp_path: Path) -> None:
+    path = write(tmp_path, "id,text\n1,good\n2,a,b\n")
+    items = read(path, max_bad_fraction=0.5)
+    assert [item.reason for item in items if isinstance(item, Drop)] == ["wrong number of cells"]
+    with pytest.raises(
+        DataError, match=r"rows\.csv:3: wrong number of cells: 3 cells for 2 columns\. .* 1 of 2 records"
+    ):
+        read(path)
+
+
+@pytest.mark.parametrize("content", ['id,text\n1,good\n2,"never closed\n3,x\n', 'id,text\n1,good\n2,"a"b\n'])
+def test_an_unbalanced_quote_is_an_error_that_names_its_row(tmp_path: Path, content: str) -> None:
+    with pytest.raises(
+        DataError, match=r'rows\.csv, line 3: malformed table row \(.+\); set quote = "" if cells are never'
+    ):
+        read(write(tmp_path, content))
+
+
+def test_a_long_cell_is_read_and_an_endless_one_is_not(tmp_path: Path) -> None:
+    path = write(tmp_path, f"text\n{'x' * 300_000}\n")
+    assert len(texts(read(path))[0][1]) == 300_000
+    with pytest.raises(
+        DataError, match=r"rows\.csv, line 2: longer than max_record_bytes = 1000; raise it, or is this a"
+    ):
+        read(path, max_record_bytes=1000)
+
+
+def test_nul_and_wrong_bytes_are_located(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"rows\.csv, line 2, byte 6: a NUL byte"):
+        read(write(tmp_path, "text\na\0b\n"))
+    path = tmp_path / "rows.csv"
+    path.write_bytes("text\n中文文本\n".encode("gb18030"))
+    with pytest.raises(DataError, match=r'rows\.csv, line 2, byte 5: 0xD6 is not utf-8; try encoding = "gb18030"'):
+        read(path)
+
+
+def test_a_utf_16_table_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes("id,text\n1,一Ċ\n".encode("utf-16"))
+    assert texts(read(path, encoding="utf-16")) == [("rows.csv:2", "一Ċ")]
+
+
+def test_a_header_alone_holds_no_records(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"rows\.csv: holds no records; is it empty\?"):
+        read(write(tmp_path, "id,text\n"))

@@ -1,0 +1,91 @@
+"""Each recipe, at tiny size on fixed text, repeats its losses to the ninth digit.
+
+In float64 on one thread, with AdamW (Muon rounds its updates to bfloat16, which processors do differently). A refactor
+leaves `losses.json` as it is; a change of numerics renews it with
+
+    WENLU_RENEW_GOLDEN=1 python -m pytest tests/golden
+
+and says why in its commit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wenlu.lifecycle import verbs
+
+GOLDEN = Path(__file__).with_name("losses.json")
+RENEW = os.environ.get("WENLU_RENEW_GOLDEN") == "1"
+RECIPES = sorted(path.stem for path in Path("recipes").glob("*.toml"))
+TINY = [
+    'data.steps=["repair", "exact-dedup"]',
+    "data.split_by=random",
+    "data.validation=0.1",
+    "data.test=0.1",
+    "tokenizer.vocab_size=320",
+    "train.duration=8 steps",
+    "train.context=32",
+    "train.global_batch_tokens=128",
+    "train.dtype=float64",
+    "train.threads=1",
+    "train.allocator=as-is",
+    "train.validations=2",
+    "train.validation_tokens=256",
+    "optimizer.name=adamw",
+]
+SIZES = [
+    "model.hidden_size=32",
+    "model.intermediate_size=64",
+    "model.num_hidden_layers=2",
+    "model.num_attention_heads=2",
+]
+CHARACTERS = "春眠不覺曉處聞啼鳥夜來風雨聲花落知多少床前明月光疑是地上霜舉頭望低思故鄉"
+
+
+def texts(language: str) -> list[str]:
+    """200 short texts, always the same: letters for English, characters for Chinese."""
+    drawn = random.Random(20261122)
+    words = [*CHARACTERS] if language == "zh" else ["".join(drawn.choices("abcdefghij", k=4)) for _ in range(60)]
+    join = "" if language == "zh" else " "
+    return [join.join(drawn.choices(words, k=30)) + "。\n" for _ in range(200)]
+
+
+def overrides(recipe: str, folder: Path) -> list[str]:
+    chinese = recipe.endswith("-zh")
+    source = folder / "texts.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts("zh" if chinese else "en")))
+    if recipe == "architectures":
+        return [*TINY, f"data.train={source}", "model.parameters=60000"]
+    kind = ["tokenizer.vocab_size=auto"] if recipe == "poems-zh" else []
+    return [*TINY, *SIZES, f"data.train={source}", *kind]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_repeats_its_losses(recipe: str, tmp_path: Path) -> None:
+    settings = overrides(recipe, tmp_path)
+    if recipe == "architectures":
+        verbs.run(Path("recipes/architectures.toml"), tmp_path / "run", settings)
+        found: Any = {run.name: losses(run) for run in sorted((tmp_path / "run/families").iterdir())}
+    else:
+        verbs.pretrain(Path(f"recipes/{recipe}.toml"), tmp_path / "run", settings)
+        found = losses(tmp_path / "run")
+    golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+    if RENEW:
+        GOLDEN.write_text(json.dumps({**golden, recipe: found}, indent=2, sort_keys=True) + "\n")
+        pytest.skip("renewed")
+    assert flat(found) == pytest.approx(flat(golden[recipe]), rel=1e-9)
+
+
+def losses(run: Path) -> list[float]:
+    lines = (json.loads(line) for line in (run / "events.jsonl").read_text().splitlines())
+    return [line["value"] for line in lines if line["name"] in ("loss", "validation")]
+
+
+def flat(value: Any) -> list[float]:
+    return [number for key in sorted(value) for number in value[key]] if isinstance(value, dict) else value

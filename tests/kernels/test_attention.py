@@ -1,0 +1,81 @@
+"""Attention in blocks equals torch's, value and gradients."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from wenlu.kernels import attention as module
+from wenlu.kernels.attention import BLOCK, attention, reference
+
+MANY = BLOCK + 37
+
+
+def heads(q_heads: int, kv_heads: int, queries: int, keys: int, size: int = 6) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(queries)
+    shapes = [(2, queries, q_heads, size), (2, keys, kv_heads, size), (2, keys, kv_heads, size)]
+    return [
+        torch.randn(shape, generator=generator, dtype=torch.float64).transpose(1, 2).requires_grad_()
+        for shape in shapes
+    ]
+
+
+def assert_equal_with_gradients(qkv: list[Tensor], bias: Tensor | None, is_causal: bool) -> None:
+    ours = attention(*qkv, bias=bias, is_causal=is_causal)
+    expected = reference(*qkv, bias=bias, is_causal=is_causal)
+    torch.testing.assert_close(ours, expected)
+    upstream = torch.randn_like(expected)
+    for a, b in zip(
+        torch.autograd.grad(ours, qkv, upstream), torch.autograd.grad(expected, qkv, upstream), strict=True
+    ):
+        torch.testing.assert_close(a, b)
+
+
+@given(
+    kv_heads=st.sampled_from([1, 2, 3]),
+    group=st.sampled_from([1, 2, 3]),
+    queries=st.sampled_from([2, 7, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 5]),
+    biased=st.booleans(),
+)
+@settings(max_examples=25, deadline=None)
+def test_causal_attention_equals_torch_for_any_grouping(kv_heads: int, group: int, queries: int, biased: bool) -> None:
+    bias = None
+    if biased:
+        documents = torch.arange(queries) // 5
+        allowed = (documents[:, None] == documents).tril()
+        bias = torch.zeros(1, 1, queries, queries, dtype=torch.float64).masked_fill(~allowed, float("-inf"))
+    assert_equal_with_gradients(heads(kv_heads * group, kv_heads, queries, queries), bias, is_causal=True)
+
+
+@pytest.mark.parametrize(("queries", "keys"), [(3, 9), (MANY, 5), (MANY, MANY + 4)])
+def test_attention_over_other_positions_equals_torch(queries: int, keys: int) -> None:
+    assert_equal_with_gradients(heads(4, 2, queries, keys), None, is_causal=False)
+    bias = torch.randn(2, 4, queries, keys, dtype=torch.float64)
+    assert_equal_with_gradients(heads(4, 2, queries, keys), bias, is_causal=False)
+
+
+def test_gradients_equal_finite_differences() -> None:
+    q, k, v = heads(2, 1, 5, 5, size=2)
+    assert torch.autograd.gradcheck(lambda q, k, v: attention(q, k, v, is_causal=True), (q, k, v))
+
+
+def test_a_call_too_large_to_keep_its_weights_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    qkv = heads(2, 2, 20, 20)
+    expected = attention(*qkv, is_causal=True)
+    monkeypatch.setattr(module, "KEPT", 10)
+    torch.testing.assert_close(attention(*qkv, is_causal=True), expected)
+
+
+def test_bf16_is_as_near_to_the_truth_as_plain_operators() -> None:
+    q, k, v = (each.detach().bfloat16() for each in heads(4, 4, MANY, MANY, size=16))
+    truth = reference(q.double(), k.double(), v.double(), is_causal=True)
+    ahead = torch.full((MANY, MANY), float("-inf"), dtype=torch.bfloat16).triu(1)
+    plain = torch.softmax(q @ k.transpose(2, 3) / 4 + ahead, dim=-1) @ v
+    ours = attention(q.requires_grad_(), k, v, is_causal=True)
+    assert (ours - truth).norm() < 1.1 * (plain - truth).norm()
+
+
+def test_without_gradients_torch_answers_to_the_bit() -> None:
+    q, k, v = (each.detach().bfloat16() for each in heads(4, 2, MANY, MANY, size=16))
+    assert torch.equal(attention(q, k, v, is_causal=True), reference(q, k, v, is_causal=True))

@@ -1,0 +1,141 @@
+"""A whole tiny life on the standard library: what `wenlu run` promises about stages, caches and resuming."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import wenlu
+from wenlu.errors import ConfigError, UsageError
+from wenlu.lifecycle.cache import StageCache
+
+RECIPE = Path("recipes/tiny.toml")
+FAST = ["train.duration=12 steps", "train.allocator=as-is", "train.threads=1", "train.dtype=float32"]
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("life") / "run"
+    wenlu.run(RECIPE, out, FAST)
+    return out
+
+
+def times(out: Path) -> dict[str, int]:
+    names = ["data/train.jsonl", "tokenizer/tokenizer.json", "tokens/train/manifest.json", "model/model.safetensors"]
+    return {name: (out / name).stat().st_mtime_ns for name in [*names, "evaluation.json", "samples.json"]}
+
+
+def test_a_life_leaves_a_whole_run_directory(life: Path) -> None:
+    expected = {"config.toml", "provenance.json", "events.jsonl", "checkpoints", "model", "data", "tokenizer", "tokens"}
+    expected |= {"evaluation.json", "samples.json", "report.html", "stages.json"}
+    assert expected <= {entry.name for entry in life.iterdir()}
+    stages = {"data", "tokenizer", "tokens", "train", "evaluate", "samples", "report"}
+    assert set(StageCache(life).seconds()) == stages
+
+
+def test_the_result_names_both_models(life: Path) -> None:
+    evaluation = json.loads((life / "evaluation.json").read_text())
+    assert 0 < evaluation["ngram_bits_per_byte"] < 8
+    assert 0 < evaluation["bits_per_byte"] < 20
+    bits = next(metric for metric in evaluation["metrics"] if metric["name"] == "bits_per_byte")
+    assert bits["low"] <= bits["value"] <= bits["high"]
+    assert bits["value"] == evaluation["bits_per_byte"]
+
+
+def test_the_resolved_settings_reproduce_the_run(life: Path, tmp_path: Path) -> None:
+    wenlu.run(life / "config.toml", tmp_path / "again")
+    for name in ("model/model.safetensors", "tokenizer/tokenizer.json", "data/train.jsonl"):
+        assert (tmp_path / "again" / name).read_bytes() == (life / name).read_bytes(), name
+
+
+def test_a_second_run_does_nothing(life: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in life.rglob("*") if path.name != ".lock"}
+    wenlu.run(RECIPE, life, FAST)
+    assert {path: path.stat().st_mtime_ns for path in life.rglob("*") if path.name != ".lock"} == before
+
+
+def test_the_run_says_what_it_was_made_from(life: Path) -> None:
+    provenance = json.loads((life / "provenance.json").read_text())
+    digest = hashlib.sha256((life / "data/train.jsonl").read_bytes()).hexdigest()
+    assert provenance["data"]["data/train.jsonl"] == f"sha256:{digest}"
+    assert provenance["seeds"] == {"run": 0}
+    settings = tomllib.loads((life / "config.toml").read_text())
+    assert settings["train"]["duration"] == "12 steps"
+    assert settings["train"]["device"] == "cpu"
+    assert settings["model"]["vocab_size"] == 512
+
+
+def test_a_changed_stage_reruns_itself_and_what_follows(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    wenlu.run(RECIPE, out, FAST)
+    before = times(out)
+    wenlu.run(RECIPE, out, [*FAST, "optimizer.lr=1e-3"])
+    after = times(out)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"model/model.safetensors", "evaluation.json", "samples.json"}
+
+
+def test_changing_only_the_samples_reruns_only_them(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    wenlu.run(RECIPE, out, FAST)
+    before = times(out)
+    wenlu.run(RECIPE, out, [*FAST, "generate.max_new_tokens=5"])
+    after = times(out)
+    assert {name for name in before if before[name] != after[name]} == {"samples.json"}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
+def test_a_stopped_run_resumes_to_the_weights_of_an_uninterrupted_one(
+    life: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    out = tmp_path / "run"
+    wenlu.tokenizer(RECIPE, out, FAST)
+    command = [sys.executable, "-m", "wenlu", "run", str(RECIPE), *FAST, "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait_for_events(out, process)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == code, errors
+    assert "the same command goes on from there" in errors
+    assert not (out / "model").exists()
+    wenlu.run(RECIPE, out, FAST)
+    assert (out / "model/model.safetensors").read_bytes() == (life / "model/model.safetensors").read_bytes()
+    assert losses(out) == losses(life)
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match=r"thesis\.txt"):
+        wenlu.run(RECIPE, tmp_path, FAST)
+    assert os.listdir(tmp_path) == ["thesis.txt"]
+
+
+def test_wrong_settings_leave_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model.*hiden_size: unknown key of llama; did you mean hidden_size"):
+        wenlu.run(RECIPE, tmp_path / "run", ["model.hiden_size=3"])
+    assert not (tmp_path / "run").exists()
+
+
+def wait_for_events(out: Path, process: subprocess.Popen[str], count: int = 3) -> None:
+    """Until a few steps are logged, so that the signal arrives in the middle of training."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        events = out / "events.jsonl"
+        if events.exists() and events.read_text().count('"loss"') >= count:
+            return
+        time.sleep(0.01)
+    raise AssertionError("training did not begin")
+
+
+def losses(out: Path) -> list[tuple[int, float]]:
+    lines = (json.loads(line) for line in (out / "events.jsonl").read_text().splitlines())
+    return [(line["step"], line["value"]) for line in lines if line["name"] == "loss"]

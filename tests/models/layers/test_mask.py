@@ -1,0 +1,67 @@
+"""Masks and positions of padded and packed rows, against a direct count."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wenlu.models.layers.mask import CAUSAL, causal_mask, count_positions, document_starts, is_right_padded
+
+rows = st.integers(1, 9).flatmap(
+    lambda n: st.tuples(
+        st.lists(st.booleans(), min_size=n, max_size=n), st.lists(st.integers(0, 2), min_size=n, max_size=n)
+    )
+)
+
+
+@given(row=rows, masked=st.booleans(), packed=st.booleans())
+def test_bias_allows_what_a_reader_would(row: tuple[list[bool], list[int]], masked: bool, packed: bool) -> None:
+    real, numbers = row
+    length = len(real)
+    mask = causal_mask(
+        length,
+        attention_mask=torch.tensor([real]).long() if masked else None,
+        segments=torch.tensor([numbers]) if packed else None,
+        dtype=torch.float32,
+    )
+    allowed = torch.ones(length, length).tril() if mask.bias is None else mask.bias[0, 0].exp()
+    for i in range(length):
+        for j in range(length):
+            sees = j <= i and (not packed or numbers[i] == numbers[j]) and (not masked or real[j] or i == j)
+            if not masked or real[i]:
+                assert allowed[i, j] == sees
+        assert allowed[i].sum() > 0
+    assert mask.is_causal
+
+
+@given(row=rows)
+def test_positions_count_real_tokens_of_the_document(row: tuple[list[bool], list[int]]) -> None:
+    real, numbers = row
+    found = count_positions(
+        torch.zeros(1, len(real)), attention_mask=torch.tensor([real]).long(), segments=torch.tensor([numbers])
+    )[0].tolist()
+    count = 0
+    for i, is_real in enumerate(real):
+        if i == 0 or numbers[i] != numbers[i - 1]:
+            count = 0
+        if is_real:
+            assert found[i] == count
+            count += 1
+
+
+def test_no_tensor_is_made_where_causality_alone_says_it() -> None:
+    right = torch.tensor([[1, 1, 0], [1, 0, 0]])
+    assert causal_mask(3, attention_mask=None, segments=None, dtype=torch.float32) is CAUSAL
+    assert causal_mask(3, attention_mask=right, segments=None, dtype=torch.float32) is CAUSAL
+    assert count_positions(right, attention_mask=right, segments=None).tolist() == [[0, 1, 2]]
+
+
+def test_padding_is_on_the_right_where_nothing_real_follows_it() -> None:
+    assert is_right_padded(torch.tensor([[1, 1, 0], [0, 0, 0], [1, 1, 1]]))
+    assert not is_right_padded(torch.tensor([[1, 1, 1], [0, 1, 1]]))
+    assert not is_right_padded(torch.tensor([[1, 0, 1]]))
+
+
+def test_a_document_starts_where_the_number_changes() -> None:
+    assert document_starts(torch.tensor([[4, 4, 2, 4]])).tolist() == [[True, False, True, True]]

@@ -1,0 +1,44 @@
+"""What the guides show is what the program accepts."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from wenlu.cli.app import VERBS
+from wenlu.config import check
+from wenlu.lifecycle.recipe import Recipe
+
+GUIDES = [Path("docs/guide.md"), Path("docs/zh/guide.md")]
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=str)
+def test_every_recipe_in_a_guide_is_valid(guide: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        check(Recipe, tomllib.loads(block), where=str(guide))
+
+
+@pytest.mark.parametrize("recipe", sorted(Path("recipes").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_is_valid_and_says_how_to_run_it(recipe: Path) -> None:
+    text = recipe.read_text(encoding="utf-8")
+    assert check(Recipe, tomllib.loads(text), where=str(recipe)).name == recipe.stem
+    assert f"wenlu run {recipe} --out runs/" in text
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readmes_list_every_verb_and_link_only_to_what_exists(readme: str) -> None:
+    text = Path(readme).read_text(encoding="utf-8")
+    for verb, _ in VERBS:
+        assert f"`wenlu {verb.__name__}" in text
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert Path(link).exists(), link
+
+
+def test_both_guides_show_the_same_recipe_keys() -> None:
+    keys = [re.findall(r"^(\w+) =", guide.read_text(encoding="utf-8"), re.MULTILINE) for guide in GUIDES]
+    assert keys[0] == keys[1]
