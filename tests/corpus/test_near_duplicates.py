@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import sysconfig
 from itertools import combinations
 from pathlib import Path
@@ -57,7 +59,7 @@ def chinese(count: int, seed: int = 0) -> list[str]:
 
 def index_of(texts: list[str], threshold: float = 0.8, size: int = 5) -> NearDuplicates:
     index = NearDuplicates(threshold, size)
-    index.add(shingles(texts, size))
+    index.add(signatures(shingles(texts, size)))
     return index
 
 
@@ -126,6 +128,28 @@ def test_signatures_estimate_jaccard_as_well_as_theory_says() -> None:
     assert float(np.std(errors)) < (0.25 / NUM_PERM) ** 0.5
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the threads of /proc")
+def test_signatures_start_no_threads_which_a_fork_would_not_survive() -> None:
+    """And pieces give what rensa gives for the whole, which does start threads."""
+    program = """if True:
+        import os, numpy, rensa
+        from wenlu.corpus.near_duplicates import NUM_PERM, _SEED, signatures
+        from wenlu.corpus.shingles import shingles
+        texts = [f"{i} " * (1 + i % 50) for i in range(3000)] + [" ".join(map(str, range(100_000))), "end"]
+        hashes = shingles(texts, 5)
+        count = lambda: len(os.listdir("/proc/self/task"))
+        before = count()
+        found = signatures(hashes)
+        assert count() == before, "threads were started"
+        whole = rensa.RMinHash.digest_matrix_from_flat_token_hashes(
+            hashes.values, hashes.offsets.astype(numpy.uint64), NUM_PERM, _SEED
+        ).to_rows()
+        assert numpy.array_equal(found, numpy.array(whole, numpy.uint32)), "pieces differ from the whole"
+        assert count() > before, "rensa starts no threads any more: sketch all at once"
+        """
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7, 0.8, 0.9, 0.99])
 def test_a_pair_at_the_threshold_is_compared_with_the_promised_chance(threshold: float) -> None:
     bands, rows = bands_for(threshold)
@@ -177,7 +201,7 @@ def test_blocks_of_signatures_join_without_a_seam(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "_PAIRS_READ", 2)
     index = NearDuplicates(0.8, 5)
     for start in range(0, len(texts), 11):
-        index.add(shingles(texts[start : start + 11], 5))
+        index.add(signatures(shingles(texts[start : start + 11], 5)))
     assert len(index) == len(texts)
     assert index.clusters(lambda numbers: [texts[i] for i in numbers]).tolist() == whole
 

@@ -32,6 +32,8 @@ _PAIRS = 2**16
 """Pairs of signatures compared at once; bounds the memory."""
 _PAIRS_READ = 2**10
 """Pairs of texts read and compared at once."""
+_HASHES_SKETCHED, _PIECES_SKETCHED = 2**15, 255
+"""Given to rensa at once: from 2^16 hashes or 256 pieces on it starts threads, and a process forked later hangs."""
 _SEED = 1
 _ROW = Struct(f"{NUM_PERM}I")
 
@@ -53,11 +55,23 @@ def bands_for(threshold: float) -> tuple[int, int]:
 
 
 def signatures(hashes: Hashes) -> U32:
-    """(texts, NUM_PERM) MinHash signatures; equal places of two rows estimate their Jaccard similarity."""
-    offsets = hashes.offsets.astype(np.uint64)
-    matrix = _rensa().RMinHash.digest_matrix_from_flat_token_hashes(hashes.values, offsets, NUM_PERM, _SEED)
-    packed = b"".join([_ROW.pack(*row) for row in matrix.to_rows()])  # half the time of np.array
-    return np.frombuffer(packed, np.uint32).reshape(len(hashes), NUM_PERM)
+    """(texts, NUM_PERM) MinHash signatures; equal places of two rows estimate their Jaccard similarity.
+
+    Each text has one hash at least. A long text is sketched in pieces, whose least values are those of the whole.
+    """
+    sketch = _rensa().RMinHash.digest_matrix_from_flat_token_hashes
+    total = len(hashes.values)
+    cuts = np.union1d(hashes.offsets, np.arange(0, total, _HASHES_SKETCHED))
+    packed = []
+    for block in range(0, total, _HASHES_SKETCHED):
+        first, last = np.searchsorted(cuts, (block, min(block + _HASHES_SKETCHED, total)))
+        for start in range(first, last, _PIECES_SKETCHED):
+            bounds = cuts[start : min(start + _PIECES_SKETCHED, last) + 1]
+            offsets = (bounds - bounds[0]).astype(np.uint64)
+            matrix = sketch(hashes.values[bounds[0] : bounds[-1]], offsets, NUM_PERM, _SEED)
+            packed += [_ROW.pack(*row) for row in matrix.to_rows()]  # half the time of np.array
+    pieces = np.frombuffer(b"".join(packed), np.uint32).reshape(-1, NUM_PERM)
+    return np.minimum.reduceat(pieces, np.searchsorted(cuts, hashes.offsets[:-1])) if total else pieces
 
 
 def _rensa() -> Any:
@@ -86,9 +100,8 @@ class NearDuplicates:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, hashes: Hashes) -> None:
-        """Take in further texts, as their shingles."""
-        rows = signatures(hashes)
+    def add(self, rows: U32) -> None:
+        """Take in further texts, as their signatures."""
         while len(rows):
             place = self._count % _BLOCK
             if place == 0:
@@ -222,10 +235,10 @@ def near_duplicate_clusters(spool: Spool, *, threshold: float, size: int, worker
     """For each record in the spool the number, among the records, of the first one of its cluster."""
     index = NearDuplicates(threshold, size)
 
-    def block_shingles(block: range) -> Hashes:
-        return shingles(spool.block_texts(block), size)
+    def block_signatures(block: range) -> U32:
+        return signatures(shingles(spool.block_texts(block), size))
 
     forked = workers if sys.platform == "linux" else 1  # only a forked process has the spool's file
-    for hashes in map_ordered(block_shingles, spool.blocks(), workers=forked):
-        index.add(hashes)
+    for rows in map_ordered(block_signatures, spool.blocks(), workers=forked):
+        index.add(rows)
     return index.clusters(spool.texts, workers=forked)
