@@ -39,7 +39,11 @@ class Ability(Enum):
     """What a family can be asked to do; contract tests run once per ability."""
 
     CAUSAL = "causal"
+    """Each position sees those before it; the logits at a position are of the next token."""
     RECURRENT = "recurrent"
+    MASKED = "masked"
+    """Each position sees both sides; the logits at a position are of the token that stands there."""
+    ENCODER_DECODER = "encoder-decoder"
 
 
 class DecodeState(ABC):
@@ -65,7 +69,10 @@ class DecodeState(ABC):
 
 
 class LanguageModel(nn.Module, ABC):
-    """A model over token ids; `hidden` stops before the head, the call itself goes through it."""
+    """A model over token ids; `hidden` stops before the head, the call itself goes through it.
+
+    The head of a bare encoder is the identity.
+    """
 
     config: ModelConfig
     lm_head: nn.Module
@@ -73,47 +80,53 @@ class LanguageModel(nn.Module, ABC):
     @abstractmethod
     def hidden(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None,
         *,
         decoder_input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         positions: Tensor | None = None,
         segments: Tensor | None = None,
+        token_types: Tensor | None = None,
         state: DecodeState | None = None,
     ) -> Tensor:
-        """Hidden states before the head, (B, T, D).
+        """Hidden states before the head, (B, T, D); of an encoder–decoder those of the decoder, (B, T', D).
 
         Args:
-            input_ids: (B, T) token ids; with a `state`, only the tokens that it has not seen.
+            input_ids: (B, T) token ids; with a `state`, only the tokens that it has not seen. None for an
+                encoder–decoder whose `state` holds the encoder's output already.
             decoder_input_ids: (B, T') target tokens; encoder–decoders only.
             attention_mask: (B, T), 1 at real tokens, 0 at padding, which may stand on either side;
-                on the right only when there is a `state`.
+                on the right only when a decoder has a `state`.
             positions: (B, T) positions; by default they count real tokens of the row (of the segment).
             segments: (B, T) document numbers of packed rows: no position sees another document.
+            token_types: (B, T) 0 for the first and 1 for the second text of a pair, both of which every position
+                sees; families with an embedding for it only.
             state: memory of earlier tokens, moved forward in place.
         """
 
-    @abstractmethod
     def init_state(self, batch_size: int = 1) -> DecodeState:
         """An empty memory for `batch_size` rows, on the model's device and in its dtype."""
+        raise NotImplementedError(f"{type(self).__name__} reads both ways and remembers nothing between calls")
 
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None,
         *,
         decoder_input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         positions: Tensor | None = None,
         segments: Tensor | None = None,
+        token_types: Tensor | None = None,
         state: DecodeState | None = None,
     ) -> Tensor:
-        """Logits (B, T, V) of the token after each position; arguments as in `hidden`."""
+        """Logits (B, T, V); arguments as in `hidden`. A causal model's are of the token after each position."""
         hidden = self.hidden(
             input_ids,
             decoder_input_ids=decoder_input_ids,
             attention_mask=attention_mask,
             positions=positions,
             segments=segments,
+            token_types=token_types,
             state=state,
         )
         logits: Tensor = self.lm_head(hidden)
@@ -127,7 +140,8 @@ class Family:
     Attributes:
         hf_types: `model_type` values of Hugging Face configs that this family reads and writes;
             empty: saved for Wenlu only.
-        hf_architecture: class name that Hugging Face configs carry, for tools that go by it.
+        heads: what the model may end in, and the class of transformers that ends so; the first is the default. A
+            family with several has the field `head` in its config.
         reference: what the parity tests compare with: a Hugging Face type, a `torch.nn` module, or "hand".
         rules: from checkpoint names to ours, in order; every key on both sides must be accounted for.
         ignored: patterns of checkpoint keys that carry no weights of ours.
@@ -144,7 +158,7 @@ class Family:
     rules: tuple[Rule, ...] = ()
     ignored: tuple[str, ...] = ()
     harmless: frozenset[str] = frozenset()
-    hf_architecture: str | None = None
+    heads: Mapping[str, str] = field(default_factory=dict)
     proportions: Mapping[str, int] = field(default_factory=dict)
 
     def build(

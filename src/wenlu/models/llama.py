@@ -119,15 +119,18 @@ class Llama(LanguageModel):
 
     def hidden(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None,
         *,
         decoder_input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         positions: Tensor | None = None,
         segments: Tensor | None = None,
+        token_types: Tensor | None = None,
         state: DecodeState | None = None,
     ) -> Tensor:
+        assert input_ids is not None, "only an encoder–decoder is called without input_ids"
         assert decoder_input_ids is None, "Llama has no encoder"
+        assert token_types is None, "Llama has no token types"
         assert state is None or isinstance(state, AttentionState), f"Llama needs an AttentionState, not {state!r}"
         x = self.embed_tokens(input_ids)
         reading = read_tokens(
@@ -166,7 +169,7 @@ class Llama(LanguageModel):
 FAMILY = Family(
     name="llama",
     hf_types=("llama",),
-    hf_architecture="LlamaForCausalLM",
+    heads={"causal-lm": "LlamaForCausalLM"},
     reference="llama",
     abilities=frozenset({Ability.CAUSAL}),
     config=LlamaConfig,

@@ -105,15 +105,18 @@ class RecurrentLanguageModel(LanguageModel):
 
     def hidden(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None,
         *,
         decoder_input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         positions: Tensor | None = None,  # noqa: ARG002  (order is all that a recurrent model knows of position)
         segments: Tensor | None = None,
+        token_types: Tensor | None = None,
         state: DecodeState | None = None,
     ) -> Tensor:
+        assert input_ids is not None, "only an encoder–decoder is called without input_ids"
         assert decoder_input_ids is None, "a recurrent language model has no encoder"
+        assert token_types is None, "a recurrent language model has no token types"
         assert state is None or isinstance(state, RecurrentState), f"needs a RecurrentState, not {state!r}"
         if state is not None:
             if segments is not None:

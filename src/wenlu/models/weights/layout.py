@@ -56,10 +56,10 @@ def save_model(folder: Path, model: LanguageModel, family: Family, *, shard_byte
     write_tensors(folder, {key: item.read() for key, item in theirs.items()}, shard_bytes=shard_bytes)
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
     config: dict[str, Any] = {
-        "architectures": [family.hf_architecture or type(model).__name__],
+        "architectures": [_class_name(model, family)],
         "model_type": (*family.hf_types, family.name)[0],
         "dtype": dtype,
-        **model.config.model_dump(mode="json", exclude_none=True),
+        **model.config.model_dump(mode="json", exclude_none=True, exclude={"head"}),
     }
     write_text(folder / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
@@ -91,9 +91,12 @@ def read_config(folder: Path) -> tuple[Family, ModelConfig]:
     if "auto_map" in content:
         raise WeightsError(f"{path}: auto_map asks to run code from the folder, which Wenlu never does")
     family = _family_of(path, content.get("model_type"))
-    known = family.harmless | HARMLESS
+    known = (family.harmless | HARMLESS) - family.config.model_fields.keys()
+    settings = {k: v for k, v in content.items() if k not in known}
+    if len(family.heads) > 1:
+        settings["head"] = _head_of(path, family, content.get("architectures"))
     try:
-        return family, check(family.config, {k: v for k, v in content.items() if k not in known}, where=str(path))
+        return family, check(family.config, settings, where=str(path))
     except ConfigError as error:
         raise WeightsError(str(error)) from error
 
@@ -109,6 +112,26 @@ def _family_of(path: Path, model_type: object) -> Family:
             f"{path}: model_type {model_type!r} is no family of Wenlu; {did_you_mean(model_type, types)}"
         )
     return types[model_type]
+
+
+def _head_of(path: Path, family: Family, classes: object) -> str:
+    """What the model ends in, which Hugging Face configs say by the name of a class."""
+    if not classes:
+        return next(iter(family.heads))
+    for head, name in family.heads.items():
+        if classes == [name]:
+            return head
+    raise WeightsError(
+        f"{path}: architectures {classes!r} is no model of family {family.name}; known: "
+        f"{', '.join(family.heads.values())}"
+    )
+
+
+def _class_name(model: LanguageModel, family: Family) -> str:
+    """The class of transformers that ends as `model` does; our own where the family is only ours."""
+    default = next(iter(family.heads), None)
+    head = getattr(model.config, "head", default)
+    return type(model).__name__ if head is None else family.heads[head]
 
 
 def _check(folder: Path, family: Family, model: nn.Module, entries: Entries) -> None:
