@@ -22,11 +22,11 @@ help:
 $(VENV)/.demo: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Wenlu needs Python 3.11 or newer; say which with: make PYTHON=python3.12 demo")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[data,gguf,lang-zh]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]' --requirement requirements-dev.txt
 	@touch $@
 
 demo: $(VENV)/.demo

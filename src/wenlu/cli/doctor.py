@@ -28,7 +28,10 @@ EXTRAS = {
         "trafilatura",
         "zstandard",
     ),
+    "gguf": ("gguf",),
     "lang-zh": ("rjieba",),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "vectors": ("gensim",),
 }
 """What each extra of pyproject.toml installs."""
 
