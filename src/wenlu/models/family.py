@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Annotated, Any, Self
 
 import torch
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -21,7 +21,13 @@ Size = Annotated[int, Field(ge=1, le=2**24)]
 
 
 class ModelConfig(Config):
-    """What every family's settings share; names are those of Hugging Face configs."""
+    """What every family's settings share, named as in Hugging Face's `LlamaConfig`.
+
+    Where a family's `config.json` names a setting otherwise, that name is the field's alias: both are read, and the
+    alias is written.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
 
     vocab_size: Size
     hidden_size: Size

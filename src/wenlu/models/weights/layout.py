@@ -59,7 +59,7 @@ def save_model(folder: Path, model: LanguageModel, family: Family, *, shard_byte
         "architectures": [_class_name(model, family)],
         "model_type": (*family.hf_types, family.name)[0],
         "dtype": dtype,
-        **model.config.model_dump(mode="json", exclude_none=True, exclude={"head"}),
+        **model.config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"head"}),
     }
     write_text(folder / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
