@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from inspect import cleandoc
 
 import typer
 from rich.console import Console
@@ -42,7 +43,8 @@ VERBS = (
     (doctor, "Examine this machine and what is installed."),
 )
 for verb, short in VERBS:
-    app.command(short_help=short)(verb)
+    # \b keeps the example on a line of its own, however narrow the terminal, so that it can be pasted.
+    app.command(short_help=short, help=cleandoc(verb.__doc__ or "").replace("Example:", "\b\nExample:"))(verb)
 
 _DISK = {
     errno.ENOSPC: "could not be written: no space left on the disk",
