@@ -64,6 +64,8 @@ def small_run(folder: Path, config: str = 'name = "small"\n[model]\nfamily = "gr
             at = {"step": step, "tokens": 1000 * step, "seconds": 3.0 * step}
             run.log("loss", 8.0 / step, "nats/token", **at)
             run.log("learning_rate", 1 - step / 30, "of peak", **at)
+            if step % 10 == 0:
+                run.log("validation", 2 + 1 / step, "bits/byte", **at)
     return folder
 
 
@@ -121,6 +123,15 @@ def test_the_sentence_says_what_was_made_and_whether_it_is_better(tmp_path: Path
         "gru 模型，300k 个参数，用 1 分 30 秒 学习了 30k 个词元，在未见过的文本上每字节需 1.250 比特。"
         "同一文本上 n 元模型基线为 1.500：本模型更好。"
     ) in text_of(write_report(tmp_path, "zh"))
+
+
+def test_the_validation_chart_shows_no_score_of_another_split(tmp_path: Path) -> None:
+    small_run(tmp_path)
+    write(tmp_path, "evaluation.json", {"metrics": METRICS})
+    page = write_report(tmp_path, "en").read_text(encoding="utf-8")
+    charts = page[page.index('class="charts"') : page.index('id="evaluation"')]
+    assert "Validation" in charts
+    assert "n-gram" not in charts
 
 
 @pytest.mark.parametrize(
@@ -255,7 +266,7 @@ def test_a_corrupt_event_ends_the_curves_and_is_named(tmp_path: Path) -> None:
     log = tmp_path / "events.jsonl"
     log.write_bytes(log.read_bytes().replace(b'"step":20', b'"step":21', 1))
     report = write_report(tmp_path, "en")
-    assert "line 39: does not match its checksum" in text_of(report)
+    assert "line 40: does not match its checksum" in text_of(report)
     assert "Training loss" in text_of(report)
 
 

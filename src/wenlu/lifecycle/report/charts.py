@@ -56,14 +56,13 @@ class Mark:
     is_main: bool = False
 
 
-def line_chart(curve: Curve, *, label: str, x_label: str, reference: tuple[str, float] | None = None) -> Html:
-    """A curve with its spread; `reference` is a named horizontal line. What lies above the frame is cut off.
+def line_chart(curve: Curve, *, label: str, x_label: str) -> Html:
+    """A curve with its spread. What lies above the frame is cut off.
 
     The first fiftieth of a training may fall from so high that the rest would look flat; the frame ignores it.
     """
     settled = curve.mean[len(curve.mean) // 50 :]
-    bounds = [float(settled.min()), float(settled.max())] + ([reference[1]] if reference else [])
-    low, high = _padded(min(bounds), max(bounds))
+    low, high = _padded(float(settled.min()), float(settled.max()))
     x_low, x_high = min(0.0, float(curve.x[0])), float(curve.x[-1]) or 1.0
 
     def to_x(value: float) -> float:
@@ -88,14 +87,6 @@ def line_chart(curve: Curve, *, label: str, x_label: str, reference: tuple[str, 
             element("circle", cx=f"{to_x(x):.1f}", cy=f"{to_y(y):.1f}", r=2.5, class_="point")
             for x, y in zip(curve.x, curve.mean, strict=True)
         ]
-    if reference:
-        y = f"{to_y(reference[1]):.1f}"
-        drawn.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="reference"))
-        drawn.append(
-            element(
-                "text", reference[0], x=WIDTH - RIGHT - 4, y=to_y(reference[1]) - 4, text_anchor="end", class_="caption"
-            )
-        )
     return _svg(
         HEIGHT,
         label,

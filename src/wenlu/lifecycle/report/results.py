@@ -108,10 +108,6 @@ def _curve(name: str, facts: Facts, words: Words) -> Html | None:
     curve = Curve.of(series.tokens, series.values)
     if curve is None:
         return None
-    reference = None
-    if name == "validation":
-        baseline = [found for found in baseline_marks(facts, words) if not found.is_main]
-        reference = (baseline[0].label, baseline[0].value) if baseline else None
     title = words(f"curve.{name}")
     caption = element(
         "figcaption", element("strong", title), " ", element("span", _curve_note(name, curve, facts, words))
@@ -122,7 +118,7 @@ def _curve(name: str, facts: Facts, words: Words) -> Html | None:
         "figure",
         caption,
         unit,
-        line_chart(curve, label=title, x_label=words("curve.tokens"), reference=reference),
+        line_chart(curve, label=title, x_label=words("curve.tokens")),
         element("p", words("curve.bad", count=str(bad)), class_="note") if bad else None,
         _as_table(series, title, words),
     )
