@@ -2,7 +2,8 @@
 
     python benchmarks/threads.py
 
-Each figure comes from a process of its own, the two policies in turn, with and without a busy loop beside them.
+Each figure comes from a process of its own, the policies in turn, with and without a busy loop beside them. Between
+always spinning and always sleeping, OpenMP can spin a while first: so many rounds, then sleep.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ import subprocess
 import sys
 
 ROUNDS = 3
+POLICIES = {
+    "spin": {"OMP_WAIT_POLICY": "active"},
+    "sleep": {"OMP_WAIT_POLICY": "passive"},
+    **{f"spin {count:,}": {"GOMP_SPINCOUNT": str(count)} for count in (1_000, 10_000, 100_000)},
+}
 STEPS = """
 import sys, time, torch
 from wenlu.models import family
@@ -37,7 +43,7 @@ print(8 * 256 / sorted(durations[2:])[2])
 
 
 def tokens_per_second(policy: str) -> float:
-    environment = {**os.environ, "OMP_WAIT_POLICY": policy}
+    environment = {**os.environ, **POLICIES[policy]}
     result = subprocess.run([sys.executable, "-c", STEPS], env=environment, capture_output=True, text=True, check=True)
     return float(result.stdout)
 
@@ -47,14 +53,14 @@ def main() -> None:
     for beside in ("idle", "busy"):
         loop = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if beside == "busy" else None
         try:
-            rounds = [{policy: tokens_per_second(policy) for policy in ("active", "passive")} for _ in range(ROUNDS)]
+            rounds = [{policy: tokens_per_second(policy) for policy in POLICIES} for _ in range(ROUNDS)]
         finally:
             if loop is not None:
                 loop.kill()
                 loop.wait()
-        for policy in ("active", "passive"):
+        for policy in POLICIES:
             found[f"{beside} {policy}"] = round(statistics.median(each[policy] for each in rounds))
-    print(json.dumps({"unit": "tokens/s, median of 3", **found}))
+    print(json.dumps({"unit": f"tokens/s, median of {ROUNDS}", **found}))
 
 
 if __name__ == "__main__":

@@ -57,9 +57,11 @@ _DISK = {
 
 def main() -> None:
     """Run a command; a user's error is one message without traceback, and its own exit code."""
-    # Threads that wait for each other sleep instead of spinning: where another program takes a processor, spinning
-    # made training 14 times slower (docs/log.md). OpenMP reads this once, when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Threads that wait for each other spin a little, then sleep: always spinning is 35 times slower where another
+    # program takes a processor, sleeping at once a sixth slower where none does (docs/log.md). OpenMP reads this
+    # once, when torch is imported.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         app()
     except WenluError as error:
