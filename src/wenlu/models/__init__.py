@@ -2,10 +2,10 @@
 
 from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError
-from wenlu.models import gru, llama, lstm, rnn
+from wenlu.models import bert, gru, llama, lstm, rnn
 from wenlu.models.family import Ability, DecodeState, Family, LanguageModel, ModelConfig
 
-FAMILIES: tuple[Family, ...] = (llama.FAMILY, rnn.FAMILY, lstm.FAMILY, gru.FAMILY)
+FAMILIES: tuple[Family, ...] = (llama.FAMILY, bert.FAMILY, rnn.FAMILY, lstm.FAMILY, gru.FAMILY)
 
 
 def family(name: str) -> Family:

@@ -195,10 +195,10 @@ class _WithoutDrawing(TorchFunctionMode):
 
 
 def zero_output_projections(model: LanguageModel) -> None:
-    """Set `o_proj`, `down_proj` and, unless tied to the embedding, `lm_head` to zero, in place."""
+    """Set `o_proj`, `down_proj` and, unless tied to the embedding, `lm_head` (its `decoder`) to zero, in place."""
     inputs = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     for name, module in model.named_modules():
-        is_output = name.rpartition(".")[2] in ("o_proj", "down_proj", "lm_head")
+        is_output = name.rpartition(".")[2] in ("o_proj", "down_proj", "lm_head", "decoder")
         if is_output and isinstance(module, nn.Linear) and id(module.weight) not in inputs:
             for parameter in module.parameters(recurse=False):
                 nn.init.zeros_(parameter)

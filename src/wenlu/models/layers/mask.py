@@ -45,6 +45,31 @@ def causal_mask(length: int, *, attention_mask: Tensor | None, segments: Tensor 
     return Mask(as_bias(allowed[:, None], dtype), is_causal=True)
 
 
+def bidirectional_mask(
+    x: Tensor, *, attention_mask: Tensor | None, segments: Tensor | None, window: int | None = None
+) -> Mask:
+    """Each position of `x` (B, T, D) sees both sides in its document; no tensor where all see all.
+
+    With a `window`, only positions at most so far away. A padded query sees itself, so that no row of the mask
+    is empty.
+    """
+    length = x.size(1)
+    is_padded = attention_mask is not None and not bool(attention_mask.all())
+    is_local = window is not None and window < length - 1
+    if segments is None and not is_padded and not is_local:
+        return EVERYTHING
+    allowed = torch.ones(1, length, length, dtype=torch.bool, device=x.device)
+    if segments is not None:
+        allowed = allowed & (segments[:, :, None] == segments[:, None, :])
+    if attention_mask is not None:
+        itself = torch.eye(length, dtype=torch.bool, device=x.device)
+        allowed = allowed & (attention_mask.bool()[:, None, :] | itself)
+    if window is not None:
+        places = torch.arange(length, device=x.device)
+        allowed = allowed & ((places[:, None] - places[None, :]).abs() <= window)
+    return Mask(as_bias(allowed[:, None], x.dtype))
+
+
 def as_bias(allowed: Tensor, dtype: torch.dtype) -> Tensor:
     """0 where `allowed` is true, -inf elsewhere."""
     return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill_(~allowed, float("-inf"))

@@ -1,0 +1,37 @@
+"""Multi-head attention that looks both ways."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wenlu.kernels.attention import attention
+from wenlu.models.layers.mask import Mask
+from wenlu.models.layers.rope import Rope
+
+
+class BidirectionalAttention(nn.Module):
+    """Attention without a memory (Vaswani et al. 2017, arXiv:1706.03762), its weights dropped at random in training."""
+
+    def __init__(self, *, hidden_size: int, num_heads: int, bias: bool, dropout: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.q_proj = nn.Linear(hidden_size, hidden_size, bias=bias)
+        self.k_proj = nn.Linear(hidden_size, hidden_size, bias=bias)
+        self.v_proj = nn.Linear(hidden_size, hidden_size, bias=bias)
+        self.o_proj = nn.Linear(hidden_size, hidden_size, bias=bias)
+
+    def forward(self, x: Tensor, mask: Mask, rope: Rope | None = None) -> Tensor:
+        """Mix each position of `x` (B, T, D) with those that `mask` lets it see."""
+        B, T, D = x.shape
+        q, k, v = (proj(x).view(B, T, self.num_heads, -1) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        if rope is not None:
+            q, k = rope.rotate(q), rope.rotate(k)
+        q, k, v = (each.transpose(1, 2) for each in (q, k, v))  # (B, N, T, H)
+        if self.training and self.dropout > 0:
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.bias, dropout_p=self.dropout)
+        else:
+            mixed = attention(q, k, v, bias=mask.bias)
+        out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(B, T, D))
+        return out
