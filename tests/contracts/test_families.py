@@ -304,7 +304,7 @@ def test_the_same_seed_gives_the_same_model(row: Family, tiny: Tiny) -> None:
     assert not torch.equal(first(ids), tiny(row)(ids))
 
 
-@causal
+@every_family
 def test_parameters_are_counted_without_a_model(row: Family, tiny: Tiny) -> None:
     for tied in (False, True):
         model = tiny(row, tie_word_embeddings=tied)
@@ -332,7 +332,7 @@ def test_an_outline_does_not_wait_for_the_compiler(row: Family, tiny: Tiny) -> N
     assert found.stdout == "False\n"
 
 
-@causal
+@every_family
 @pytest.mark.parametrize("budget", [30_000, 1_000_000, 20_000_000])
 def test_no_other_width_is_nearer_to_the_budget(row: Family, tiny: Tiny, budget: int) -> None:
     config = tiny(row).config
@@ -346,7 +346,7 @@ def test_no_other_width_is_nearer_to_the_budget(row: Family, tiny: Tiny, budget:
             break
 
 
-@causal
+@every_family
 def test_a_budget_below_the_narrowest_model_says_what_to_do(row: Family, tiny: Tiny) -> None:
     config = tiny(row, num_hidden_layers=6).config
     with pytest.raises(ConfigError, match=rf"the narrowest {row.name} of this depth .* raise it, or lower vocab_size"):

@@ -2,10 +2,19 @@
 
 from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError
-from wenlu.models import bert, gru, llama, lstm, rnn
+from wenlu.models import bert, distilbert, gru, llama, lstm, modernbert, rnn, roberta
 from wenlu.models.family import Ability, DecodeState, Family, LanguageModel, ModelConfig
 
-FAMILIES: tuple[Family, ...] = (llama.FAMILY, bert.FAMILY, rnn.FAMILY, lstm.FAMILY, gru.FAMILY)
+FAMILIES: tuple[Family, ...] = (
+    llama.FAMILY,
+    bert.FAMILY,
+    roberta.FAMILY,
+    distilbert.FAMILY,
+    modernbert.FAMILY,
+    rnn.FAMILY,
+    lstm.FAMILY,
+    gru.FAMILY,
+)
 
 
 def family(name: str) -> Family:

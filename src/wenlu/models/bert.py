@@ -22,14 +22,14 @@ from wenlu.models.weights.rules import Entries, Rename, Rule, Tie
 class BertConfig(PostNormConfig):
     """Keys of Hugging Face's `BertConfig`.
 
-    `add_pooling_layer`, there an argument of the bare class, says whether a bare model has a pooler.
+    `has_pooler`, a key of our own, says whether a bare model has one; there it is an argument of the class.
     """
 
     head: EncoderHead | Literal["pretraining"] = "masked-lm"
     type_vocab_size: Size = 2
     layer_norm_eps: PositiveFloat = 1e-12
     classifier_dropout: float | None = Field(default=None, ge=0, lt=1)
-    add_pooling_layer: bool = True
+    has_pooler: bool = True
     position_embedding_type: Literal["absolute"] = "absolute"
     is_decoder: Literal[False] = False
     add_cross_attention: Literal[False] = False
@@ -56,8 +56,7 @@ class Bert(PostNormEncoder):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__(config)
-        has_pooler = config.add_pooling_layer if config.head == "none" else config.head in _POOLING
-        if has_pooler:
+        if config.head in _POOLING or (config.head == "none" and config.has_pooler):
             self.pooler = Pooler(config.hidden_size)
         self.sentence_head = nn.Linear(config.hidden_size, 2) if config.head == "pretraining" else None
         self.finish()
@@ -77,10 +76,8 @@ class PoolerIsThere(Rule):
     """Says what to do for a bare model that was saved without its pooler, which config.json does not tell."""
 
     def load(self, entries: Entries, config: Any) -> Entries:
-        if config.head == "none" and config.add_pooling_layer and "pooler.dense.weight" not in entries:
-            raise WeightsError(
-                'no weights of a pooler; if there is none, say "add_pooling_layer": false in config.json'
-            )
+        if config.head == "none" and config.has_pooler and "pooler.dense.weight" not in entries:
+            raise WeightsError('no weights of a pooler; if there is none, say "has_pooler": false in config.json')
         return entries
 
     def save(self, entries: Entries, config: Any) -> Entries:  # noqa: ARG002
@@ -132,7 +129,7 @@ FAMILY = Family(
         BaseModel("bert", BASE_PARTS),
         *LAYERS,
         PoolerIsThere(),
-        ForHeads(("masked-lm",), LeftOver("pooler.{rest}")),
+        ForHeads(("masked-lm", "token-classification", "question-answering"), LeftOver("pooler.{rest}")),
         ForHeads(("masked-lm",), LeftOver("cls.seq_relationship.{kind}")),
         DecoderBias("cls.predictions.bias", "cls.predictions.decoder.bias"),
         Rename("cls.predictions.transform.dense.{kind}", "lm_head.transform.dense.{kind}"),

@@ -6,7 +6,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wenlu.models.layers.mask import CAUSAL, causal_mask, count_positions, document_starts, is_right_padded
+from wenlu.models.layers.mask import (
+    CAUSAL,
+    EVERYTHING,
+    bidirectional_mask,
+    causal_mask,
+    count_positions,
+    document_starts,
+    is_right_padded,
+)
 
 rows = st.integers(1, 9).flatmap(
     lambda n: st.tuples(
@@ -33,6 +41,33 @@ def test_bias_allows_what_a_reader_would(row: tuple[list[bool], list[int]], mask
                 assert allowed[i, j] == sees
         assert allowed[i].sum() > 0
     assert mask.is_causal
+
+
+@given(row=rows, masked=st.booleans(), packed=st.booleans(), window=st.none() | st.integers(0, 9))
+def test_an_encoders_bias_allows_what_a_reader_would(
+    row: tuple[list[bool], list[int]], masked: bool, packed: bool, window: int | None
+) -> None:
+    real, numbers = row
+    length = len(real)
+    mask = bidirectional_mask(
+        torch.zeros(1, length, 2),
+        attention_mask=torch.tensor([real]).long() if masked else None,
+        segments=torch.tensor([numbers]) if packed else None,
+        window=window,
+    )
+    allowed = torch.ones(length, length) if mask.bias is None else mask.bias[0, 0].exp()
+    for i in range(length):
+        for j in range(length):
+            sees = (not packed or numbers[i] == numbers[j]) and (not masked or real[j] or i == j)
+            assert allowed[i, j] == (sees and (window is None or abs(i - j) <= window))
+        assert allowed[i].sum() > 0
+    assert not mask.is_causal
+
+
+def test_no_tensor_is_made_where_an_encoder_sees_everything() -> None:
+    x, full = torch.zeros(2, 3, 4), torch.ones(2, 3).long()
+    assert bidirectional_mask(x, attention_mask=None, segments=None) is EVERYTHING
+    assert bidirectional_mask(x, attention_mask=full, segments=None, window=2) is EVERYTHING
 
 
 @given(row=rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
@@ -95,6 +96,17 @@ class Pooler(nn.Module):
         return self.activation(self.dense(self.dropout(x)))
 
 
+@dataclass(frozen=True)
+class Texts:
+    """What an encoder reads, (B, T) each; see `LanguageModel.hidden`."""
+
+    input_ids: Tensor
+    positions: Tensor
+    attention_mask: Tensor | None
+    segments: Tensor | None
+    token_types: Tensor | None
+
+
 class Encoder(LanguageModel):
     """A model whose every position sees both sides.
 
@@ -120,15 +132,7 @@ class Encoder(LanguageModel):
         return False
 
     @abstractmethod
-    def encode(
-        self,
-        input_ids: Tensor,
-        *,
-        positions: Tensor,
-        attention_mask: Tensor | None,
-        segments: Tensor | None,
-        token_types: Tensor | None,
-    ) -> Tensor:
+    def encode(self, texts: Texts) -> Tensor:
         """Hidden states (B, T, D)."""
 
     def hidden(
@@ -149,13 +153,7 @@ class Encoder(LanguageModel):
         assert token_types is None or self.reads_token_types, f"{name} has no token types"
         if positions is None:
             positions = count_positions(input_ids, attention_mask=attention_mask, segments=segments)
-        return self.encode(
-            input_ids,
-            positions=positions,
-            attention_mask=attention_mask,
-            segments=segments,
-            token_types=token_types,
-        )
+        return self.encode(Texts(input_ids, positions, attention_mask, segments, token_types))
 
     def forward(
         self,
@@ -187,7 +185,11 @@ class Encoder(LanguageModel):
 
     def pooled(self, hidden: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """(B, D): one vector a text, by default the pooler's (without one, the hidden state) of its first token."""
-        first = hidden[:, 0] if attention_mask is None else hidden[_rows(hidden), attention_mask.long().argmax(dim=1)]
+        if attention_mask is None:
+            first = hidden[:, 0]
+        else:
+            rows = torch.arange(len(hidden), device=hidden.device)
+            first = hidden[rows, attention_mask.long().argmax(dim=1)]
         return first if self.pooler is None else self.pooler(first)
 
     def transformed(self, hidden: Tensor) -> Tensor:
@@ -209,7 +211,3 @@ class Encoder(LanguageModel):
                 nn.init.zeros_(module.bias)
         if isinstance(self.lm_head, MaskedHead) and self.config.tie_word_embeddings:
             self.lm_head.decoder.weight = self.embed_tokens.weight
-
-
-def _rows(hidden: Tensor) -> Tensor:
-    return torch.arange(len(hidden), device=hidden.device)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from wenlu.models.layers.bidirectional_attention import BidirectionalAttention
-from wenlu.models.layers.encoder import Encoder, EncoderConfig, MaskedHead, Transform
+from wenlu.models.layers.encoder import Encoder, EncoderConfig, MaskedHead, Texts, Transform
 from wenlu.models.layers.mask import Mask, bidirectional_mask
 from wenlu.models.layers.mlp import ACTIVATIONS, Activation
 
@@ -86,20 +87,13 @@ class PostNormEncoder(Encoder):
     def reads_token_types(self) -> bool:
         return self.embed_types is not None
 
-    def encode(
-        self,
-        input_ids: Tensor,
-        *,
-        positions: Tensor,
-        attention_mask: Tensor | None,
-        segments: Tensor | None,
-        token_types: Tensor | None,
-    ) -> Tensor:
-        x = self.embed_tokens(input_ids) + self.embed_positions(positions)
+    def encode(self, texts: Texts) -> Tensor:
+        x = self.embed_tokens(texts.input_ids) + self.embed_positions(texts.positions)
         if self.embed_types is not None:
-            x = x + (self.embed_types.weight[0] if token_types is None else self.embed_types(token_types))
+            types = torch.zeros_like(texts.input_ids) if texts.token_types is None else texts.token_types
+            x = x + self.embed_types(types)
         x = self.dropout(self.embed_norm(x))
-        mask = bidirectional_mask(x, attention_mask=attention_mask, segments=segments)
+        mask = bidirectional_mask(x, attention_mask=texts.attention_mask, segments=texts.segments)
         for layer in self.layers:
             x = layer(x, mask)
         out: Tensor = x
