@@ -145,7 +145,7 @@ def gap(a: Tensor, b: Tensor) -> float:
 
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch) -> Callable[[nn.Module], nn.Module]:
-    """The oracle in fp64; ModernBERT's rotation and softmax, which cast to fp32, without the cast."""
+    """The oracle in fp64; ModernBERT's rotation, which casts to fp32, without the cast."""
 
     def rotated(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, **_: Any) -> tuple[Tensor, Tensor]:
         turn = modeling_modernbert.rotate_half
