@@ -20,6 +20,7 @@ from wenlu.errors import ConfigError
 from wenlu.models import FAMILIES, Ability, DecodeState, Family, LanguageModel, family
 from wenlu.models.sizing import count_parameters, scaled
 from wenlu.models.weights import load_model, save_model
+from wenlu.tasks import IGNORED, Batch, CausalLM
 
 Tiny = Callable[..., LanguageModel]
 VOCAB = 31
@@ -269,6 +270,21 @@ def test_bf16_answers_like_fp64(row: Family, tiny: Tiny) -> None:
         stepwise = torch.cat([rounded(ids[:, i : i + 1], state=state) for i in range(20)], dim=1)
     assert difference < 0.05
     assert ((stepwise - exact(ids)).norm() / exact(ids).norm()) < 0.05
+
+
+@causal
+def test_the_loss_is_the_cross_entropy_of_the_models_own_logits(row: Family, tiny: Tiny) -> None:
+    """Value and gradients, whatever the head does beyond a product."""
+    model, ids = tiny(row), tokens(2, 9)
+    targets = ids[:, 1:].clone()
+    targets[0, 3] = IGNORED
+    loss = CausalLM().loss(model, Batch(input_ids=ids[:, :-1], targets=targets))
+    expected = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), targets.flatten(), reduction="sum")
+    torch.testing.assert_close(loss.sum, expected)
+    assert loss.count == 15
+    parameters = list(model.parameters())
+    for a, b in zip(torch.autograd.grad(loss.sum, parameters), torch.autograd.grad(expected, parameters), strict=True):
+        torch.testing.assert_close(a, b)
 
 
 @causal

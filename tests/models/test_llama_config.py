@@ -38,7 +38,7 @@ def test_heads_follow_from_the_sizes_that_are_given() -> None:
 def test_sizes_that_do_not_fit_together_are_named() -> None:
     refused("hidden_size 25 is not a multiple of num_attention_heads 6", hidden_size=25)
     refused("num_attention_heads 6 is not a multiple of num_key_value_heads 4", num_key_value_heads=4)
-    refused("head_dim 3 is odd; rotary positions turn pairs", hidden_size=18)
+    refused("3 numbers of head_dim 3 are turned; rotary positions turn pairs", hidden_size=18)
 
 
 def test_one_wrong_size_is_one_line() -> None:
@@ -80,7 +80,7 @@ def test_a_scaling_asks_for_what_it_needs_and_refuses_what_it_does_not_use() -> 
 
 
 def test_an_unknown_scaling_is_refused() -> None:
-    refused("'default', 'linear' or 'llama3'", rope_scaling={"rope_type": "yarn", "factor": 2.0})
+    refused("'default', 'linear', 'dynamic', 'yarn', 'longrope' or 'llama3'", rope_scaling={"rope_type": "mrope"})
 
 
 def test_something_else_than_a_table_of_rope_settings_is_refused() -> None:

@@ -60,12 +60,15 @@ def test_narrow_it_still_begins_far_below_the_loss_of_guessing(
 
 
 def test_a_model_without_a_free_head_is_refused(tokens: TokenData) -> None:
-    llama, lstm = family("llama"), family("lstm")
+    llama, lstm, gpt2 = family("llama"), family("lstm"), family("gpt2")
     sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     tied = llama.build(llama.config(vocab_size=20, tie_word_embeddings=True, **sizes))
     with pytest.raises(UsageError, match=r"needs an untied head; set model\.tie_word_embeddings=false"):
         check_bigram_start(llama, tied)
     with pytest.raises(UsageError, match=r'the untrained lstm is not linear; use train\.start="random"'):
         check_bigram_start(lstm, lstm.build(lstm.config(vocab_size=20, hidden_size=8)))
+    untied = gpt2.build(gpt2.config(vocab_size=20, tie_word_embeddings=False, **sizes))
+    with pytest.raises(UsageError, match=r'the untrained gpt2 is not linear; use train\.start="random"'):
+        check_bigram_start(gpt2, untied)
     with pytest.raises(UsageError, match=r"20,000 are too many \(at most 16,384\)"):
         check_bigram_start(llama, llama.build(llama.config(vocab_size=20_000, **sizes)))

@@ -22,7 +22,16 @@ KEPT = 2**25
 """Attention weights that one call may keep for its backward pass; beyond, torch's kernel recomputes them."""
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, *, bias: Tensor | None = None, is_causal: bool = False) -> Tensor:
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    bias: Tensor | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+    softcap: float | None = None,
+) -> Tensor:
     """Mix values by the softmax of scaled scores (Vaswani et al. 2017, arXiv:1706.03762).
 
     Args:
@@ -31,31 +40,63 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, bias: Tensor | None = None, is
         v: (B, K, S, H).
         bias: (B or 1, 1 or N, T, S) added to the scores, -inf where a query may not look; no row all -inf.
         is_causal: T = S and no query looks ahead; a `bias` says so too.
+        scale: of the scores; 1 / √H unless given.
+        softcap: scores s become `softcap` · tanh(s / `softcap`) before the bias (Gemma 2, arXiv:2408.00118); by
+            plain operators, for which all scores exist at once.
 
     Returns:
         (B, N, T, H), stored as (B, T, N, H). Can be differentiated once.
     """
+    if softcap is not None:
+        return _capped(q, k, v, bias, is_causal, scale, softcap)
     learns = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
     weights = q.size(0) * q.size(1) * q.size(2) * k.size(2)
     if not learns or q.device.type != "cpu" or weights > KEPT:
-        return reference(q, k, v, bias=bias, is_causal=is_causal)
-    out: Tensor = _BlockAttention.apply(q, k, v, bias, is_causal)  # type: ignore[no-untyped-call]
+        return reference(q, k, v, bias=bias, is_causal=is_causal, scale=scale)
+    out: Tensor = _BlockAttention.apply(q, k, v, bias, is_causal, scale)  # type: ignore[no-untyped-call]
     return out
 
 
-def reference(q: Tensor, k: Tensor, v: Tensor, *, bias: Tensor | None = None, is_causal: bool = False) -> Tensor:
-    """The same by torch's own operator."""
+def reference(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    bias: Tensor | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """The same, without a soft cap, by torch's own operator."""
     return F.scaled_dot_product_attention(
-        q, k, v, attn_mask=bias, is_causal=is_causal and bias is None, enable_gqa=q.size(1) != k.size(1)
+        q, k, v, attn_mask=bias, is_causal=is_causal and bias is None, scale=scale, enable_gqa=q.size(1) != k.size(1)
     )
+
+
+def _capped(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, is_causal: bool, scale: float | None, softcap: float
+) -> Tensor:
+    B, N, T, H = q.shape
+    K, S = k.shape[1:3]
+    keys, values = k.reshape(B * K, S, H), v.reshape(B * K, S, H)
+    scores = _product(_heads(q, K), keys.transpose(1, 2), H**-0.5 if scale is None else scale).view(B, N, T, S)
+    scores = softcap * torch.tanh(scores / softcap)
+    if bias is not None:
+        scores = scores + bias
+    elif is_causal:
+        scores = scores + _triangle(T, q)
+    mixed = torch.bmm(torch.softmax(scores, dim=-1).view(B * K, -1, S), values)  # (B K, N / K · T, H)
+    return mixed.view(B, N, T, H).transpose(1, 2).contiguous().transpose(1, 2)
 
 
 class _BlockAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, is_causal: bool) -> Tensor:
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, is_causal: bool, scale: float | None
+    ) -> Tensor:
         B, N, T, H = q.shape
         K, S = k.shape[1:3]
         keys, values = k.reshape(B * K, S, H), v.reshape(B * K, S, H)
+        scale = H**-0.5 if scale is None else scale
         out = q.new_empty(B, T, N, H).transpose(1, 2)
         blocks: list[Tensor] = []
         weights: list[Tensor] = []
@@ -63,7 +104,7 @@ class _BlockAttention(torch.autograd.Function):
             end = min(start + BLOCK, T)
             seen = end if is_causal else S
             block = _heads(q[:, :, start:end], K)  # (B K, rows, H)
-            scores = _product(block, keys[:, :seen].transpose(1, 2), H**-0.5).view(B, N, end - start, seen)
+            scores = _product(block, keys[:, :seen].transpose(1, 2), scale).view(B, N, end - start, seen)
             if bias is not None:
                 scores += bias[..., start:end, :seen]
             elif is_causal:
@@ -73,12 +114,12 @@ class _BlockAttention(torch.autograd.Function):
             blocks.append(block)
             weights.append(weight)
         ctx.save_for_backward(keys, values, *blocks, *weights)
-        ctx.shape = q.shape
+        ctx.shape, ctx.scale = q.shape, scale
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
         B, N, T, H = ctx.shape
         keys, values, *saved = ctx.saved_tensors
         K = len(keys) // B
@@ -92,9 +133,9 @@ class _BlockAttention(torch.autograd.Function):
             v_grad[:, :seen] += torch.bmm(weight.transpose(1, 2), part)
             weight_grad = torch.bmm(part, values[:, :seen].transpose(1, 2))
             score_grad = torch._softmax_backward_data(weight_grad, weight, -1, weight.dtype)
-            q_grad[:, :, start:end] = _product(score_grad, keys[:, :seen], H**-0.5).view(B, N, end - start, H)
-            k_grad[:, :seen] += _product(score_grad.transpose(1, 2), block, H**-0.5)
-        return q_grad, k_grad.view(B, K, -1, H), v_grad.view(B, K, -1, H), None, None
+            q_grad[:, :, start:end] = _product(score_grad, keys[:, :seen], ctx.scale).view(B, N, end - start, H)
+            k_grad[:, :seen] += _product(score_grad.transpose(1, 2), block, ctx.scale)
+        return q_grad, k_grad.view(B, K, -1, H), v_grad.view(B, K, -1, H), None, None, None
 
 
 def _heads(x: Tensor, kv_heads: int) -> Tensor:

@@ -2,11 +2,32 @@
 
 from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError
-from wenlu.models import bert, distilbert, gru, llama, lstm, modernbert, rnn, roberta
+from wenlu.models import (
+    bert,
+    distilbert,
+    gemma3,
+    gpt2,
+    gru,
+    llama,
+    lstm,
+    mistral,
+    modernbert,
+    phi3,
+    qwen2,
+    qwen3,
+    rnn,
+    roberta,
+)
 from wenlu.models.family import Ability, DecodeState, Family, LanguageModel, ModelConfig
 
 FAMILIES: tuple[Family, ...] = (
+    gpt2.FAMILY,
     llama.FAMILY,
+    mistral.FAMILY,
+    qwen2.FAMILY,
+    qwen3.FAMILY,
+    gemma3.FAMILY,
+    phi3.FAMILY,
     bert.FAMILY,
     roberta.FAMILY,
     distilbert.FAMILY,

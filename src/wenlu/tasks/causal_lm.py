@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from wenlu.kernels.cross_entropy import linear_cross_entropy
 from wenlu.metrics import METRICS, Columns
@@ -59,11 +61,19 @@ class CausalLM(Task):
         )
 
     def loss(self, model: LanguageModel, batch: Batch) -> Loss:
-        """Summed cross-entropy in nats and the number of targets; the logits are never held whole."""
+        """Summed cross-entropy in nats and the number of targets.
+
+        The logits are never held whole, unless the head is more than one product.
+        """
         hidden = model.hidden(batch.input_ids, attention_mask=batch.attention_mask, segments=batch.segments)
         targets = batch.targets.flatten()
-        head = model.get_parameter("lm_head.weight")
-        total = linear_cross_entropy(hidden.flatten(0, 1), head, targets, ignore_index=IGNORED)
+        if _is_one_product(model.lm_head):
+            head = model.get_parameter("lm_head.weight")
+            total = linear_cross_entropy(hidden.flatten(0, 1), head, targets, ignore_index=IGNORED)
+        else:
+            logits = model.lm_head(hidden.flatten(0, 1))
+            wide = torch.float64 if logits.dtype == torch.float64 else torch.float32
+            total = F.cross_entropy(logits.to(wide), targets, ignore_index=IGNORED, reduction="sum")
         return Loss(total, count=int((targets != IGNORED).sum()))
 
     def columns(self, examples: Sequence[Text], answers: Sequence[Likelihood]) -> Columns:
@@ -73,3 +83,8 @@ class CausalLM(Task):
             "bytes": np.array([len(example.text.encode()) for example in examples]),
             "words": np.array([count_words(example.text) for example in examples]),
         }
+
+
+def _is_one_product(head: nn.Module) -> bool:
+    """Whether logits are `hidden @ weight.T` and nothing more."""
+    return type(head) is nn.Linear and "bias" not in dict(head.named_parameters())

@@ -16,11 +16,12 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wenlu.corpus.shards import TokenData
 from wenlu.errors import UsageError
-from wenlu.models import Ability, Family, LanguageModel
+from wenlu.models import Family, LanguageModel
+from wenlu.models.layers.decoder import GroupedDecoderConfig
 
 MAX_VOCABULARY = 16_384
 SMOOTHING = 20.0
@@ -30,7 +31,8 @@ CHUNK = 1 << 22
 def check_bigram_start(family: Family, model: LanguageModel) -> None:
     """Raise UsageError where the untrained model is no function of embedding and head alone."""
     embedding, head = model.get_parameter("embed_tokens.weight"), model.get_parameter("lm_head.weight")
-    if Ability.RECURRENT in family.abilities:
+    begins_at_the_embedding = isinstance(model.config, GroupedDecoderConfig)
+    if not begins_at_the_embedding or type(model.lm_head) is not nn.Linear:
         raise UsageError(f'train.start="bigrams": the untrained {family.name} is not linear; use train.start="random"')
     if embedding is head:
         raise UsageError('train.start="bigrams" needs an untied head; set model.tie_word_embeddings=false')

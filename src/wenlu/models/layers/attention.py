@@ -19,7 +19,14 @@ class LayerMemory(Protocol):
 
 
 class Attention(nn.Module):
-    """Grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245)."""
+    """Grouped-query attention (Ainslie et al. 2023, arXiv:2305.13245).
+
+    Args:
+        scale: of the scores; 1 / √head_dim unless given.
+        softcap: bound of the scores, see `kernels.attention`.
+        q_norm: normalises each query head before it is turned (Henry et al. 2020, arXiv:2010.04245).
+        k_norm: the same for keys.
+    """
 
     def __init__(
         self,
@@ -30,20 +37,28 @@ class Attention(nn.Module):
         head_dim: int,
         qkv_bias: bool = False,
         o_bias: bool = False,
+        scale: float | None = None,
+        softcap: float | None = None,
+        q_norm: nn.Module | None = None,
+        k_norm: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.head_dim = head_dim
+        self.scale = scale
+        self.softcap = softcap
         self.q_proj = nn.Linear(hidden_size, num_heads * head_dim, bias=qkv_bias)
         self.k_proj = nn.Linear(hidden_size, num_kv_heads * head_dim, bias=qkv_bias)
         self.v_proj = nn.Linear(hidden_size, num_kv_heads * head_dim, bias=qkv_bias)
         self.o_proj = nn.Linear(num_heads * head_dim, hidden_size, bias=o_bias)
+        self.q_norm = q_norm or nn.Identity()
+        self.k_norm = k_norm or nn.Identity()
 
-    def forward(self, x: Tensor, rope: Rope, mask: Mask, memory: LayerMemory | None = None) -> Tensor:
+    def forward(self, x: Tensor, rope: Rope | None, mask: Mask, memory: LayerMemory | None = None) -> Tensor:
         """Mix each position with those that `mask` lets it see.
 
         Args:
             x: (B, T, D) hidden states.
-            rope: angles of the positions in `x`.
+            rope: angles of the positions in `x`; None where something else tells them apart.
             mask: over the T queries and the S keys of the memory (of `x` itself without one).
             memory: earlier keys and values; the new ones are appended to it.
 
@@ -51,11 +66,14 @@ class Attention(nn.Module):
             (B, T, D), same dtype as `x`.
         """
         B, T, _ = x.shape
-        q = rope.rotate(self.q_proj(x).view(B, T, -1, self.head_dim)).transpose(1, 2)  # (B, N, T, H)
-        k = rope.rotate(self.k_proj(x).view(B, T, -1, self.head_dim)).transpose(1, 2)
-        v = self.v_proj(x).view(B, T, -1, self.head_dim).transpose(1, 2)
+        q = self.q_norm(self.q_proj(x).view(B, T, -1, self.head_dim))  # (B, T, N, H)
+        k = self.k_norm(self.k_proj(x).view(B, T, -1, self.head_dim))
+        v = self.v_proj(x).view(B, T, -1, self.head_dim)
+        if rope is not None:
+            q, k = rope.rotate(q), rope.rotate(k)
+        q, k, v = (each.transpose(1, 2) for each in (q, k, v))  # (B, N, T, H)
         if memory is not None:
             k, v = memory.extend(k, v)
-        mixed = attention(q, k, v, bias=mask.bias, is_causal=mask.is_causal)
+        mixed = attention(q, k, v, bias=mask.bias, is_causal=mask.is_causal, scale=self.scale, softcap=self.softcap)
         out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(B, T, -1))
         return out

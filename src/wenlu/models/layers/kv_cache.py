@@ -12,7 +12,16 @@ from torch import Tensor
 
 from wenlu.models.family import DecodeState
 from wenlu.models.layers.attention import LayerMemory
-from wenlu.models.layers.mask import CAUSAL, EVERYTHING, Mask, as_bias, causal_mask, count_positions, is_right_padded
+from wenlu.models.layers.mask import (
+    CAUSAL,
+    EVERYTHING,
+    Mask,
+    as_bias,
+    causal_mask,
+    count_lengths,
+    count_positions,
+    is_right_padded,
+)
 
 
 @dataclass(frozen=True)
@@ -21,14 +30,31 @@ class Reading:
 
     Attributes:
         positions: (B or 1, T).
+        totals: (B or 1, T or 1) tokens of the whole text that a position stands in, as far as it has been read.
+        places: (B or 1, T) indices of the tokens among the keys.
+        num_keys: how many keys a layer sees.
         memories: one a layer, or None for a pass that remembers nothing.
         lengths: how many tokens each row has seen after the pass.
     """
 
     positions: Tensor
+    totals: Tensor
+    places: Tensor
+    num_keys: int
     mask: Mask
     memories: Sequence[LayerMemory | None]
     lengths: tuple[int, ...] = ()
+
+    def within(self, window: int | None, dtype: torch.dtype) -> Mask:
+        """The mask of a layer whose tokens see themselves and the `window` - 1 before (None: all before).
+
+        Beltagy et al. 2020, arXiv:2004.05150.
+        """
+        if window is None or window >= self.num_keys:
+            return self.mask
+        keys, queries = torch.arange(self.num_keys, device=self.places.device), self.places[..., None]
+        near = as_bias(((keys <= queries) & (keys > queries - window))[:, None], dtype)  # (B or 1, 1, T, S)
+        return Mask(near if self.mask.bias is None else near + self.mask.bias, is_causal=self.mask.is_causal)
 
 
 class AttentionState(DecodeState):
@@ -59,6 +85,9 @@ def read_tokens(
         return state.open(input_ids.size(1), attention_mask)
     return Reading(
         positions=count_positions(input_ids, attention_mask=attention_mask, segments=segments),
+        totals=count_lengths(input_ids, attention_mask=attention_mask, segments=segments),
+        places=torch.arange(input_ids.size(1), device=input_ids.device)[None],
+        num_keys=input_ids.size(1),
         mask=causal_mask(input_ids.size(1), attention_mask=attention_mask, segments=segments, dtype=dtype),
         memories=[None] * num_layers,
     )
@@ -96,23 +125,31 @@ class KVCache(AttentionState):
         return self._keys[0].size(2)
 
     def open(self, length: int, attention_mask: Tensor | None) -> Reading:
-        if attention_mask is None:
-            new: Sequence[int] = [length] * len(self._lengths)
-        else:
-            if not is_right_padded(attention_mask):
-                raise ValueError("with a state, padding must stand on the right of the new tokens")
-            new = attention_mask.long().sum(1).tolist()
+        new = self.count_new(length, attention_mask)
         start, end = max(self._lengths), max(self._lengths) + length
         self._reserve(end)
         offsets = torch.arange(length, device=self._keys[0].device)
         uniform = min(self._lengths) == start
         positions = offsets[None] + (start if uniform else self.lengths[:, None])  # (B or 1, T)
+        lengths = tuple(old + more for old, more in zip(self._lengths, new, strict=True))
         return Reading(
             positions=positions,
+            totals=torch.tensor(lengths, device=offsets.device)[:, None],
+            places=positions,
+            num_keys=end,
             mask=self._mask(positions, end) if start and not (uniform and length == 1) else _first(length),
             memories=[_Layer(self, i, positions, end) for i in range(len(self._keys))],
-            lengths=tuple(old + more for old, more in zip(self._lengths, new, strict=True)),
+            lengths=lengths,
         )
+
+    def count_new(self, length: int, attention_mask: Tensor | None) -> Sequence[int]:
+        """How many of `length` new tokens a row are real; raises ValueError where padding precedes them."""
+        if attention_mask is None:
+            return [length] * len(self._lengths)
+        if not is_right_padded(attention_mask):
+            raise ValueError("with a state, padding must stand on the right of the new tokens")
+        counts: list[int] = attention_mask.long().sum(1).tolist()
+        return counts
 
     def close(self, reading: Reading) -> None:
         self._lengths = reading.lengths

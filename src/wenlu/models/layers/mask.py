@@ -87,6 +87,18 @@ def count_positions(input_ids: Tensor, *, attention_mask: Tensor | None, segment
     return before - (before * document_starts(segments)).cummax(1).values
 
 
+def count_lengths(input_ids: Tensor, *, attention_mask: Tensor | None, segments: Tensor | None) -> Tensor:
+    """(B or 1, T or 1): how many real tokens the row (the document of a packed row) holds, said at each position."""
+    if segments is None and attention_mask is None:
+        return torch.tensor([[input_ids.size(1)]], device=input_ids.device)
+    real = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
+    if segments is None:
+        return real.sum(1, keepdim=True)
+    document = document_starts(segments).cumsum(1)
+    counts = torch.zeros(len(real), real.size(1) + 1, dtype=torch.int64, device=real.device)
+    return counts.scatter_add(1, document, real).gather(1, document)
+
+
 def document_starts(segments: Tensor) -> Tensor:
     """(B, T) bool: the first position of each document of a packed row."""
     starts = torch.ones_like(segments, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""The feed-forward half of a decoder layer."""
+"""The feed-forward half of a layer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Activation = Literal["silu", "gelu", "gelu_pytorch_tanh", "relu", "relu2"]
+Activation = Literal["silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "relu2"]
 """Names of Hugging Face configs; `relu2` is the squared ReLU of Primer (So et al. 2021, arXiv:2109.08668)."""
 
 
@@ -27,6 +27,20 @@ class MLP(nn.Module):
         return out
 
 
+class PlainMLP(nn.Module):
+    """Two layers with an activation between (Vaswani et al. 2017, arXiv:1706.03762)."""
+
+    def __init__(self, hidden_size: int, intermediate_size: int, *, activation: Activation, bias: bool = True) -> None:
+        super().__init__()
+        self.up_proj = nn.Linear(hidden_size, intermediate_size, bias=bias)
+        self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=bias)
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down_proj(self.activation(self.up_proj(x)))
+        return out
+
+
 def _gelu_tanh(x: Tensor) -> Tensor:
     return F.gelu(x, approximate="tanh")
 
@@ -38,6 +52,7 @@ def _relu2(x: Tensor) -> Tensor:
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
     "gelu": F.gelu,
+    "gelu_new": _gelu_tanh,
     "gelu_pytorch_tanh": _gelu_tanh,
     "relu": F.relu,
     "relu2": _relu2,

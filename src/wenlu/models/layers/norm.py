@@ -18,3 +18,16 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return rms_norm(x, self.weight, self.eps)
+
+
+class ZeroCentredRMSNorm(nn.Module):
+    """Root mean square normalisation that multiplies by 1 + weight, as in Gemma; computed in fp32 (fp64 for fp64)."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.zeros(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+        return rms_norm(x.to(wide), 1 + self.weight.to(wide), self.eps).to(x.dtype)

@@ -59,9 +59,21 @@ def save_model(folder: Path, model: LanguageModel, family: Family, *, shard_byte
         "architectures": [_class_name(model, family)],
         "model_type": (*family.hf_types, family.name)[0],
         "dtype": dtype,
-        **model.config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"head"}),
+        **_settings(model.config),
     }
     write_text(folder / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+
+def _settings(config: ModelConfig) -> dict[str, Any]:
+    """What `config.json` says; null only where a reader would else put a default of its own."""
+    written = config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"head"})
+    for name, field in type(config).model_fields.items():
+        if getattr(config, name) is None and (name in _TOKENS or field.default is not None):
+            written[field.alias or name] = None
+    return written
+
+
+_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def load_model(folder: Path, *, dtype: torch.dtype | None = None) -> tuple[Family, LanguageModel]:

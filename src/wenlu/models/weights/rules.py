@@ -70,6 +70,14 @@ class Rename(Rule):
 
 
 @dataclass(frozen=True)
+class Formerly(Rename):
+    """A name that older checkpoints use for what is now called otherwise: read, never written."""
+
+    def save(self, entries: Entries, config: Any) -> Entries:  # noqa: ARG002
+        return entries
+
+
+@dataclass(frozen=True)
 class Transpose(Rule):
     """A matrix that the checkpoint stores the other way round, as GPT-2 does."""
 
