@@ -43,7 +43,7 @@ class Gemma3Config(GroupedDecoderConfig):
     hidden_act: Activation = Field(default="gelu_pytorch_tanh", alias="hidden_activation")
     rope_parameters: RopeByLayerType = RopeByLayerType()
     attention_bias: bool = False
-    query_pre_attn_scalar: PositiveFloat = 256
+    query_pre_attn_scalar: Size = 256
     """Scores are divided by its root."""
     sliding_window: Size | None = 4096
     layer_types: tuple[LayerType, ...] = Field(default_factory=lambda known: _layer_types(known["num_hidden_layers"]))

@@ -180,7 +180,7 @@ def frequencies(
         case "dynamic":
             return plain if totals is None else _dynamic(exponents, config, totals, _required(context))
         case "yarn":
-            return _yarn(plain, config, _original(config, context))
+            return _yarn(exponents, config, _original(config, context))
         case "longrope":
             return _longrope(exponents, config, totals, _original(config, context))
         case "llama3":
@@ -210,8 +210,9 @@ def _dynamic(exponents: Tensor, config: RopeConfig, totals: Tensor, context: int
     return 1.0 / base[..., None] ** exponents.to(totals.device)
 
 
-def _yarn(plain: Tensor, config: RopeConfig, original: int) -> Tensor:
-    size = 2 * len(plain)
+def _yarn(exponents: Tensor, config: RopeConfig, original: int) -> Tensor:
+    size = 2 * len(exponents)
+    wavelengths = config.rope_theta**exponents
 
     def pair_that_turns(times: float) -> float:
         return size * math.log(original / (times * 2 * math.pi)) / (2 * math.log(config.rope_theta))
@@ -220,9 +221,9 @@ def _yarn(plain: Tensor, config: RopeConfig, original: int) -> Tensor:
     if config.truncate is None or config.truncate:
         low, high = math.floor(low), math.ceil(high)
     low, high = max(low, 0), min(high, size - 1)
-    share = (torch.arange(len(plain)) - low) / (high - low if high != low else 0.001)
-    slow = share.clamp(0, 1)  # 0: fast, kept; 1: slow, scaled
-    return slow * plain / _required(config.factor) + (1 - slow) * plain
+    slow = (torch.arange(len(exponents)) - low) / (high - low if high != low else 0.001)
+    fast = 1 - slow.clamp(0, 1)  # 1: kept, 0: scaled
+    return (1 - fast) * (1.0 / (_required(config.factor) * wavelengths)) + fast * (1.0 / wavelengths)
 
 
 def _longrope(exponents: Tensor, config: RopeConfig, totals: Tensor | None, original: int) -> Tensor:
