@@ -79,3 +79,39 @@ def test_bf16_is_as_near_to_the_truth_as_plain_operators() -> None:
 def test_without_gradients_torch_answers_to_the_bit() -> None:
     q, k, v = (each.detach().bfloat16() for each in heads(4, 2, MANY, MANY, size=16))
     assert torch.equal(attention(q, k, v, is_causal=True), reference(q, k, v, is_causal=True))
+
+
+@pytest.mark.parametrize(("queries", "biased"), [(7, False), (7, True), (MANY, False)])
+def test_another_scale_equals_torch(queries: int, biased: bool) -> None:
+    q, k, v = heads(4, 2, queries, queries)
+    bias = torch.full((queries, queries), float("-inf"), dtype=torch.float64).triu(1)[None, None] if biased else None
+    ours = attention(q, k, v, bias=bias, is_causal=True, scale=0.3)
+    expected = reference(q, k, v, bias=bias, is_causal=True, scale=0.3)
+    torch.testing.assert_close(ours, expected)
+    upstream = torch.randn_like(expected)
+    for a, b in zip(
+        torch.autograd.grad(ours, (q, k, v), upstream), torch.autograd.grad(expected, (q, k, v), upstream), strict=True
+    ):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_capped_scores_equal_the_formula(biased: bool) -> None:
+    q, k, v = heads(4, 2, 9, 9)
+    ahead = torch.full((9, 9), float("-inf"), dtype=torch.float64).triu(1)
+    scores = q @ k.repeat_interleave(2, dim=1).transpose(2, 3) * 0.8
+    expected = torch.softmax(2 * torch.tanh(scores / 2) + ahead, dim=-1) @ v.repeat_interleave(2, dim=1)
+    bias = ahead[None, None] if biased else None
+    ours = attention(q, k, v, bias=bias, is_causal=True, scale=0.8, softcap=2.0)
+    torch.testing.assert_close(ours, expected)
+    for a, b in zip(
+        torch.autograd.grad(ours.cos().sum(), (q, k, v)),
+        torch.autograd.grad(expected.cos().sum(), (q, k, v)),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
+
+
+def test_a_cap_far_above_the_scores_changes_nothing() -> None:
+    q, k, v = heads(4, 2, 9, 9)
+    torch.testing.assert_close(attention(q, k, v, is_causal=True, softcap=1e6), attention(q, k, v, is_causal=True))

@@ -11,6 +11,7 @@ from wenlu.models.layers.mask import (
     EVERYTHING,
     bidirectional_mask,
     causal_mask,
+    count_lengths,
     count_positions,
     document_starts,
     is_right_padded,
@@ -100,3 +101,20 @@ def test_padding_is_on_the_right_where_nothing_real_follows_it() -> None:
 
 def test_a_document_starts_where_the_number_changes() -> None:
     assert document_starts(torch.tensor([[4, 4, 2, 4]])).tolist() == [[True, False, True, True]]
+
+
+@given(row=rows, masked=st.booleans(), packed=st.booleans())
+def test_lengths_count_the_real_tokens_of_the_whole_document(
+    row: tuple[list[bool], list[int]], masked: bool, packed: bool
+) -> None:
+    real, numbers = row
+    length = len(real)
+    counted = count_lengths(
+        torch.zeros(1, length, dtype=torch.int64),
+        attention_mask=torch.tensor([real]).long() if masked else None,
+        segments=torch.tensor([numbers]) if packed else None,
+    ).expand(1, length)[0]
+    starts = [i for i in range(length) if i == 0 or (packed and numbers[i] != numbers[i - 1])]
+    for start, end in zip(starts, [*starts[1:], length], strict=True):
+        inside = sum(real[start:end]) if masked else end - start
+        assert counted[start:end].tolist() == [inside] * (end - start)

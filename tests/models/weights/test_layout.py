@@ -250,3 +250,18 @@ def test_a_model_of_one_family_does_not_load_as_another(tmp_path: Path) -> None:
     save_model(tmp_path, model, lstm)
     edit_config(tmp_path, model_type="gru")
     refused(tmp_path, "layers.weight_ih_l0 has shape [16, 4], but config.json asks for [12, 4] (4 tensors differ)")
+
+
+def test_null_is_written_only_where_a_reader_would_put_another_default(tmp_path: Path) -> None:
+    mistral = family("mistral")
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = mistral.build(mistral.config(vocab_size=9, sliding_window=None, eos_token_id=3, **sizes))
+    save_model(tmp_path, model, mistral)
+    content = json.loads((tmp_path / "config.json").read_text())
+    assert content["model_type"] == "mistral"
+    assert {key for key, value in content.items() if value is None} == {
+        "bos_token_id",
+        "pad_token_id",
+        "sliding_window",
+    }
+    assert load_model(tmp_path)[1].config == model.config
