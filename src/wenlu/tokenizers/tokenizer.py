@@ -9,7 +9,7 @@ from functools import cached_property
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import tokenizers
 
@@ -40,7 +40,7 @@ class Tokenizer:
             inner.model.dropout = None
         inner.encode_special_tokens = True  # text that looks like a special token is text
         self._inner = inner
-        self._settings = settings or Settings()
+        self.settings = settings or Settings()
         self.roles = roles
         marked = {i for i, token in inner.get_added_tokens_decoder().items() if token.special}
         named = {inner.token_to_id(token) for token in roles.tokens()}
@@ -62,7 +62,13 @@ class Tokenizer:
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json, tokenizer_config.json and special_tokens_map.json, which `transformers` reads."""
-        write_folder(folder, self._inner, self.roles, self._settings)
+        write_folder(folder, self._inner, self.roles, self.settings)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What tokenizer.json would hold."""
+        content: dict[str, Any] = json.loads(self._inner.to_str())
+        return content
 
     @cached_property
     def fingerprint(self) -> str:

@@ -91,8 +91,8 @@ def load_model(folder: Path, *, dtype: torch.dtype | None = None) -> tuple[Famil
     entries = read_tensors(folder)
     entries = {key: item for key, item in entries.items() if not any(matches(p, key) for p in family.ignored)}
     entries = apply_rules(family.rules, entries, config)
-    _check(folder, family, model, entries)
-    _fill(model, entries, dtype)
+    check_fit(folder, family, model, entries)
+    fill(model, entries, dtype)
     return family, model.eval()
 
 
@@ -146,7 +146,10 @@ def _class_name(model: LanguageModel, family: Family) -> str:
     return type(model).__name__ if head is None else family.heads[head]
 
 
-def _check(folder: Path, family: Family, model: nn.Module, entries: Entries) -> None:
+def check_fit(
+    folder: Path, family: Family, model: nn.Module, entries: Entries, *, settings: str = "config.json"
+) -> None:
+    """Raise WeightsError unless each place of `model` has a tensor of its shape, and each tensor a place."""
     expected = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     missing = sorted(expected.keys() - entries.keys())
     unexpected = sorted(entries.keys() - expected.keys())
@@ -161,7 +164,7 @@ def _check(folder: Path, family: Family, model: nn.Module, entries: Entries) -> 
     if wrong:
         key = wrong[0]
         raise WeightsError(
-            f"{folder}: {key} has shape {list(entries[key].shape)}, but config.json asks for {list(expected[key])}"
+            f"{folder}: {key} has shape {list(entries[key].shape)}, but {settings} asks for {list(expected[key])}"
             + (f" ({len(wrong)} tensors differ)" if len(wrong) > 1 else "")
         )
     for key, item in entries.items():
@@ -169,7 +172,7 @@ def _check(folder: Path, family: Family, model: nn.Module, entries: Entries) -> 
             raise WeightsError(f"{folder}: {key} holds {item.dtype}, not floating-point weights")
 
 
-def _fill(model: nn.Module, entries: Entries, dtype: torch.dtype | None) -> None:
+def fill(model: nn.Module, entries: Entries, dtype: torch.dtype | None) -> None:
     """Put the stored tensors in the places of `model`; parameters that were one object stay one."""
     new: dict[int, nn.Parameter] = {}
     for name, module in model.named_modules():
