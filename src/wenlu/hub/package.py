@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from wenlu.config import did_you_mean
 from wenlu.errors import DataError, ResourceError, UsageError
@@ -20,8 +21,12 @@ PREFIX = "package:"
 _TIMEOUT_SECONDS = 1800
 
 
-def resolve_package(text: str, *, accept_terms: bool = False) -> Resolved:
+def resolve_package(
+    text: str, *, kind: Literal["model", "dataset"] = "dataset", accept_terms: bool = False
+) -> Resolved:
     """The local path of `package:NAME[@VERSION][/inner/path]`, fetched if it is not in the cache.
+
+    Of kind "model", a package without an inner path stands for the model in it.
 
     Raises:
         UsageError: unknown package or version, terms not accepted, or the registry's client is missing.
@@ -29,6 +34,8 @@ def resolve_package(text: str, *, accept_terms: bool = False) -> Resolved:
         ResourceError: the client could not fetch it.
     """
     package, inner = parse(text)
+    if kind == "model" and not inner:
+        inner = _model_in(package)
     _check_terms(package, inner, accept_terms)
     folder = cache_folder() / "packages" / f"{package.name.replace('/', '+')}-{package.version.replace(':', '+')}"
     record = read_record(folder)
@@ -69,6 +76,16 @@ def parse(text: str) -> tuple[Package, str]:
     if ".." in PurePosixPath(inner).parts:
         raise UsageError(f"{text}: the inner path leads out of the package")
     return package, inner
+
+
+def _model_in(package: Package) -> str:
+    if not package.model:
+        known = ", ".join(f"{PREFIX}{row.name}" for row in PACKAGES if row.model)
+        raise UsageError(
+            f"{PREFIX}{package.name}: carries {package.carries}, not a model that loads by this name; "
+            f"packages with one: {known}; or name the file in it: {PREFIX}{package.name}/inner/path"
+        )
+    return package.model
 
 
 def _canonical(name: str) -> str:

@@ -36,9 +36,9 @@ def evaluate(
     """Score a model on held-out texts, beside an n-gram where there are training texts to fit it to.
 
     Args:
-        target: a run directory: its held-out split, with an n-gram of its training split. A model folder: the
-            texts of `data.test=FILE`, without an n-gram. A recipe (.toml): the life up to the model in `out`, then
-            as a run.
+        target: a run directory: its held-out split, with an n-gram of its training split. Another model that `load`
+            takes: the texts of `data.test=FILE`, without an n-gram. A recipe (.toml): the life up to the model in
+            `out`, then as a run.
         overrides: of `[evaluate]`, and `data.test`; of the whole recipe where the target is one.
         out: where to write evaluation.json and evaluation.jsonl; nowhere by default.
 
@@ -49,7 +49,7 @@ def evaluate(
     if target.endswith(".toml"):
         evaluation = _of_recipe(Path(target), overrides, out, progress)
     else:
-        evaluation = _of_model(Path(target), overrides, progress)
+        evaluation = _of_model(target, overrides, progress)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         evaluation.save(out)
@@ -66,8 +66,9 @@ def _of_recipe(path: Path, overrides: Sequence[str], out: Path | None, progress:
     return evaluate_run(load(out / "model"), out, settings, progress=progress)
 
 
-def _of_model(path: Path, overrides: Sequence[str], progress: Progress) -> Evaluation:
-    bundle = load(path)
+def _of_model(target: str, overrides: Sequence[str], progress: Progress) -> Evaluation:
+    bundle = load(target)
+    path = Path(target)
     is_run = (path / "data").is_dir()
     settings = check(EvaluateSettings, override(_settings_of(path), overrides), where=f"evaluate {path}")
     if not settings.data.test:
