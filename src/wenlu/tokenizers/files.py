@@ -99,7 +99,7 @@ def write_folder(folder: Path, inner: tokenizers.Tokenizer, roles: Roles, settin
 def _object(file: Path) -> dict[str, Any]:
     try:
         value = json.loads(_text(file))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also endless numbers
         raise WeightsError(f"{file}: not valid JSON ({error}); is the file complete?") from error
     if not isinstance(value, dict):
         raise WeightsError(f"{file}: a JSON object is expected, not {type(value).__name__}")

@@ -101,7 +101,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{path.parent}: no {path.name}; is this a model folder?") from error
     except PermissionError as error:
         raise ResourceError(f"{path}: no permission to read it") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also bytes that are no text, and endless numbers
         raise WeightsError(f"{path}: not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise WeightsError(f"{path}: expected a JSON object, found {type(content).__name__}")
@@ -149,7 +149,7 @@ def _read_shards(folder: Path, index: Path) -> Entries:
     result: Entries = {}
     names = sorted(set(places.values()))
     for name in names:
-        if Path(name).name != name:
+        if not name or name == ".." or Path(name).name != name:
             raise WeightsError(f"{index}: {name!r} is not the name of a file in the folder")
         if not (folder / name).exists():
             raise WeightsError(f"{folder}: {name}, named by {index.name}, is missing; fetch the model again")
