@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tokenizers
 
 from wenlu.bundle import Bundle
 from wenlu.errors import UsageError
+from wenlu.generation.conversation import Conversation
 from wenlu.generation.engine import Engine, Request
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.text import complete, encode_prompt, stream, stream_text
@@ -16,6 +19,7 @@ from wenlu.models import LanguageModel
 from wenlu.tasks.causal_lm import CausalLM
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 from wenlu.tokenizers.config import KindName
+from wenlu.tokenizers.files import Settings
 
 PROMPTS = ["今天", "The cat", "", "🙂 hello 世界", "x" * 20, "a b c d e f g"]
 SETTINGS = [
@@ -169,3 +173,15 @@ def test_text_that_looks_like_a_special_token_is_text(bundle: Bundle) -> None:
     ids = encode_prompt(bundle, "<|endoftext|>")
     assert ids[0] == bundle.tokenizer.bos_id
     assert bundle.tokenizer.bos_id not in ids[1:]
+
+
+@pytest.mark.parametrize(("config", "length"), [({}, 1), ({"add_bos_token": True}, 1), ({"add_bos_token": False}, 0)])
+def test_the_tokenizers_config_says_whether_bos_stands_before_a_prompt(
+    make_llama: Callable[..., LanguageModel], tokenizer: Tokenizer, config: dict[str, bool], length: int
+) -> None:
+    told = Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(tokenizer.document)), tokenizer.roles, Settings(config))
+    model = make_llama(vocab_size=told.vocab_size)
+    bundle = Bundle(model=model, tokenizer=told, task=CausalLM(), config=model.config, path=Path("told"))
+    expected = [tokenizer.bos_id][:length] + tokenizer.encode("The cat")
+    assert encode_prompt(bundle, "The cat") == expected
+    assert Conversation(bundle)._prompt("The cat", SamplingConfig()) == expected

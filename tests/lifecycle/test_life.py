@@ -19,6 +19,7 @@ from wenlu.errors import ConfigError, UsageError
 from wenlu.lifecycle.cache import StageCache
 
 RECIPE = Path("recipes/tiny.toml")
+ARCHITECTURES = Path("recipes/architectures.toml")
 FAST = ["train.duration=12 steps", "train.allocator=as-is", "train.threads=1", "train.dtype=float32"]
 
 
@@ -123,6 +124,16 @@ def test_wrong_settings_leave_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"model.*hiden_size: unknown key of llama; did you mean hidden_size"):
         wenlu.run(RECIPE, tmp_path / "run", ["model.hiden_size=3"])
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [["model.family=bert"], ["model.parameters=100000", 'architectures.families=["llama", "bert"]']],
+    ids=["model", "architectures"],
+)
+def test_a_family_that_sees_what_it_is_to_predict_is_refused(tmp_path: Path, settings: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"'bert' reads both ways, .* families that continue text: gpt2, llama"):
+        wenlu.run(ARCHITECTURES if len(settings) > 1 else RECIPE, tmp_path / "run", settings)
 
 
 def wait_for_events(out: Path, process: subprocess.Popen[str], count: int = 3) -> None:

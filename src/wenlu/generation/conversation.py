@@ -108,10 +108,9 @@ class Conversation:
         return text
 
     def _prompt(self, dialogue: str, sampling: SamplingConfig) -> list[int]:
-        """BOS, system text and as much of the end of `dialogue` as leaves room for an answer."""
+        """The tokenizer's opening, system text and as much of the end of `dialogue` as leaves room for an answer."""
         tokenizer = self.bundle.tokenizer
-        bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-        whole = [*bos, *tokenizer.encode(self._head() + dialogue)]
+        whole = [*tokenizer.opening, *tokenizer.encode(self._head() + dialogue)]
         self.forgotten = 0
         context = context_of(self.bundle.model)
         if context is None:
@@ -119,7 +118,7 @@ class Conversation:
         room = context - min(sampling.max_new_tokens, context // 2)
         if len(whole) <= room:
             return whole
-        head = [*bos, *tokenizer.encode(self._head())]
+        head = [*tokenizer.opening, *tokenizer.encode(self._head())]
         if len(head) >= room:
             raise UsageError(
                 f"the system text has {len(head)} tokens and leaves no room in the model's context of {context}; "

@@ -118,10 +118,9 @@ def answers(
 
 
 def encode_prompt(bundle: Bundle, prompt: str) -> list[int]:
-    """BOS, where the tokenizer has one, and the ids of `prompt`; raises UsageError where no answer could follow."""
+    """The ids of `prompt` behind the tokenizer's opening; raises UsageError where no answer could follow."""
     bundle.require_causal()
-    bos = bundle.tokenizer.bos_id
-    ids = [*([] if bos is None else [bos]), *bundle.tokenizer.encode(prompt)]
+    ids = [*bundle.tokenizer.opening, *bundle.tokenizer.encode(prompt)]
     room_for(bundle.model, ids)
     return ids
 

@@ -9,8 +9,21 @@ from pydantic import ConfigDict, PositiveInt, model_validator
 
 from wenlu.config import Config, check, did_you_mean
 from wenlu.errors import ConfigError
-from wenlu.models import FAMILIES, Family, ModelConfig, family
+from wenlu.models import FAMILIES, Ability, Family, ModelConfig, family
 from wenlu.models.sizing import scaled
+
+
+def check_family(name: str) -> None:
+    """Raise ValueError for a name that is no family, or one that a causal task cannot train."""
+    names = [row.name for row in FAMILIES]
+    if name not in names:
+        raise ValueError(f"family {name!r} is unknown; {did_you_mean(name, names)}")
+    if Ability.CAUSAL not in family(name).abilities:
+        causal = ", ".join(row.name for row in FAMILIES if Ability.CAUSAL in row.abilities)
+        raise ValueError(
+            f"family {name!r} reads both ways, so it would see the token that it is to predict; "
+            f"families that continue text: {causal}"
+        )
 
 
 class ModelSettings(Config):
@@ -27,9 +40,7 @@ class ModelSettings(Config):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        names = [row.name for row in FAMILIES]
-        if self.family not in names:
-            raise ValueError(f"family {self.family!r} is unknown; {did_you_mean(self.family, names)}")
+        check_family(self.family)
         known = family(self.family).config.model_fields
         for key in self.model_extra or {}:
             if key not in known:

@@ -6,13 +6,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from wenlu.config import Config, did_you_mean
+from wenlu.config import Config
 from wenlu.corpus.prepare import DataConfig
 from wenlu.evaluation import EvaluateConfig
 from wenlu.evaluation.verse import VerseConfig
 from wenlu.generation import SamplingConfig
-from wenlu.lifecycle.model_settings import ModelSettings
-from wenlu.models import FAMILIES
+from wenlu.lifecycle.model_settings import ModelSettings, check_family
 from wenlu.tokenizers import TokenizerConfig
 from wenlu.training import OptimizerConfig, ScheduleConfig, TrainConfig
 
@@ -24,10 +23,8 @@ class ArchitecturesConfig(Config):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        names = [row.name for row in FAMILIES]
         for name in self.families:
-            if name not in names:
-                raise ValueError(f"families: {name!r} is unknown; {did_you_mean(name, names)}")
+            check_family(name)
         return self
 
 

@@ -65,6 +65,13 @@ class Tokenizer:
         write_folder(folder, self._inner, self.roles, self.settings)
 
     @property
+    def opening(self) -> list[int]:
+        """What stands before a prompt: BOS, or nothing where there is none or `add_bos_token` is false."""
+        if self.bos_id is None or self.settings.config.get("add_bos_token") is False:
+            return []
+        return [self.bos_id]
+
+    @property
     def document(self) -> dict[str, Any]:
         """What tokenizer.json would hold."""
         content: dict[str, Any] = json.loads(self._inner.to_str())
