@@ -48,7 +48,8 @@ def start_from_bigrams(model: LanguageModel, data: TokenData) -> None:
     """Set `embed_tokens` and `lm_head` of `model`, in place, from the pairs of tokens in `data`."""
     embedding, head = model.get_parameter("embed_tokens.weight"), model.get_parameter("lm_head.weight")
     vocabulary, width = embedding.shape
-    pairs = torch.from_numpy(count_pairs(data, vocabulary)).float()  # (V, V)
+    precision = torch.promote_types(embedding.dtype, torch.float32)
+    pairs = torch.from_numpy(count_pairs(data, vocabulary)).to(precision)  # (V, V)
     unigram = (pairs.sum(0) + 1) / (pairs.sum() + vocabulary)
     vectors, weights = _factor(pairs, unigram, rank=width - 2)
     lengths = vectors.norm(dim=1)
@@ -56,9 +57,9 @@ def start_from_bigrams(model: LanguageModel, data: TokenData) -> None:
     slack = (longest**2 - lengths**2).clamp(min=0).sqrt()
     same = longest.expand(vocabulary)
     vectors = torch.cat((vectors, slack[:, None], same[:, None]), dim=1)  # each of length √2 · longest
-    weights = torch.cat((weights, torch.zeros(vocabulary, 1), (unigram.log() / longest)[:, None]), dim=1)
+    weights = torch.cat((weights, weights.new_zeros(vocabulary, 1), (unigram.log() / longest)[:, None]), dim=1)
     scale = math.sqrt(2 / width) * longest  # the norm divides by it
-    rotation = torch.linalg.qr(torch.randn(width, width))[0]
+    rotation = torch.linalg.qr(torch.randn(width, width, dtype=precision))[0]
     embedding.copy_(vectors / scale @ rotation)
     head.copy_(weights * scale @ rotation)
 
