@@ -20,10 +20,10 @@ def check_family(name: str) -> None:
         raise ValueError(f"family {name!r} is unknown; {did_you_mean(name, names)}")
     if Ability.CAUSAL not in family(name).abilities:
         causal = ", ".join(row.name for row in FAMILIES if Ability.CAUSAL in row.abilities)
-        raise ValueError(
-            f"family {name!r} reads both ways, so it would see the token that it is to predict; "
-            f"families that continue text: {causal}"
-        )
+        reason = "reads both ways, so it would see the token that it is to predict"
+        if Ability.ENCODER_DECODER in family(name).abilities:
+            reason = "reads one text and writes another, so it does not continue any"
+        raise ValueError(f"family {name!r} {reason}; families that continue text: {causal}")
 
 
 class ModelSettings(Config):
