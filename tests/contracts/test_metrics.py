@@ -10,7 +10,7 @@ import pytest
 
 import wenlu.metrics
 from wenlu.errors import DataError
-from wenlu.metrics import METRICS, Columns, Fraction, Metric, Ratio
+from wenlu.metrics import METRICS, Columns, Fraction, Metric, RankCorrelation, Ratio
 
 COLUMNS = {
     "nll_nats": np.array([3.0, 0.5, 7.25, 2.0]),
@@ -20,6 +20,10 @@ COLUMNS = {
     "correct": np.array([True, False, True, True]),
     "line_count_valid": np.array([1, 0, 0, 1]),
     "line_length_valid": np.array([0, 0, 0, 1]),
+    "known": np.array([1, 0, 2, 1]),
+    "asked": np.array([1, 1, 3, 1]),
+    "gold": np.array([1.0, 2.0, 3.0, 4.0]),
+    "predicted": np.array([0.2, 0.1, 0.9, 0.4]),
 }
 
 
@@ -35,9 +39,11 @@ EXPECTED = {
     "accuracy": Expected(perfect=1.0, worst=0.0, answer=3 / 4),
     "bits_per_byte": Expected(perfect=0.0, worst=np.inf, answer=12.75 / (35 * 0.6931471805599453)),
     "byte_perplexity": Expected(perfect=1.0, worst=np.inf, answer=2.718281828459045 ** (12.75 / 35)),
+    "coverage": Expected(perfect=1.0, worst=0.0, answer=4 / 6),
     "line_count_validity": Expected(perfect=1.0, worst=0.0, answer=2 / 4),
     "line_length_validity": Expected(perfect=1.0, worst=0.0, answer=1 / 4),
     "perplexity": Expected(perfect=1.0, worst=np.inf, answer=2.718281828459045 ** (12.75 / 14)),
+    "spearman": Expected(perfect=1.0, worst=-1.0, answer=1 - 6 * 4 / (4 * 15)),
     "word_perplexity": Expected(perfect=1.0, worst=np.inf, answer=2.718281828459045 ** (12.75 / 8)),
 }
 
@@ -46,7 +52,9 @@ each_metric = pytest.mark.parametrize("metric", METRICS, ids=attrgetter("name"))
 
 def changed(nll: float, correct: bool) -> Columns:
     shares = dict.fromkeys(("correct", "line_count_valid", "line_length_valid"), np.full(4, correct))
-    return {**COLUMNS, **shares, "nll_nats": np.full(4, nll)}
+    known = COLUMNS["asked"] if correct else np.zeros(4)
+    predicted = COLUMNS["gold"] if correct else -COLUMNS["gold"]
+    return {**COLUMNS, **shares, "known": known, "predicted": predicted, "nll_nats": np.full(4, nll)}
 
 
 def test_the_tuple_lists_the_folder() -> None:
@@ -106,6 +114,8 @@ def test_a_ratio_resamples_by_sums(metric: Metric) -> None:
         sums = {name: column.sum(keepdims=True) for name, column in COLUMNS.items()}
         assert compute(sums) == pytest.approx(compute(COLUMNS), rel=1e-12)
         assert metric.needs == (compute.numerator, compute.denominator)
+    elif isinstance(compute, RankCorrelation):
+        assert metric.needs == (compute.gold, compute.predicted)
     else:
         assert isinstance(compute, Fraction)
         assert metric.needs == (compute.column,)

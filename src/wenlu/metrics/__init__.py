@@ -3,19 +3,23 @@
 from wenlu.metrics.accuracy import ACCURACY
 from wenlu.metrics.bits_per_byte import BITS_PER_BYTE
 from wenlu.metrics.byte_perplexity import BYTE_PERPLEXITY
+from wenlu.metrics.coverage import COVERAGE
 from wenlu.metrics.line_count_validity import LINE_COUNT_VALIDITY
 from wenlu.metrics.line_length_validity import LINE_LENGTH_VALIDITY
 from wenlu.metrics.metric import Column, Columns, Fraction, Metric, Ratio
 from wenlu.metrics.perplexity import PERPLEXITY
+from wenlu.metrics.spearman import SPEARMAN, RankCorrelation
 from wenlu.metrics.word_perplexity import WORD_PERPLEXITY
 
 METRICS: tuple[Metric, ...] = (
     ACCURACY,
     BITS_PER_BYTE,
     BYTE_PERPLEXITY,
+    COVERAGE,
     LINE_COUNT_VALIDITY,
     LINE_LENGTH_VALIDITY,
     PERPLEXITY,
+    SPEARMAN,
     WORD_PERPLEXITY,
 )
 
@@ -23,14 +27,17 @@ __all__ = [
     "ACCURACY",
     "BITS_PER_BYTE",
     "BYTE_PERPLEXITY",
+    "COVERAGE",
     "LINE_COUNT_VALIDITY",
     "LINE_LENGTH_VALIDITY",
     "METRICS",
     "PERPLEXITY",
+    "SPEARMAN",
     "WORD_PERPLEXITY",
     "Column",
     "Columns",
     "Fraction",
     "Metric",
+    "RankCorrelation",
     "Ratio",
 ]
