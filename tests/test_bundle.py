@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import wenlu
-from wenlu.bundle import Bundle, load, model_path
+from wenlu.bundle import Bundle, load, load_any, model_path
 from wenlu.errors import UsageError, WeightsError, WenluError
 from wenlu.generation.conversation import Conversation
 from wenlu.generation.text import encode_prompt
@@ -48,7 +48,7 @@ def test_a_run_and_its_model_folder_load_alike(tmp_path: Path, tokenizer: Tokeni
 
 
 def test_load_is_a_verb_of_the_package() -> None:
-    assert wenlu.load is load
+    assert wenlu.load is load_any
 
 
 def test_weights_are_converted_on_demand(tmp_path: Path, tokenizer: Tokenizer) -> None:

@@ -10,14 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wenlu.bundle import Bundle, load
+    from wenlu.bundle import Bundle
+    from wenlu.bundle import load_any as load
     from wenlu.cli.doctor import examine as doctor
     from wenlu.lifecycle.verbs import chat, data, evaluate, predict, pretrain, run, runs, tokenizer
 
 _HOMES = {
     "Bundle": ("wenlu.bundle", "Bundle"),
     "doctor": ("wenlu.cli.doctor", "examine"),
-    "load": ("wenlu.bundle", "load"),
+    "load": ("wenlu.bundle", "load_any"),
     **{
         verb: ("wenlu.lifecycle.verbs", verb)
         for verb in ("chat", "data", "evaluate", "predict", "pretrain", "run", "runs", "tokenizer")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -10,9 +10,10 @@ import torch
 from wenlu import hub
 from wenlu.errors import DataError, ResourceError, UsageError, WeightsError
 from wenlu.models import FAMILIES, Ability, Family, LanguageModel, ModelConfig
+from wenlu.models.vectors import ENDINGS, VectorsFacts, WordVectors, holds_vectors, load_text, load_vectors
 from wenlu.models.weights import load_model
 from wenlu.models.weights.gguf import load_gguf
-from wenlu.tasks import CausalLM
+from wenlu.tasks import CausalLM, WordSimilarity
 from wenlu.tokenizers import Tokenizer
 from wenlu.tokenizers.gguf import tokenizer_of
 
@@ -40,8 +41,50 @@ class Bundle:
         return self.task
 
 
+@dataclass(frozen=True)
+class VectorsBundle:
+    """Word vectors, what their folder says of them, and where that is; they need no tokenizer.
+
+    `model` answers the examples of `task`, and those of `WordAnalogy`.
+    """
+
+    model: WordVectors
+    config: VectorsFacts
+    path: Path
+    tokenizer: None = None
+    task: WordSimilarity = field(default_factory=WordSimilarity)
+
+
+def load_any(path_or_id: str | Path, *, dtype: torch.dtype | None = None) -> Bundle | VectorsBundle:
+    """Load what is there: a model as `load` does, or word vectors from a folder or a .vec or .txt file.
+
+    Args:
+        dtype: of a model's weights; word vectors are float32.
+
+    Raises:
+        DataError: a line of a text file that is no word with its vector. The others are `load`'s.
+    """
+    path = vectors_path(path_or_id)
+    if path is None:
+        return load(path_or_id, dtype=dtype)
+    if path.is_dir():
+        vectors, facts = load_vectors(path)
+    else:
+        vectors = load_text(path)
+        facts = VectorsFacts(words=len(vectors), dimensions=vectors.dimensions)
+    return VectorsBundle(vectors, facts, path)
+
+
+def vectors_path(path_or_id: str | Path) -> Path | None:
+    """The folder or text file of word vectors that a path or id stands for; None for anything else."""
+    path = _resolved(path_or_id)
+    if path.is_file():
+        return path if path.suffix.lower() in ENDINGS else None
+    return next((folder for folder in (path, path / "model") if holds_vectors(folder)), None)
+
+
 def load(path_or_id: str | Path, *, dtype: torch.dtype | None = None) -> Bundle:
-    """Load a model: a run directory, a folder in Hugging Face's layout, a GGUF file, a package or a hub id.
+    """Load a language model: a run directory, a folder in Hugging Face's layout, a GGUF file, a package or a hub id.
 
     Args:
         path_or_id: a path; `package:NAME` or `package:NAME/inner/path`; `[hf:]ORGANISATION/NAME[@REVISION]`. What
@@ -56,6 +99,8 @@ def load(path_or_id: str | Path, *, dtype: torch.dtype | None = None) -> Bundle:
     if path.is_file():
         family, model, header = load_gguf(path, dtype=dtype)
         tokenizer = tokenizer_of(header.metadata, where=str(path))
+    elif holds_vectors(path):
+        raise UsageError(f"{path}: holds word vectors, which read no text; ask them: wenlu predict {path} --text WORD")
     else:
         family, model = load_model(path, dtype=dtype)
         tokenizer = Tokenizer.load(path)
@@ -69,17 +114,20 @@ def load(path_or_id: str | Path, *, dtype: torch.dtype | None = None) -> Bundle:
 
 def model_path(path_or_id: str | Path) -> Path:
     """The folder with `config.json`, or the GGUF file, that a path or an id stands for; the errors are `load`'s."""
-    if isinstance(path_or_id, str) and not _exists(Path(path_or_id).expanduser()):
-        try:
-            path = hub.resolve(path_or_id, kind="model").path
-        except DataError as error:
-            raise WeightsError(str(error)) from error
-    else:
-        path = Path(path_or_id).expanduser()
+    path = _resolved(path_or_id)
     try:
         return _model_in(path)
     except PermissionError as error:
         raise ResourceError(f"{path}: no permission to look at {error.filename}") from error
+
+
+def _resolved(path_or_id: str | Path) -> Path:
+    if isinstance(path_or_id, str) and not _exists(Path(path_or_id).expanduser()):
+        try:
+            return hub.resolve(path_or_id, kind="model").path
+        except DataError as error:
+            raise WeightsError(str(error)) from error
+    return Path(path_or_id).expanduser()
 
 
 def _exists(path: Path) -> bool:

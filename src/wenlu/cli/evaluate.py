@@ -24,19 +24,23 @@ def evaluate(
 ) -> None:
     """Score held-out text: perplexity per token, word and byte, bits per byte, with intervals, beside an n-gram.
 
-    A RUN is scored on the texts that it held out, a MODEL on those of data.test=FILE.
+    A RUN is scored on the texts that it held out, a MODEL on those of data.test=FILE, word vectors on similarity and
+    analogies.
 
     Example: wenlu evaluate runs/tiny evaluate.stride=64
     """
     from rich.console import Console
 
     from wenlu.cli.progress import TerminalProgress
+    from wenlu.cli.word_tables import WORD_VECTORS, render_words
     from wenlu.lifecycle.evaluate import evaluate as score
 
     with TerminalProgress() as progress:
         evaluation = score(target, overrides or [], out=out, progress=progress)
     if json:
         typer.echo(encoder.dumps(evaluation.to_json(), ensure_ascii=False))
+    elif evaluation.facts.get("model") == WORD_VECTORS:
+        Console().print(render_words(evaluation.to_json()))
     else:
         Console().print(render(evaluation))
 

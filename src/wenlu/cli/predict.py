@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json as encoder
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from wenlu.bundle import Bundle
+    from wenlu.bundle import Bundle, VectorsBundle
+    from wenlu.generation.neighbours import NeighboursConfig
     from wenlu.generation.predict import PredictConfig
 
 
@@ -27,30 +29,40 @@ def predict(
 ) -> None:
     """Answer each prompt of FILE with one JSON object a line, in order; a bad row gets an `error` in its place.
 
+    Word vectors answer a word, or a sum as in "king - man + woman", with its neighbours.
     Exit code 3 when a row was bad.
 
     Example: wenlu predict runs/tiny --text "def " max_new_tokens=32 temperature=0.8
     """
-    from wenlu.bundle import load
+    from wenlu.bundle import VectorsBundle, load, load_any, vectors_path
     from wenlu.cli.progress import TerminalProgress
     from wenlu.config import check, override
     from wenlu.errors import DataError, Interrupted, UsageError
+    from wenlu.generation import neighbours
     from wenlu.generation import predict as prediction
 
     file, overrides = _file_and_overrides(arguments or [])
     if (file is None) == (text is None):
         raise UsageError("give either a FILE of prompts (- for standard input) or --text TEXT")
-    config = check(prediction.PredictConfig, override({}, overrides), where="predict")
-    bundle = load(model)
-    if text is not None:
-        _answer(bundle, text, config, json=json, out=out)
-        return
+    if vectors_path(model) is not None:
+        listing = check(neighbours.NeighboursConfig, override({}, overrides), where="predict")
+        vectors = load_any(model)
+        assert isinstance(vectors, VectorsBundle), f"{model} was told to hold word vectors"
+        if text is not None:
+            _name_neighbours(vectors, text, listing, json=json, out=out)
+            return
+        answer = partial(neighbours.predict_neighbours, vectors, config=listing)
+    else:
+        config = check(prediction.PredictConfig, override({}, overrides), where="predict")
+        bundle = load(model)
+        if text is not None:
+            _answer(bundle, text, config, json=json, out=out)
+            return
+        answer = partial(prediction.predict, bundle, config=config)
     source = sys.stdin.buffer if file == "-" else Path(str(file))
     with TerminalProgress() as progress:
         try:
-            summary = prediction.predict(
-                bundle, source, out or sys.stdout, config, overwrite=overwrite, progress=progress
-            )
+            summary = answer(source=source, out=out or sys.stdout, overwrite=overwrite, progress=progress)
         except KeyboardInterrupt as error:
             again = (
                 f"the same command goes on behind the last line of {out}" if out else "nothing was kept; use --out FILE"
@@ -84,6 +96,25 @@ def _answer(bundle: Bundle, text: str, config: PredictConfig, *, json: bool, out
         for piece in pieces:
             typer.echo(piece, nl=False)
         typer.echo()
+
+
+def _name_neighbours(
+    vectors: VectorsBundle, text: str, config: NeighboursConfig, *, json: bool, out: Path | None
+) -> None:
+    from wenlu.errors import UsageError
+    from wenlu.generation.neighbours import neighbours_of_rows
+    from wenlu.generation.rows import Row
+
+    if out is not None:
+        raise UsageError("--text answers on the screen; --out belongs to a FILE of prompts")
+    line = next(neighbours_of_rows(vectors, [Row("text", text)], config))
+    if "error" in line:
+        raise UsageError(line["error"])
+    if json:
+        typer.echo(encoder.dumps(line, ensure_ascii=False))
+        return
+    for found in line["predictions"]:
+        typer.echo(f"{found['score']:7.4f}  {found['word']}")
 
 
 def _file_and_overrides(arguments: list[str]) -> tuple[str | None, list[str]]:

@@ -23,14 +23,32 @@ def run(recipe: RecipeFile, overrides: Overrides = None, *, out: Out, json: Json
     Example: wenlu run recipes/tiny.toml --out runs/tiny
     """
     prepare_process(recipe, overrides or [])
+    from rich.console import Console
+
     from wenlu.cli.progress import TerminalProgress
+    from wenlu.cli.word_tables import WORD_VECTORS, render_words
     from wenlu.lifecycle import verbs
 
     begin = time.perf_counter()
     with TerminalProgress() as progress:
         summary = verbs.run(recipe, out, overrides or [], progress=progress)
     seconds = time.perf_counter() - begin
-    typer.echo(encoder.dumps(summary.to_json(), ensure_ascii=False) if json else _words(summary, seconds))
+    if not json and summary.evaluation is not None and summary.evaluation.get("model") == WORD_VECTORS:
+        Console().print(render_words(summary.evaluation))
+        typer.echo(_after_vectors(summary, seconds))
+    else:
+        typer.echo(encoder.dumps(summary.to_json(), ensure_ascii=False) if json else _words(summary, seconds))
+
+
+def _after_vectors(summary: RunSummary, seconds: float) -> str:
+    lines = [
+        f"report  {summary.path / 'report.html'}   (after {seconds:.0f} s)",
+        "",
+        "Try next:",
+        f"  wenlu predict {summary.path} --text {shlex.quote(summary.prompt or 'king - man + woman')}",
+        f"  wenlu evaluate {summary.path} --json",
+    ]
+    return "\n".join(lines)
 
 
 def _words(summary: RunSummary, seconds: float) -> str:

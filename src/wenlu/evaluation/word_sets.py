@@ -88,7 +88,8 @@ def read_analogies(path: Path) -> list[Analogy]:
         if line.startswith(":"):
             section = line.removeprefix(":").strip()
         elif len(words) == 4:
-            questions.append(Analogy(*words, section=section))
+            a, b, c, expected = words
+            questions.append(Analogy(a, b, c, expected, section))
         else:
             raise DataError(f"{path}: line {number}: {line[:60]!r} is neither four words nor ': section'")
     if not questions:

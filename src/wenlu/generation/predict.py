@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal, cast, get_args
 
 from wenlu.bundle import Bundle
+from wenlu.config import Config
 from wenlu.errors import DataError, UsageError
 from wenlu.generation.resume import Earlier, resume
 from wenlu.generation.rows import BadRow, Format, Row, read_rows
@@ -31,8 +33,8 @@ WINDOW_BATCHES = 8
 _DECIDING = set(SamplingConfig.model_fields) - {"max_batch", "prompts"}
 
 
-class PredictConfig(SamplingConfig):
-    """Settings of `wenlu predict`: those of `[generate]`, and how to read the file.
+class ReadingConfig(Config):
+    """How to read a file of prompts.
 
     Attributes:
         format: "auto" goes by the file's ending; standard input is then `txt`, a prompt a line.
@@ -41,6 +43,10 @@ class PredictConfig(SamplingConfig):
 
     format: Format | Literal["auto"] = "auto"
     column: str = "auto"
+
+
+class PredictConfig(SamplingConfig, ReadingConfig):
+    """Settings of `wenlu predict` for a language model: those of `[generate]`, and how to read the file."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +108,34 @@ def predict(
         UsageError: an ending without known format; an `out` that is `source`, a folder, or of another prediction.
         DataError: `source` cannot be read, or has no rows.
     """
-    mark = signature(bundle, config)
+    return answer_file(
+        source,
+        out,
+        config,
+        signature(bundle, config),
+        partial(predict_rows, bundle, config=config),
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+def answer_file(
+    source: Path | BinaryIO,
+    out: Path | IO[str],
+    reading: ReadingConfig,
+    mark: str,
+    answer: Callable[[Iterator[Row | BadRow]], Iterator[dict[str, Any]]],
+    *,
+    overwrite: bool = False,
+    progress: Progress = QUIET,
+) -> PredictSummary:
+    """Write `answer`'s line for each row of `source`, as `predict` does.
+
+    Args:
+        mark: the signature in each line, by which a run that was interrupted knows its own.
+    """
     with ExitStack() as stack:
-        rows = _rows(stack, source, config)
+        rows = _rows(stack, source, reading)
         earlier = Earlier()
         if isinstance(out, Path):
             _check_out(source, out)
@@ -112,10 +143,10 @@ def predict(
                 earlier = resume(out, rows, mark)
             out.parent.mkdir(parents=True, exist_ok=True)
             out = stack.enter_context(out.open("w" if overwrite else "a", encoding="utf-8", newline="\n"))
-        return _write(predict_rows(bundle, rows, config), out, earlier, progress)
+        return _write(answer(rows), out, earlier, progress)
 
 
-def _rows(stack: ExitStack, source: Path | BinaryIO, config: PredictConfig) -> Iterator[Row | BadRow]:
+def _rows(stack: ExitStack, source: Path | BinaryIO, config: ReadingConfig) -> Iterator[Row | BadRow]:
     if not isinstance(source, Path):
         format: Format = "txt" if config.format == "auto" else config.format
         rows = read_rows(source, name="stdin", format=format, column=config.column)
@@ -129,7 +160,7 @@ def _rows(stack: ExitStack, source: Path | BinaryIO, config: PredictConfig) -> I
     return chain([first], rows)
 
 
-def _format(path: Path, config: PredictConfig) -> Format:
+def _format(path: Path, config: ReadingConfig) -> Format:
     if config.format != "auto":
         return config.format
     ending = path.suffix.removeprefix(".").lower()

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wenlu.bundle import Bundle, load
+from wenlu.bundle import Bundle, load, vectors_path
 from wenlu.config import Config, check, override, read_toml
 from wenlu.corpus.record import Drop, Record
 from wenlu.corpus.shards import TokenData
 from wenlu.corpus.sources import SourceList, open_sources
 from wenlu.errors import UsageError
 from wenlu.evaluation import EvaluateConfig, Evaluation, evaluate_run, evaluate_texts
+from wenlu.lifecycle.word_evaluation import evaluate_word_model
 from wenlu.progress import QUIET, Progress
 
 
@@ -37,8 +38,8 @@ def evaluate(
 
     Args:
         target: a run directory: its held-out split, with an n-gram of its training split. Another model that `load`
-            takes: the texts of `data.test=FILE`, without an n-gram. A recipe (.toml): the life up to the model in
-            `out`, then as a run.
+            takes: the texts of `data.test=FILE`, without an n-gram. Word vectors: the sets of `[word_tests]`. A recipe
+            (.toml): the life up to the model in `out`, then as a run.
         overrides: of `[evaluate]`, and `data.test`; of the whole recipe where the target is one.
         out: where to write evaluation.json and evaluation.jsonl; nowhere by default.
 
@@ -62,11 +63,15 @@ def _of_recipe(path: Path, overrides: Sequence[str], out: Path | None, progress:
     if out is None:
         raise UsageError(f"{path}: a recipe is run before its model is scored; say where with --out DIR")
     verbs.pretrain(path, out, overrides, progress=progress)
+    if vectors_path(out) is not None:
+        return evaluate_word_model(str(out), progress=progress)
     settings = check(EvaluateConfig, override(read_toml(path), overrides).get("evaluate", {}), where=str(path))
     return evaluate_run(load(out / "model"), out, settings, progress=progress)
 
 
 def _of_model(target: str, overrides: Sequence[str], progress: Progress) -> Evaluation:
+    if vectors_path(target) is not None:
+        return evaluate_word_model(target, overrides, progress=progress)
     bundle = load(target)
     path = Path(target)
     is_run = (path / "data").is_dir()

@@ -8,10 +8,13 @@ from pydantic import Field, model_validator
 
 from wenlu.config import Config
 from wenlu.corpus.prepare import DataConfig
+from wenlu.corpus.word_sentences import WordsConfig
 from wenlu.evaluation import EvaluateConfig
 from wenlu.evaluation.verse import VerseConfig
+from wenlu.evaluation.words import WordTestsConfig
 from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
+from wenlu.models.vectors import VectorsConfig
 from wenlu.tokenizers import TokenizerConfig
 from wenlu.training import OptimizerConfig, ScheduleConfig, TrainConfig
 
@@ -45,6 +48,10 @@ class Recipe(Config):
     evaluate: EvaluateConfig = EvaluateConfig()
     verse: VerseConfig | None = None
     generate: SamplingConfig = SamplingConfig()
+    vectors: VectorsConfig | None = None
+    """With this section the run trains word vectors, in place of a tokenizer and a model."""
+    words: WordsConfig = WordsConfig()
+    word_tests: WordTestsConfig = WordTestsConfig()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -29,6 +29,7 @@ from wenlu.lifecycle.stages import (
     tokens_stage,
     train_stage,
 )
+from wenlu.lifecycle.vectors import vectors_life, vectors_until_model
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import atomic, provenance
 from wenlu.rundir.listing import RunRow, list_runs
@@ -57,12 +58,14 @@ class RunSummary:
 
 
 def run(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> RunSummary:
-    """The whole life: data, tokenizer, training, evaluation, samples, report.
+    """The whole life: data, tokenizer, training, evaluation, samples, report; or that of word vectors.
 
     A second call does nothing; after a change of settings, data or code the stages that it touches, and those
     behind them, run again; an interrupted one goes on. Raises the errors of `wenlu.errors`.
     """
     with _begin(recipe, out, overrides, progress) as life:
+        if life.recipe.vectors is not None:
+            return _summary(vectors_life(life))
         life = tokens_stage(tokenizer_stage(data_stage(life)))
         life = evaluate_stage(train_stage(life)) if life.recipe.architectures is None else architectures_stage(life)
         report_stage(samples_stage(life))
@@ -91,6 +94,8 @@ def tokenizer(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progres
 def pretrain(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> RunSummary:
     """The life up to the trained model in `out/model`."""
     with _begin(recipe, out, overrides, progress) as life:
+        if life.recipe.vectors is not None:
+            return _summary(vectors_until_model(life))
         return _summary(train_stage(tokens_stage(tokenizer_stage(data_stage(life)))))
 
 

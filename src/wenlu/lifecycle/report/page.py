@@ -63,8 +63,10 @@ def page(facts: Facts, words: Words, run_name: str) -> Html:
 
 def summary(facts: Facts, words: Words) -> str:
     """What was made, from how much, and whether it beats its baseline."""
-    model = facts.settings.get("model")
+    model, vectors = (facts.settings.get(section) for section in ("model", "vectors"))
     family = model.get("family") if isinstance(model, dict) else None
+    if isinstance(vectors, dict):
+        family = vectors.get("algorithm")
     text = words("summary.model.unknown")
     if family and facts.parameters:
         text = words("summary.model", family=str(family), parameters=amount(facts.parameters))

@@ -40,7 +40,7 @@ def evaluation(facts: Facts, words: Words) -> Html | None:
         for row in scores
     ]
     return join(
-        element("p", words("evaluation.note"), class_="note"),
+        element("p", words(f"evaluation.{'words' if _of_words(facts) else 'note'}"), class_="note"),
         _beside_baseline(facts, words),
         table(header, rows, numeric=frozenset({1, 2, 3})),
     )
@@ -79,7 +79,7 @@ def samples(facts: Facts, words: Words) -> Html | None:
     settings = {_settings(sample.get("settings")) for sample in facts.samples}
     shared = settings.pop() if len(settings) == 1 else None
     return join(
-        element("p", words("samples.note"), class_="note"),
+        element("p", words(f"samples.{'neighbours' if _of_words(facts) else 'note'}"), class_="note"),
         element("div", *(_sample(sample, with_settings=shared is None) for sample in facts.samples), class_="samples"),
         element("p", words("samples.settings"), ": ", element("code", shared), class_="note") if shared else None,
     )
@@ -101,6 +101,11 @@ def difference(facts: Facts) -> Table:
     """Model minus baseline: value, low, high; empty where it was not measured."""
     found = facts.evaluation.get("difference")
     return found if isinstance(found, dict) and is_number(found.get("value")) else {}
+
+
+def _of_words(facts: Facts) -> bool:
+    """Whether the run made word vectors."""
+    return facts.evaluation.get("model") == "word-vectors"
 
 
 def _curve(name: str, facts: Facts, words: Words) -> Html | None:

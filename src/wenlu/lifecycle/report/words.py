@@ -50,6 +50,8 @@ WORDS: dict[Language, dict[str, str]] = {
         "curve.bad": "{count} values that are not finite are left out",
         "evaluation.note": "Scores of text that was held out of training; intervals by bootstrap over clusters of "
         "near-duplicates.",
+        "evaluation.words": "Sets of questions about words, of those whose words are all known; coverage says how many "
+        "are. Intervals by bootstrap over questions that share their first words.",
         "evaluation.name": "score",
         "evaluation.value": "value",
         "evaluation.interval": "{percent} interval",
@@ -69,6 +71,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "architectures.tokens": "tokens",
         "architectures.seconds": "seconds",
         "samples.note": "The model continues each prompt (faint). Nothing was chosen or corrected by hand.",
+        "samples.neighbours": "The nearest words to each word or sum (faint), with the cosine of the angle.",
         "samples.settings": "settings",
         "data.note": "{kept} of {read} records were kept; each dropped one has a reason.",
         "data.duplicates": " Near-duplicates among them (Jaccard ≥ {threshold}): records {records}, clusters "
@@ -154,6 +157,8 @@ WORDS: dict[Language, dict[str, str]] = {
         "curve.table": "数值",
         "curve.bad": "略去 {count} 个非有限数值",
         "evaluation.note": "所有分数都来自训练时未见的文本；区间由按近似重复簇自助抽样得出。",
+        "evaluation.words": "关于词的题集，只计其词全部已知的题；coverage 为这样的题所占比例。"
+        "区间由自助抽样得出，首词相同的题一同抽取。",
         "evaluation.name": "指标",
         "evaluation.value": "数值",
         "evaluation.interval": "{percent} 区间",
@@ -173,6 +178,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "architectures.tokens": "词元",
         "architectures.seconds": "秒",
         "samples.note": "模型续写每个开头（浅色部分）。未经人工挑选或修改。",
+        "samples.neighbours": "与每个词或算式（浅色部分）最近的词，以及夹角的余弦。",
         "samples.settings": "设置",
         "data.note": "{read} 条记录中保留 {kept} 条；每条丢弃的记录都有原因。",
         "data.duplicates": "其中近似重复（Jaccard ≥ {threshold}）{records} 条，共 {clusters} 簇，同簇记录不会分开。",

@@ -131,7 +131,7 @@ class WordVectors:
 
     def _place(self, word: str) -> int | None:
         exact = self._index.get(word)
-        return exact if exact is not None or self.ngrams is not None else self._folded.get(word.upper())
+        return self._folded.get(word.upper()) if exact is None else exact
 
     @cached_property
     def _index(self) -> dict[str, int]:
