@@ -7,6 +7,8 @@ from wenlu.metrics.line_count_validity import LINE_COUNT_VALIDITY
 from wenlu.metrics.line_length_validity import LINE_LENGTH_VALIDITY
 from wenlu.metrics.metric import Column, Columns, Fraction, Metric, Ratio
 from wenlu.metrics.perplexity import PERPLEXITY
+from wenlu.metrics.target_accuracy import TARGET_ACCURACY
+from wenlu.metrics.target_perplexity import TARGET_PERPLEXITY
 from wenlu.metrics.word_perplexity import WORD_PERPLEXITY
 
 METRICS: tuple[Metric, ...] = (
@@ -16,6 +18,8 @@ METRICS: tuple[Metric, ...] = (
     LINE_COUNT_VALIDITY,
     LINE_LENGTH_VALIDITY,
     PERPLEXITY,
+    TARGET_ACCURACY,
+    TARGET_PERPLEXITY,
     WORD_PERPLEXITY,
 )
 
@@ -27,6 +31,8 @@ __all__ = [
     "LINE_LENGTH_VALIDITY",
     "METRICS",
     "PERPLEXITY",
+    "TARGET_ACCURACY",
+    "TARGET_PERPLEXITY",
     "WORD_PERPLEXITY",
     "Column",
     "Columns",
