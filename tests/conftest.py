@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 import pytest_socket
 import torch
+from tests.tasks.tiny import ENGLISH, NewData, NewTokenizer
 
 from wenlu import hub
+from wenlu.corpus.shards import TokenData, write_tokens
 from wenlu.errors import ResourceError, UsageError
+from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 
 hypothesis.settings.register_profile("shared-machine", deadline=None)
 hypothesis.settings.load_profile("shared-machine")
@@ -37,3 +41,26 @@ def package_file() -> Callable[[str, str], Path]:
             pytest.skip(f"cannot fetch {name}: {error}")
 
     return fetch
+
+
+@pytest.fixture(scope="session")
+def new_tokenizer() -> NewTokenizer:
+    made: dict[Any, Tokenizer] = {}
+
+    def build(texts: Sequence[str] = ENGLISH, special: Sequence[str] = (), **settings: Any) -> Tokenizer:
+        settings = {"kind": "bpe", "vocab_size": 300 + len(special), **settings}
+        key = (tuple(texts), tuple(special), *settings.items())
+        if key not in made:
+            config = TokenizerConfig(extra_special_tokens=tuple(special), **settings)
+            made[key] = train_tokenizer(config, texts)
+        return made[key]
+
+    return build
+
+
+@pytest.fixture
+def new_data(tmp_path: Path) -> NewData:
+    def build(tokenizer: Tokenizer, texts: Sequence[str] = ENGLISH) -> TokenData:
+        return write_tokens(texts, tokenizer, tmp_path / "tokens")
+
+    return build

@@ -13,7 +13,7 @@ from wenlu.models import FAMILIES, Ability, Family, LanguageModel, ModelConfig
 from wenlu.models.vectors import ENDINGS, VectorsFacts, WordVectors, holds_vectors, load_text, load_vectors
 from wenlu.models.weights import load_model
 from wenlu.models.weights.gguf import load_gguf
-from wenlu.tasks import CausalLM, WordSimilarity
+from wenlu.tasks import CausalLM, Task, WordSimilarity, load_task
 from wenlu.tokenizers import Tokenizer
 from wenlu.tokenizers.gguf import tokenizer_of
 
@@ -24,20 +24,27 @@ GGUF = ".gguf"
 class Bundle:
     """A model, its tokenizer, its task and its settings, and the folder or file that they came from.
 
-    `task` is None where the model has no head for one, as a bare encoder.
+    `task` is what the model was trained for: what task.json says, else to continue text where it can; None where
+    nothing says so, as of a bare encoder.
     """
 
     model: LanguageModel
     tokenizer: Tokenizer
-    task: CausalLM | None
+    task: Task | None
     config: ModelConfig
     path: Path
 
     def require_causal(self) -> CausalLM:
         """The task of a model that continues text; raises UsageError for another."""
+        name = type(self.model).__name__
         if self.task is None:
-            name, way = type(self.model).__name__, _way_of(self.model)
+            way = _way_of(self.model)
             raise UsageError(f"{self.path}: {name} does not continue text: it {way}; give a causal model")
+        if not isinstance(self.task, CausalLM):
+            raise UsageError(
+                f"{self.path}: this {name} was trained for {self.task.name}: it {self.task.ability}, but does not "
+                "continue text; give a causal model, or see how well it does with: wenlu evaluate RUN"
+            )
         return self.task
 
 
@@ -109,7 +116,7 @@ def load(path_or_id: str | Path, *, dtype: torch.dtype | None = None) -> Bundle:
             f"{path}: the tokenizer has {tokenizer.vocab_size} tokens, but the model only "
             f"{model.config.vocab_size}; are both of the same run?"
         )
-    return Bundle(model=model, tokenizer=tokenizer, task=_task(family), config=model.config, path=path)
+    return Bundle(model=model, tokenizer=tokenizer, task=_task(path, family, tokenizer), config=model.config, path=path)
 
 
 def model_path(path_or_id: str | Path) -> Path:
@@ -167,7 +174,10 @@ def _found(path: Path, gguf: list[Path]) -> str:
     )
 
 
-def _task(family: Family) -> CausalLM | None:
+def _task(path: Path, family: Family, tokenizer: Tokenizer) -> Task | None:
+    told = load_task(path, tokenizer)
+    if told is not None:
+        return told
     return CausalLM() if Ability.CAUSAL in family.abilities else None
 
 

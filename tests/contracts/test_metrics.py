@@ -18,6 +18,7 @@ COLUMNS = {
     "bytes": np.array([11, 2, 17, 5]),
     "words": np.array([2, 1, 3, 2]),
     "correct": np.array([True, False, True, True]),
+    "targets": np.array([1, 1, 1, 1]),
     "line_count_valid": np.array([1, 0, 0, 1]),
     "line_length_valid": np.array([0, 0, 0, 1]),
     "known": np.array([1, 0, 2, 1]),
@@ -44,6 +45,8 @@ EXPECTED = {
     "line_length_validity": Expected(perfect=1.0, worst=0.0, answer=1 / 4),
     "perplexity": Expected(perfect=1.0, worst=np.inf, answer=2.718281828459045 ** (12.75 / 14)),
     "spearman": Expected(perfect=1.0, worst=-1.0, answer=1 - 6 * 4 / (4 * 15)),
+    "target_accuracy": Expected(perfect=1.0, worst=0.0, answer=3 / 4),
+    "target_perplexity": Expected(perfect=1.0, worst=np.inf, answer=2.718281828459045 ** (12.75 / 4)),
     "word_perplexity": Expected(perfect=1.0, worst=np.inf, answer=2.718281828459045 ** (12.75 / 8)),
 }
 

@@ -46,6 +46,11 @@ SIZES = [
     "model.num_hidden_layers=2",
     "model.num_attention_heads=2",
 ]
+OWN = {
+    "poems-zh": ["tokenizer.vocab_size=auto"],
+    "pretrain-masked-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
+}
+"""What the fixed text needs besides: 38 different characters are no large vocabulary."""
 CHARACTERS = "春眠不覺曉處聞啼鳥夜來風雨聲花落知多少床前明月光疑是地上霜舉頭望低思故鄉"
 
 
@@ -63,8 +68,7 @@ def overrides(recipe: str, folder: Path) -> list[str]:
     source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts("zh" if chinese else "en")))
     if recipe == "architectures":
         return [*TINY, f"data.train={source}", "model.parameters=60000"]
-    kind = ["tokenizer.vocab_size=auto"] if recipe == "poems-zh" else []
-    return [*TINY, *SIZES, f"data.train={source}", *kind]
+    return [*TINY, *SIZES, f"data.train={source}", *OWN.get(recipe, ())]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

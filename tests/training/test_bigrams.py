@@ -11,7 +11,7 @@ from wenlu.corpus.packing import Windows
 from wenlu.corpus.shards import TokenData
 from wenlu.errors import UsageError
 from wenlu.models import LanguageModel, family
-from wenlu.tasks import CausalLM
+from wenlu.tasks import CausalLM, Draw
 from wenlu.training import check_bigram_start, start_from_bigrams
 from wenlu.training.bigrams import SMOOTHING, count_pairs
 
@@ -54,7 +54,7 @@ def test_narrow_it_still_begins_far_below_the_loss_of_guessing(
     for model in (build(tokens, width=16), build(tokens, width=16)):
         if losses:
             start_from_bigrams(model, tokens)
-        loss = CausalLM().loss(model, CausalLM().batch(rows))
+        loss = CausalLM().loss(model, CausalLM().batch(Draw.of(rows)))
         losses.append(loss.sum.item() / loss.count)
     assert losses[1] < 0.7 * losses[0]
 

@@ -20,7 +20,7 @@ from wenlu.models import LanguageModel
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import Run
 from wenlu.rundir.checkpoint import Checkpoint
-from wenlu.tasks import Batch, CausalLM, Loss
+from wenlu.tasks import Batch, CausalLM, Draw, Loss
 from wenlu.tokenizers import Tokenizer
 from wenlu.training import OptimizerConfig, ScheduleConfig, TrainConfig, TrainData, TrainState, resolve_duration, train
 from wenlu.training.batches import Batches
@@ -73,13 +73,13 @@ def test_accumulated_gradients_equal_those_of_one_large_batch(
     gradients = []
     for micro in (64, 32, 16):
         state = TrainState(new_model(), ADAMW)
-        loss, count = accumulate(
+        totals = accumulate(
             state,
             CausalLM(),
             Batches(data.train, config.rows_per_step, seed=0),
             config.model_copy(update={"micro_batch_tokens": micro}),
         )
-        gradients.append([torch.tensor([loss, count]), *state.masters.gradients()])
+        gradients.append([torch.tensor([totals.sum, totals.count]), *state.masters.gradients()])
     for other in gradients[1:]:
         for a, b in zip(gradients[0], other, strict=True):
             torch.testing.assert_close(a, b)
@@ -138,8 +138,8 @@ def test_a_step_with_an_infinite_gradient_moves_nothing_and_is_counted(
 ) -> None:
     state = TrainState(new_model(), ADAMW)
     before = [weight.detach().clone() for weight in state.model.parameters()]
-    _, count = accumulate(state, Poisoned({0}), Batches(data.train, 4, seed=0), config)
-    norm = state.update(count=count, factor=1.0, clip_norm=1.0)
+    totals = accumulate(state, Poisoned({0}), Batches(data.train, 4, seed=0), config)
+    norm = state.update(count=totals.count, factor=1.0, clip_norm=1.0)
     assert not math.isfinite(norm)
     assert state.skipped == [0]
     assert all(torch.equal(a, b) for a, b in zip(before, state.model.parameters(), strict=True))
@@ -169,11 +169,11 @@ def test_the_order_of_rows_does_not_depend_on_how_many_a_step_takes(data: TrainD
 
 def test_a_target_in_another_document_than_its_input_is_ignored() -> None:
     rows = PackedRow(ids=np.array([[1, 5, 6, 1, 1, 7]]), segments=np.array([[0, 0, 0, 0, 1, 1]]))
-    batch = CausalLM().batch(rows)
+    batch = CausalLM().batch(Draw.of(rows))
     assert batch.targets.tolist() == [[5, 6, 1, -100, 7]]
     assert batch.segments is not None
     assert batch.segments.tolist() == [[0, 0, 0, 0, 1]]
-    assert CausalLM().batch(rows, separate_documents=False).segments is None
+    assert CausalLM().batch(Draw.of(rows, separate_documents=False)).segments is None
 
 
 @pytest.mark.parametrize(("steps", "times"), [(12, 3), (10, 4), (7, 7), (5, 0), (3, 10)])

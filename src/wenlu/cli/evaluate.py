@@ -1,4 +1,4 @@
-"""`wenlu evaluate`: how probable held-out text is to a model, and to an n-gram beside it."""
+"""`wenlu evaluate`: how well a model does on held-out text, and a baseline beside it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def evaluate(
 ) -> None:
     """Score held-out text: perplexity per token, word and byte, bits per byte, with intervals, beside an n-gram.
 
-    A RUN is scored on the texts that it held out, a MODEL on those of data.test=FILE, word vectors on similarity and
-    analogies.
+    A model of another pretraining task is scored at that task, beside the commonest answer; word vectors on
+    similarity and analogies. A RUN is scored on the texts that it held out, a MODEL on those of data.test=FILE.
 
     Example: wenlu evaluate runs/tiny evaluate.stride=64
     """
@@ -67,16 +67,17 @@ def render(evaluation: Evaluation) -> Group:
     for score in evaluation.scores:
         table.add_row(score.name, _number(score.value), _interval(score.low, score.high), score.unit)
     lines = [f"[dim]{escape(score.signature)}[/]" for score in evaluation.scores]
-    return Group(table, *lines, *_against_ngram(evaluation))
+    return Group(table, *lines, *_against_baseline(evaluation))
 
 
-def _against_ngram(evaluation: Evaluation) -> list[str]:
-    found = evaluation.difference
-    if found is None:
+def _against_baseline(evaluation: Evaluation) -> list[str]:
+    found, score = evaluation.difference, evaluation.score(evaluation.headline)
+    if found is None or score is None:
         return []
+    other = "n-gram" if evaluation.task == "causal-lm" else "commonest answer"
     p_value = "" if found.p_value is None else f", p = {found.p_value:.2g}"
     return [
-        f"\nmodel − n-gram: {found.value:+.4f} bits/byte, {_interval(found.low, found.high)}{p_value}: "
+        f"\nmodel − {other}: {found.value:+.4f} {score.unit}, {_interval(found.low, found.high)}{p_value}: "
         f"[bold]{found.verdict}[/]"
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as encoder
 import shlex
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -55,16 +55,21 @@ def _words(summary: RunSummary, seconds: float) -> str:
     """The result in a few lines, and what to try next."""
     lines = []
     if summary.evaluation is not None:
-        lines.append(f"bits per byte  {summary.evaluation['bits_per_byte']:.4f}")
-        if summary.evaluation.get("ngram_bits_per_byte") is not None:
-            lines.append(f"  n-gram       {summary.evaluation['ngram_bits_per_byte']:.4f}")
-            lines.append(f"  difference   {summary.evaluation['difference']['verdict']}")
-    lines += [
-        f"report         {summary.path / 'report.html'}   (after {seconds:.0f} s)",
-        "",
-        "Try next:",
-        f"  wenlu chat {summary.path}",
-        f"  wenlu predict {summary.path} --text {shlex.quote(summary.prompt or '')} max_new_tokens=64 temperature=0.8",
-        f"  wenlu evaluate {summary.path} --json",
-    ]
-    return "\n".join(lines)
+        lines += _scores(summary.evaluation)
+    lines += [f"report         {summary.path / 'report.html'}   (after {seconds:.0f} s)", "", "Try next:"]
+    if summary.prompt is not None:
+        sampling = "max_new_tokens=64 temperature=0.8"
+        lines += [
+            f"  wenlu chat {summary.path}",
+            f"  wenlu predict {summary.path} --text {shlex.quote(summary.prompt)} {sampling}",
+        ]
+    return "\n".join([*lines, f"  wenlu evaluate {summary.path} --json"])
+
+
+def _scores(evaluation: dict[str, Any]) -> list[str]:
+    headline, baseline = evaluation["headline"], evaluation.get("baseline")
+    lines = [f"{headline['name'].replace('_', ' '):<14} {headline['value']:.4f}"]
+    if baseline is not None:
+        lines.append(f"  {'n-gram' if evaluation['task'] == 'causal-lm' else 'baseline':<12} {baseline['value']:.4f}")
+        lines.append(f"  difference   {evaluation['difference']['verdict']}")
+    return lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from wenlu.errors import DataError
 
 Ids = np.ndarray[Any, np.dtype[np.int64]]
 
+PADDING = -1
+"""The segment of places that hold no token."""
+
 
 @dataclass(frozen=True)
 class PackedRow:
@@ -20,11 +23,23 @@ class PackedRow:
 
     Attributes:
         ids: token ids.
-        segments: number of the document that the token belongs to, from 0 in each row.
+        segments: number of the document that the token belongs to, from 0 in each row; PADDING where there is none.
     """
 
     ids: Ids
     segments: Ids
+
+
+class Rows(Protocol):
+    """Tokens in rows of one length, which a task makes its batches of."""
+
+    data: TokenData
+    length: int
+
+    def __len__(self) -> int: ...
+
+    def rows(self, indices: Ids) -> PackedRow:
+        """The rows at `indices`, (B,), in that order; raises IndexError."""
 
 
 class Windows:

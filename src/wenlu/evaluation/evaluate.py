@@ -13,13 +13,14 @@ from wenlu.corpus.shards import TokenData
 from wenlu.errors import DataError
 from wenlu.evaluation.baseline import fit_ngram
 from wenlu.evaluation.bootstrap import interval, paired_difference
+from wenlu.evaluation.objective import evaluate_objective
 from wenlu.evaluation.predictor import TextPredictor
 from wenlu.evaluation.reading import conventions, resolve_reading
 from wenlu.evaluation.result import Evaluation, Score
 from wenlu.evaluation.settings import EvaluateConfig
 from wenlu.metrics import BITS_PER_BYTE, Columns, Metric
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import Predictor, Task, Text
+from wenlu.tasks import CausalLM, Objective, Predictor, Text
 
 HELD_OUT = ("test", "validation")
 
@@ -68,6 +69,8 @@ def evaluate_texts(
     Raises:
         DataError, ConfigError, WeightsError: as the parts say.
     """
+    if isinstance(bundle.task, Objective):
+        return evaluate_objective(bundle, bundle.task, records, config, training=training, progress=progress)
     task = bundle.require_causal()
     tuning_ids = bundle.tokenizer.encode_batch([record.text for record in tuning])
     scorer, config = resolve_reading(bundle, config, tuning_ids, progress=progress)
@@ -99,7 +102,7 @@ class System:
 
 
 def measure(
-    task: Task, records: Sequence[Record], system: System, baseline: System | None, config: EvaluateConfig
+    task: CausalLM, records: Sequence[Record], system: System, baseline: System | None, config: EvaluateConfig
 ) -> Evaluation:
     """Score the answers to `records` by the metrics of the task, and the difference from the baseline's.
 

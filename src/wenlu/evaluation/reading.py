@@ -39,7 +39,7 @@ def resolve_reading(
         raise WeightsError(
             f"{bundle.path}: the tokenizer has no end-of-text token; name one as eos_token in its config"
         )
-    model = _in_dtype(bundle.model, config)
+    model = in_dtype(bundle.model, config)
     config = config.model_copy(update={"dtype": dtype_of(model)})
     if is_recurrent(model):
         return StateScorer(model, bos_id, eos_id, progress=progress), config
@@ -85,7 +85,7 @@ def _stride(config: EvaluateConfig, context: int) -> int:
     return config.stride
 
 
-def _in_dtype(model: LanguageModel, config: EvaluateConfig) -> LanguageModel:
+def in_dtype(model: LanguageModel, config: EvaluateConfig) -> LanguageModel:
     """The model itself, or a copy in the number format of the settings."""
     name = config.dtype
     if name == "auto" and dtype_of(model) == "float64":

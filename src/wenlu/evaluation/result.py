@@ -38,9 +38,11 @@ class Evaluation:
 
     Attributes:
         facts: split, documents, clusters, tokens, bytes, words.
-        difference: the model's bits per byte minus the n-gram's, paired.
+        difference: the model's headline score minus the baseline's, paired.
         settings: of `[evaluate]`, every "auto" resolved.
         rows: one for each document: id, cluster, what it costs and its sizes; a later comparison pairs by id.
+        task: what the model was trained for. headline, baseline: names of the scores that say how good it is, and
+            what it is compared with.
     """
 
     facts: Mapping[str, Any]
@@ -48,15 +50,25 @@ class Evaluation:
     difference: Difference | None
     settings: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
+    task: str = "causal-lm"
+    headline: str = "bits_per_byte"
+    baseline: str | None = "ngram_bits_per_byte"
+
+    def score(self, name: str | None) -> Score | None:
+        return next((score for score in self.scores if score.name == name), None)
 
     def value(self, name: str) -> float | None:
-        return next((score.value for score in self.scores if score.name == name), None)
+        found = self.score(name)
+        return None if found is None else found.value
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; a number that is not finite becomes null, as JSON has none."""
         content = {
+            "task": self.task,
             **self.facts,
             "metrics": [asdict(score) for score in self.scores],
+            "headline": _plain(self.score(self.headline)),
+            "baseline": _plain(self.score(self.baseline)),
             "bits_per_byte": self.value("bits_per_byte"),
             "ngram_bits_per_byte": self.value("ngram_bits_per_byte"),
             "difference": None if self.difference is None else asdict(self.difference),
@@ -70,6 +82,10 @@ class Evaluation:
         lines = [json.dumps(_finite(row), ensure_ascii=False) + "\n" for row in self.rows]
         atomic.write_text(folder / "evaluation.jsonl", "".join(lines))
         atomic.write_text(folder / "evaluation.json", json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n")
+
+
+def _plain(score: Score | None) -> dict[str, Any] | None:
+    return None if score is None else asdict(score)
 
 
 def _finite(value: Any) -> Any:

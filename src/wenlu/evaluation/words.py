@@ -18,7 +18,7 @@ from wenlu.evaluation.word_sets import find_set, read_analogies, read_pairs
 from wenlu.metrics import COVERAGE, Columns, Metric
 from wenlu.models.vectors import Analogy, WordPair, WordVectors
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import Predictor, Task, WordAnalogy, WordSimilarity
+from wenlu.tasks import Predictor, ScoredTask, WordAnalogy, WordSimilarity
 
 TEXT = "text"
 """The set that is no set of questions: the held-out text."""
@@ -50,7 +50,7 @@ class _Asked:
     """A set of questions with what was answered; `clusters` stand together in the bootstrap."""
 
     name: str
-    task: Task
+    task: ScoredTask
     columns: Columns
     clusters: Sequence[str]
     ids: Sequence[str]
@@ -96,11 +96,11 @@ def evaluate_words(
     return Evaluation(facts=facts, scores=tuple(scores), difference=None, settings=settings, rows=rows)
 
 
-def _analogies(tests: WordTestsConfig) -> Iterator[tuple[str, Task]]:
+def _analogies(tests: WordTestsConfig) -> Iterator[tuple[str, ScoredTask]]:
     return ((name, WordAnalogy()) for name in tests.analogies)
 
 
-def _ask(predictor: Predictor, name: str, task: Task) -> _Asked:
+def _ask(predictor: Predictor, name: str, task: ScoredTask) -> _Asked:
     short, path = find_set(name)
     if isinstance(task, WordAnalogy):
         questions: Sequence[WordPair | Analogy] = read_analogies(path)

@@ -81,7 +81,7 @@ class Life:
         chosen = {name: facts[name] for name in ("dtype", "threads", "device")}
         train = self.recipe.train.model_copy(update={**chosen, "duration": Duration(facts["steps"], "steps")})
         model = self.recipe.model.with_config(facts["model"])
-        return self.recipe.model_copy(update={"train": train, "model": model})
+        return self.recipe.model_copy(update={"train": train, "model": model, "tokenizer": self.recipe.task_tokenizer})
 
     def _digests(self) -> dict[str, str]:
         """Of what was read and of what was made from it."""

@@ -11,19 +11,26 @@ from wenlu.config import Config, check, did_you_mean
 from wenlu.errors import ConfigError
 from wenlu.models import FAMILIES, Ability, Family, ModelConfig, family
 from wenlu.models.sizing import scaled
+from wenlu.tasks import CausalLMConfig, TaskConfig
 
 
-def check_family(name: str) -> None:
-    """Raise ValueError for a name that is no family, or one that a causal task cannot train."""
+def check_family(name: str, task: TaskConfig | None = None) -> None:
+    """Raise ValueError for a name that is no family, or one that the task cannot train."""
     names = [row.name for row in FAMILIES]
     if name not in names:
         raise ValueError(f"family {name!r} is unknown; {did_you_mean(name, names)}")
-    if Ability.CAUSAL not in family(name).abilities:
-        causal = ", ".join(row.name for row in FAMILIES if Ability.CAUSAL in row.abilities)
-        reason = "reads both ways, so it would see the token that it is to predict"
-        if Ability.ENCODER_DECODER in family(name).abilities:
-            reason = "reads one text and writes another, so it does not continue any"
-        raise ValueError(f"family {name!r} {reason}; families that continue text: {causal}")
+    if task is None or task.accepts(family(name)):
+        return
+    able = ", ".join(row.name for row in FAMILIES if task.accepts(row))
+    raise ValueError(f"family {name!r} {_reason(family(name), task)}; {task.suits}: {able}")
+
+
+def _reason(chosen: Family, task: TaskConfig) -> str:
+    if not isinstance(task, CausalLMConfig):
+        return f"is not made for {task.name}"
+    if Ability.ENCODER_DECODER in chosen.abilities:
+        return "reads one text and writes another, so it does not continue any"
+    return "reads both ways, so it would see the token that it is to predict"
 
 
 class ModelSettings(Config):
@@ -50,13 +57,20 @@ class ModelSettings(Config):
     def chosen(self) -> Family:
         return family(self.family)
 
-    def resolve(self, *, vocab_size: int, context: int, end_id: int | None) -> ModelConfig:
-        """The family's own config; raises ConfigError where its settings do not fit together."""
+    def resolve(
+        self, *, vocab_size: int, context: int, end_id: int | None, needed: Mapping[str, Any] | None = None
+    ) -> ModelConfig:
+        """The family's own config, with the settings that the task has `needed`; raises ConfigError where they do not
+        fit together."""
         schema = self.chosen().config
         filled: dict[str, Any] = dict(self.chosen().proportions) if self.parameters is not None else {}
         filled |= {"vocab_size": vocab_size, "max_position_embeddings": context}
         if end_id is not None:
             filled |= {"bos_token_id": end_id, "eos_token_id": end_id}
+        filled |= needed or {}
+        for key, value in (needed or {}).items():
+            if (self.model_extra or {}).get(key, value) != value:
+                raise ConfigError(f"model.{key}={self.model_extra[key]!r}: the task needs {value!r}; leave it out")  # type: ignore[index]
         extra = {k: v for k, v in filled.items() if k in schema.model_fields} | (self.model_extra or {})
         if extra["vocab_size"] < vocab_size:
             raise ConfigError(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from wenlu.config import Config
+from wenlu.config import Config, check
 from wenlu.corpus.prepare import DataConfig
 from wenlu.corpus.word_sentences import WordsConfig
 from wenlu.evaluation import EvaluateConfig
@@ -15,6 +15,7 @@ from wenlu.evaluation.words import WordTestsConfig
 from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
 from wenlu.models.vectors import VectorsConfig
+from wenlu.tasks import CausalLMConfig, TaskField
 from wenlu.tokenizers import TokenizerConfig
 from wenlu.training import OptimizerConfig, ScheduleConfig, TrainConfig
 
@@ -27,7 +28,7 @@ class ArchitecturesConfig(Config):
     @model_validator(mode="after")
     def _known(self) -> Self:
         for name in self.families:
-            check_family(name)
+            check_family(name, CausalLMConfig())
         return self
 
 
@@ -40,6 +41,7 @@ class Recipe(Config):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     data: DataConfig
     tokenizer: TokenizerConfig = TokenizerConfig()
+    task: TaskField = CausalLMConfig()
     model: ModelSettings = ModelSettings()
     architectures: ArchitecturesConfig | None = None
     train: TrainConfig = TrainConfig()
@@ -53,8 +55,24 @@ class Recipe(Config):
     words: WordsConfig = WordsConfig()
     word_tests: WordTestsConfig = WordTestsConfig()
 
+    @property
+    def task_tokenizer(self) -> TokenizerConfig:
+        """The tokenizer's settings with the special tokens that the task needs."""
+        tokenizer = self.tokenizer
+        missing = [token for token in self.task.special_tokens if token not in tokenizer.special_tokens]
+        extra = (*tokenizer.extra_special_tokens, *missing)
+        return check(TokenizerConfig, {**tokenizer.model_dump(), "extra_special_tokens": extra}, where="[tokenizer]")
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        try:
+            check_family(self.model.family, self.task)
+        except ValueError as error:
+            raise ValueError(f"model: {error}") from error
+        if not isinstance(self.task, CausalLMConfig):
+            for section in ("architectures", "verse"):
+                if getattr(self, section) is not None:
+                    raise ValueError(f"{section}: is for models that continue text, but task is {self.task.name}")
         if self.architectures is not None and self.model.parameters is None:
             raise ValueError("architectures: families are compared at equal size; set model.parameters")
         if self.architectures is not None and self.model.model_extra:

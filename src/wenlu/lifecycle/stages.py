@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from wenlu.bundle import load
-from wenlu.corpus.packing import Windows
+from wenlu.corpus.packing import Rows
 from wenlu.corpus.prepare import prepare, read_split
 from wenlu.corpus.shards import TokenData, write_tokens
 from wenlu.corpus.sources import fetched_by
@@ -23,7 +23,7 @@ from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.report import write_report
 from wenlu.models.weights import save_model
 from wenlu.rundir import atomic
-from wenlu.tasks import CausalLM
+from wenlu.tasks import CausalLM, Task, new_task
 from wenlu.tokenizers import Tokenizer, train_tokenizer
 from wenlu.training import (
     TrainData,
@@ -57,11 +57,12 @@ def data_stage(life: Life) -> Life:
 
 def tokenizer_stage(life: Life) -> Life:
     """`data/` → `tokenizer/`, trained on the training part alone."""
-    key = stage_key([life.recipe.tokenizer], code=("tokenizers",), inputs=[life.key("data")])
+    settings = life.recipe.task_tokenizer
+    key = stage_key([settings], code=("tokenizers",), inputs=[life.key("data")])
     if not life.cache.is_done("tokenizer", key):
         with life.working("tokenizer", key):
             texts = (record.text for record in read_split(life.out / "data", "train"))
-            tokenizer = train_tokenizer(life.recipe.tokenizer, texts, progress=life.progress)
+            tokenizer = train_tokenizer(settings, texts, progress=life.progress)
             with atomic.atomic_folder(life.out / "tokenizer") as folder:
                 tokenizer.save(folder)
     return life.with_key("tokenizer", key)
@@ -82,7 +83,7 @@ def tokens_stage(life: Life) -> Life:
 def train_stage(life: Life) -> Life:
     """`tokens/` → `checkpoints/` and `model/`; goes on from the newest checkpoint."""
     recipe = life.recipe
-    settings = [recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
+    settings = [recipe.task, recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
     key = stage_key(settings, code=TRAINING_CODE, inputs=[life.key("tokens"), str(recipe.seed)])
     if not life.cache.is_done("train", key):
         if not life.cache.is_started("train", key):
@@ -114,16 +115,20 @@ def evaluate_stage(life: Life) -> Life:
 
 
 def samples_stage(life: Life) -> Life:
-    """`model/` → `samples.json`: how it continues the recipe's prompts, or the openings of held-out documents."""
+    """`model/` → `samples.json`: how it continues the recipe's prompts, or the openings of held-out documents;
+    none of a model that continues no text."""
     key = stage_key([life.recipe.generate], code=("generation", "models"), inputs=[life.key("train")])
     if not life.cache.is_done("samples", key):
         with life.working("samples", key):
             bundle = load(life.out / "model")
-            prompts = life.recipe.generate.prompts or _openings(life)
+            continues = isinstance(bundle.task, CausalLM)
+            prompts = (life.recipe.generate.prompts or _openings(life)) if continues else ()
             settings = life.recipe.generate.model_dump(mode="json", exclude={"prompts"})
             samples = [
                 {"prompt": completion.prompt, "text": choice.text, "settings": settings}
-                for completion in complete(bundle, prompts, life.recipe.generate, progress=life.progress)
+                for completion in (
+                    complete(bundle, prompts, life.recipe.generate, progress=life.progress) if continues else ()
+                )
                 for choice in completion.choices
             ]
             atomic.write_text(life.out / "samples.json", json.dumps(samples, ensure_ascii=False, indent=2) + "\n")
@@ -148,10 +153,12 @@ def splits(data: Path) -> list[str]:
 def _train(life: Life) -> TrainState:
     recipe, run = life.recipe, life.run
     tokenizer = Tokenizer.load(life.root / "tokenizer")
-    train_windows = _windows(life, "train")
-    assert train_windows is not None, "every data stage writes a training part"
-    prompt = next(iter(recipe.generate.prompts or _openings(life)), None)
-    data = TrainData(train_windows, _windows(life, "validation"), prompt=prompt, tokenizer=tokenizer)
+    task = new_task(recipe.task, tokenizer)
+    train_rows = _rows(life, task, "train")
+    assert train_rows is not None, "every data stage writes a training part"
+    continues = isinstance(task, CausalLM)
+    prompt = next(iter(recipe.generate.prompts or _openings(life)), None) if continues else None
+    data = TrainData(train_rows, _rows(life, task, "validation"), prompt=prompt, tokenizer=tokenizer)
     facts = life.cache.facts("train")
     device = choose_device(recipe.train)
     dtype = facts.get("dtype") or str(choose_dtype(recipe.train, device)).removeprefix("torch.")
@@ -159,16 +166,19 @@ def _train(life: Life) -> TrainState:
     torch.set_num_threads(threads)
     family = recipe.model.chosen()
     config = recipe.model.resolve(
-        vocab_size=tokenizer.vocab_size, context=2 * recipe.train.context, end_id=tokenizer.eos_id
+        vocab_size=tokenizer.vocab_size,
+        context=2 * recipe.train.context,
+        end_id=tokenizer.eos_id,
+        needed=recipe.task.model_settings,
     )
     torch.manual_seed(recipe.seed)
     model = family.build(config, dtype=getattr(torch, dtype), zero_outputs=recipe.train.zero_outputs)
     if recipe.train.start == "bigrams":
         check_bigram_start(family, model)
         start_from_bigrams(model, data.train.data)
-    model = model.to(device)
+    model = task.trained(model).to(device)
     if "steps" not in facts:
-        resolved = resolve_duration(recipe.train, recipe.optimizer, model, CausalLM(), data, recipe.seed)
+        resolved = resolve_duration(recipe.train, recipe.optimizer, model, task, data, recipe.seed)
         facts = {"steps": int(resolved.duration.amount), "dtype": dtype, "threads": threads, "device": device.type}
         life.cache.choose("train", {**facts, "model": config.model_dump(mode="json")})
         life.record()
@@ -177,21 +187,22 @@ def _train(life: Life) -> TrainState:
         recipe.optimizer,
         recipe.schedule,
         model=model,
-        task=CausalLM(),
+        task=task,
         data=data,
         run=run,
         seed=recipe.seed,
         progress=life.progress,
     )
     with atomic.atomic_folder(life.out / "model") as folder:
-        save_model(folder, model, family)
+        save_model(folder, task.kept(model), family)
         tokenizer.save(folder)
+        task.save(folder, model, family)
     return state
 
 
-def _windows(life: Life, split: str) -> Windows | None:
+def _rows(life: Life, task: Task, split: str) -> Rows | None:
     folder = life.root / "tokens" / split
-    return Windows(TokenData.open(folder), life.recipe.train.context) if folder.exists() else None
+    return task.rows(TokenData.open(folder), life.recipe.train.context) if folder.exists() else None
 
 
 def _openings(life: Life, count: int = 3, characters: int = 80) -> tuple[str, ...]:

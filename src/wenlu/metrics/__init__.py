@@ -9,6 +9,8 @@ from wenlu.metrics.line_length_validity import LINE_LENGTH_VALIDITY
 from wenlu.metrics.metric import Column, Columns, Fraction, Metric, Ratio
 from wenlu.metrics.perplexity import PERPLEXITY
 from wenlu.metrics.spearman import SPEARMAN, RankCorrelation
+from wenlu.metrics.target_accuracy import TARGET_ACCURACY
+from wenlu.metrics.target_perplexity import TARGET_PERPLEXITY
 from wenlu.metrics.word_perplexity import WORD_PERPLEXITY
 
 METRICS: tuple[Metric, ...] = (
@@ -20,6 +22,8 @@ METRICS: tuple[Metric, ...] = (
     LINE_LENGTH_VALIDITY,
     PERPLEXITY,
     SPEARMAN,
+    TARGET_ACCURACY,
+    TARGET_PERPLEXITY,
     WORD_PERPLEXITY,
 )
 
@@ -33,6 +37,8 @@ __all__ = [
     "METRICS",
     "PERPLEXITY",
     "SPEARMAN",
+    "TARGET_ACCURACY",
+    "TARGET_PERPLEXITY",
     "WORD_PERPLEXITY",
     "Column",
     "Columns",

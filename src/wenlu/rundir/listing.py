@@ -57,7 +57,9 @@ def describe(path: Path) -> RunRow:
     last, problem = last_events(run)
     newest = max(last.values(), key=lambda event: event.step, default=None)
     settings, provenance, evaluation = (_table(path / name) for name in _PARTS)
-    bits = evaluation.get("bits_per_byte", _value(last, "validation"))
+    validated = last.get("validation")
+    is_bits = validated is not None and validated.unit == "bits/byte"
+    bits = evaluation.get("bits_per_byte", _value(last, "validation") if is_bits else None)
     return RunRow(
         name=str(settings.get("name", path.resolve().name)),
         path=str(path),

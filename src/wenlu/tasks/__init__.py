@@ -1,22 +1,125 @@
-"""Tasks: where data meets model."""
+"""Tasks: where data meets model, one a file; a row each in `TASKS`."""
 
-from wenlu.tasks.causal_lm import CausalLM, Likelihood, Text
-from wenlu.tasks.task import IGNORED, Batch, Loss, Predictor, Task
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, SerializeAsAny, ValidationError, WithJsonSchema
+
+from wenlu.config import did_you_mean
+from wenlu.errors import ConfigError, WeightsError
+from wenlu.tasks.causal_lm import CausalLM, CausalLMConfig, Likelihood, Text
+from wenlu.tasks.masked_lm import MaskedLM
+from wenlu.tasks.objective import Guesses, Objective
+from wenlu.tasks.task import (
+    FILE,
+    IGNORED,
+    Batch,
+    Draw,
+    Loss,
+    Part,
+    Predictor,
+    Reading,
+    ScoredTask,
+    Task,
+    TaskConfig,
+    Totals,
+)
 from wenlu.tasks.word_analogy import WordAnalogy
 from wenlu.tasks.word_similarity import WordSimilarity
+from wenlu.tokenizers import Tokenizer
 
-TASKS: tuple[type[Task], ...] = (CausalLM, WordAnalogy, WordSimilarity)
+TASKS: tuple[type[Task], ...] = (CausalLM, MaskedLM)
+"""What models are trained for."""
+SCORED_TASKS: tuple[type[ScoredTask], ...] = (WordAnalogy, WordSimilarity)
+"""What is only measured."""
+
+
+def task_type(name: str) -> type[Task]:
+    """The row with this name; raises ValueError with the nearest one."""
+    for task in TASKS:
+        if task.name == name:
+            return task
+    raise ValueError(f"no task {name!r}; {did_you_mean(name, [task.name for task in TASKS])}")
+
+
+def read_settings(value: object) -> TaskConfig:
+    """Settings of a task from its name alone or from a table with `name` and further keys; raises ValueError."""
+    match value:
+        case TaskConfig():
+            return value
+        case str(name):
+            table: dict[str, Any] = {"name": name}
+        case {"name": str(name)}:
+            table = {**value}  # type: ignore[dict-item]
+        case _:
+            raise ValueError(f'say which task: name = "masked-lm", not {value!r}')
+    config = task_type(name).settings
+    try:
+        return config.model_validate(table)
+    except ValidationError as error:
+        raise ValueError("; ".join(_complaint(config, details) for details in error.errors())) from error
+
+
+def _complaint(config: type[TaskConfig], details: Any) -> str:
+    key = ".".join(map(str, details["loc"]))
+    if details["type"] == "extra_forbidden":
+        return f"{key}: unknown key; {did_you_mean(key, config.model_fields)}"
+    message = details["msg"].removeprefix("Value error, ")
+    message = f"{key}: " * bool(key) + message[:1].lower() + message[1:]
+    return message if details["type"] == "value_error" else f"{message}, not {details['input']!r}"
+
+
+def new_task(config: TaskConfig, tokenizer: Tokenizer) -> Task:
+    """The task of the settings; raises ConfigError where the tokenizer lacks what it needs."""
+    return task_type(config.name)(config, tokenizer)
+
+
+def load_task(folder: Path, tokenizer: Tokenizer) -> Task | None:
+    """The task that the model in `folder` was trained for; None where it does not say. Raises WeightsError."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        task = new_task(read_settings(json.loads(path.read_text(encoding="utf-8"))), tokenizer)
+    except (ValueError, ConfigError, RecursionError) as error:
+        raise WeightsError(f"{path}: {error}") from error
+    return task.restored(folder)
+
+
+_SCHEMA = {"anyOf": [task.settings.model_json_schema() for task in TASKS]}
+
+TaskField = Annotated[TaskConfig, BeforeValidator(read_settings), SerializeAsAny(), WithJsonSchema(_SCHEMA)]
+"""A settings field: a task, its name or a table."""
 
 __all__ = [
     "IGNORED",
+    "SCORED_TASKS",
     "TASKS",
     "Batch",
     "CausalLM",
+    "CausalLMConfig",
+    "Draw",
+    "Guesses",
     "Likelihood",
     "Loss",
+    "MaskedLM",
+    "Objective",
+    "Part",
     "Predictor",
+    "Reading",
+    "ScoredTask",
     "Task",
+    "TaskConfig",
+    "TaskField",
     "Text",
+    "Totals",
     "WordAnalogy",
     "WordSimilarity",
+    "load_task",
+    "new_task",
+    "read_settings",
+    "task_type",
 ]

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from wenlu.corpus.packing import Windows
+from wenlu.corpus.shards import TokenData
 from wenlu.kernels.cross_entropy import linear_cross_entropy
 from wenlu.metrics import METRICS, Columns
-from wenlu.models import LanguageModel
-from wenlu.tasks.task import IGNORED, Batch, Loss, Task
-from wenlu.tokenizers import count_words
+from wenlu.models import Ability, Family, LanguageModel
+from wenlu.tasks.task import IGNORED, Batch, Draw, Loss, Reading, Task, TaskConfig, Totals
+from wenlu.tokenizers import Tokenizer, count_words
 
-if TYPE_CHECKING:
-    from wenlu.corpus.packing import PackedRow
+_SIZES = ("tokens", "bytes", "words")
 
 
 @dataclass(frozen=True)
@@ -37,27 +39,41 @@ class Likelihood:
     tokens: int
 
 
+class CausalLMConfig(TaskConfig):
+    """The task has no settings."""
+
+    suits: ClassVar[str] = "families that continue text"
+    name: Literal["causal-lm"] = "causal-lm"
+
+    def accepts(self, family: Family) -> bool:
+        return Ability.CAUSAL in family.abilities
+
+
 class CausalLM(Task):
     """Give each token of a document, its end included, a probability from the tokens before it."""
 
     name = "causal-lm"
+    settings = CausalLMConfig
     example = Text
-    metrics = tuple(metric for metric in METRICS if "nll_nats" in metric.needs)
+    metrics = tuple(
+        metric for metric in METRICS if "nll_nats" in metric.needs and {*metric.needs} <= {"nll_nats", *_SIZES}
+    )
+    ability = "continues text"
 
-    def batch(self, rows: PackedRow, *, separate_documents: bool = True) -> Batch:
-        """Inputs and targets of packed rows; a target in another document than its input is ignored.
+    def __init__(self, config: CausalLMConfig | None = None, tokenizer: Tokenizer | None = None) -> None:  # noqa: ARG002
+        self.config = config or CausalLMConfig()
 
-        Args:
-            rows: B windows of T + 1 tokens with their document numbers.
-            separate_documents: no position sees another document of its row; False lets attention
-                cross the boundaries, as GPT-2 was trained, which is cheaper.
-        """
-        ids, segments = torch.from_numpy(rows.ids), torch.from_numpy(rows.segments)
+    def rows(self, data: TokenData, context: int) -> Windows:
+        return Windows(data, context)
+
+    def batch(self, draw: Draw) -> Batch:
+        """Inputs and targets of B windows of T + 1 tokens; a target in another document than its input is ignored."""
+        ids, segments = torch.from_numpy(draw.rows.ids), torch.from_numpy(draw.rows.segments)
         crosses = segments[:, 1:] != segments[:, :-1]
         return Batch(
             input_ids=ids[:, :-1],
             targets=ids[:, 1:].masked_fill(crosses, IGNORED),
-            segments=segments[:, :-1] if separate_documents and bool(crosses.any()) else None,
+            segments=segments[:, :-1] if draw.separate_documents and bool(crosses.any()) else None,
         )
 
     def loss(self, model: LanguageModel, batch: Batch) -> Loss:
@@ -75,6 +91,11 @@ class CausalLM(Task):
             wide = torch.float64 if logits.dtype == torch.float64 else torch.float32
             total = F.cross_entropy(logits.to(wide), targets, ignore_index=IGNORED, reduction="sum")
         return Loss(total, count=int((targets != IGNORED).sum()))
+
+    def readings(self, totals: Totals, data: TokenData) -> tuple[Reading, ...]:
+        """Bits per byte; a window does not see what stands before it, so this is an upper bound of the final score."""
+        bytes_per_token = data.num_bytes / data.num_tokens
+        return (Reading("validation", totals.sum / math.log(2) / (totals.count * bytes_per_token), "bits/byte"),)
 
     def columns(self, examples: Sequence[Text], answers: Sequence[Likelihood]) -> Columns:
         return {

@@ -2,30 +2,100 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from wenlu.config import Config
+from wenlu.corpus.packing import Ids, PackedRow, Rows
+from wenlu.corpus.shards import TokenData
 from wenlu.metrics import Columns, Metric
-from wenlu.models import LanguageModel
+from wenlu.models import Family, LanguageModel
+from wenlu.rundir import atomic
+from wenlu.tokenizers import Tokenizer
 
+FILE = "task.json"
 IGNORED = -100
 """Target at positions that carry no loss."""
 
 
+class TaskConfig(Config):
+    """The section `[task]`: which task, and its own settings.
+
+    Attributes:
+        suits: what the families that the task can train have in common, as a message says it.
+    """
+
+    suits: ClassVar[str]
+    name: str
+
+    def accepts(self, family: Family) -> bool:
+        """Whether models of `family` can be trained for the task."""
+        raise NotImplementedError
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """What the vocabulary must hold besides text, beyond the usual begin, end and padding."""
+        return ()
+
+    @property
+    def model_settings(self) -> Mapping[str, Any]:
+        """Settings of the family that the task needs, as the head."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What a micro-batch is made of.
+
+    Attributes:
+        rows: B rows of tokens.
+        numbers: (B,) which of all rows ever drawn with `seed` each is; what is random of a row depends on nothing
+            else, so that neither a restart nor the size of micro-batches changes it.
+        source: where the rows are from, to draw others to compare them with; None: nowhere.
+        separate_documents: no position sees another document of its row; False lets attention cross the
+            boundaries, as GPT-2 was trained, which is cheaper.
+    """
+
+    rows: PackedRow
+    numbers: Ids
+    seed: int = 0
+    source: Rows | None = None
+    separate_documents: bool = True
+
+    @classmethod
+    def of(cls, rows: PackedRow, **facts: Any) -> Draw:
+        """The rows numbered from 0."""
+        return cls(rows, np.arange(len(rows.ids)), **facts)
+
+    def generators(self) -> Iterator[np.random.Generator]:
+        """The random numbers of each row."""
+        return (np.random.default_rng((self.seed, number)) for number in self.numbers.tolist())
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Tensors of one forward pass; absent ones are None. Shapes as in `LanguageModel.hidden`."""
+    """Tensors of one forward pass; absent ones are None. Shapes as in `LanguageModel.hidden`.
+
+    Attributes:
+        targets: (B, T) or (B, T') token ids, IGNORED where none is asked for.
+        labels: (B,) the class of each row.
+    """
 
     input_ids: Tensor
     targets: Tensor
     attention_mask: Tensor | None = None
     segments: Tensor | None = None
+    token_types: Tensor | None = None
+    decoder_input_ids: Tensor | None = None
+    labels: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         moved = {k: v.to(device, non_blocking=True) for k, v in vars(self).items() if v is not None}
@@ -33,12 +103,65 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One of the things that an objective asks for: summed nats, how many answers, how many of them right."""
+
+    sum: float
+    count: int
+    right: int
+
+    def __add__(self, other: Part) -> Part:
+        return Part(self.sum + other.sum, self.count + other.count, self.right + other.right)
+
+
+@dataclass(frozen=True)
 class Loss:
     """A summed loss in nats and the number of targets it sums over: never a mean, for only the loop
-    knows the global count."""
+    knows the global count.
+
+    Attributes:
+        parts: what the sum is made of, by name; empty where it is one thing.
+        tokens: read for it; None: as many as targets.
+    """
 
     sum: Tensor
     count: int
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Losses of several batches, added up as plain numbers."""
+
+    sum: float = 0.0
+    count: int = 0
+    tokens: int = 0
+    parts: Mapping[str, Part] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> float:
+        """Nats a target."""
+        return self.sum / self.count
+
+    def plus(self, loss: Loss) -> Totals:
+        none = Part(0.0, 0, 0)
+        names = dict.fromkeys([*self.parts, *loss.parts])
+        return Totals(
+            self.sum + loss.sum.item(),
+            self.count + loss.count,
+            self.tokens + (loss.count if loss.tokens is None else loss.tokens),
+            {name: self.parts.get(name, none) + loss.parts.get(name, none) for name in names},
+        )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One number of a validation."""
+
+    name: str
+    value: float
+    unit: str
 
 
 class Predictor(Protocol):
@@ -48,22 +171,67 @@ class Predictor(Protocol):
         """One answer for each example, in order."""
 
 
-class Task(ABC):
-    """Typed example, loss and scores of one thing that models are trained for."""
+class ScoredTask(ABC):
+    """Typed example and scores of what a predictor is asked, though nothing is trained for it."""
 
     name: ClassVar[str]
     example: ClassVar[type]
     metrics: ClassVar[tuple[Metric, ...]]
 
     @abstractmethod
-    def loss(self, model: LanguageModel, batch: Batch) -> Loss:
-        """Run the forward passes and sum the loss; a teacher or reference model is the task's own."""
-
-    @abstractmethod
     def columns(self, examples: Sequence[Any], answers: Sequence[Any]) -> Columns:
         """What the metrics need, one array a name and one entry an example."""
 
 
-def stack(rows: Sequence[np.ndarray[Any, Any]]) -> Tensor:
-    """(B, T) int64 of equally long rows of ids."""
-    return torch.from_numpy(np.stack(rows).astype(np.int64))
+class Task(ABC):
+    """Typed example, loss and scores of one thing that models are trained for.
+
+    Attributes:
+        settings: the class of its section `[task]`; the task is made of one and the tokenizer.
+        target: what the loss is counted in: nats per …
+        ability: what a model trained for it can be asked, as a message says it.
+    """
+
+    name: ClassVar[str]
+    settings: ClassVar[type[TaskConfig]]
+    example: ClassVar[type]
+    metrics: ClassVar[tuple[Metric, ...]]
+    target: ClassVar[str] = "token"
+    ability: ClassVar[str]
+    config: TaskConfig
+
+    @abstractmethod
+    def __init__(self, config: Any, tokenizer: Tokenizer) -> None:
+        """Raises ConfigError where the tokenizer lacks a special token."""
+
+    @abstractmethod
+    def rows(self, data: TokenData, context: int) -> Rows:
+        """The tokens in rows that `batch` reads, such that no forward pass sees more than `context` positions."""
+
+    @abstractmethod
+    def batch(self, draw: Draw) -> Batch:
+        """Inputs and targets; a pure function of the draw."""
+
+    @abstractmethod
+    def loss(self, model: LanguageModel, batch: Batch) -> Loss:
+        """Run the forward passes and sum the loss; a teacher or reference model is the task's own."""
+
+    @abstractmethod
+    def readings(self, totals: Totals, data: TokenData) -> tuple[Reading, ...]:
+        """What a validation on rows of `data` found, the main number first, by the name `validation`."""
+
+    def trained(self, model: LanguageModel) -> LanguageModel:
+        """What training moves, made of a new model: the model itself, or one that holds others beside it."""
+        return model
+
+    def kept(self, trained: LanguageModel) -> LanguageModel:
+        """The model that is saved, of what `trained` gave."""
+        return trained
+
+    def save(self, folder: Path, trained: LanguageModel, family: Family) -> None:  # noqa: ARG002  (for other models)
+        """Write task.json into the folder of the model, and what else the task needs of what was trained."""
+        atomic.write_text(folder / FILE, json.dumps(self.config.model_dump(mode="json"), indent=2) + "\n")
+
+    def restored(self, folder: Path) -> Self:  # noqa: ARG002
+        """The task with what `save` wrote besides its settings; raises WeightsError."""
+        return self

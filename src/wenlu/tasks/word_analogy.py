@@ -6,23 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wenlu.errors import UsageError
 from wenlu.metrics import ACCURACY, COVERAGE, Columns
-from wenlu.models import LanguageModel
 from wenlu.models.vectors import Analogy
-from wenlu.tasks.task import Batch, Loss, Task
+from wenlu.tasks.task import ScoredTask
 
 
-class WordAnalogy(Task):
+class WordAnalogy(ScoredTask):
     """Complete "a is to b as c is to …" by a word, whatever its case; what cannot be answered counts against
     coverage alone."""
 
     name = "word-analogy"
     example = Analogy
     metrics = (ACCURACY, COVERAGE)
-
-    def loss(self, model: LanguageModel, batch: Batch) -> Loss:  # noqa: ARG002 (there is none)
-        raise UsageError(f"{self.name} is measured, not trained for; train word vectors on text, section [vectors]")
 
     def columns(self, examples: Sequence[Analogy], answers: Sequence[str | None]) -> Columns:
         pairs = list(zip(examples, answers, strict=True))

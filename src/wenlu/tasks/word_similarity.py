@@ -6,22 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wenlu.errors import UsageError
 from wenlu.metrics import COVERAGE, SPEARMAN, Columns
-from wenlu.models import LanguageModel
 from wenlu.models.vectors import WordPair
-from wenlu.tasks.task import Batch, Loss, Task
+from wenlu.tasks.task import ScoredTask
 
 
-class WordSimilarity(Task):
+class WordSimilarity(ScoredTask):
     """Give pairs of words numbers that rank as people's do; what cannot be answered counts against coverage alone."""
 
     name = "word-similarity"
     example = WordPair
     metrics = (SPEARMAN, COVERAGE)
-
-    def loss(self, model: LanguageModel, batch: Batch) -> Loss:  # noqa: ARG002 (there is none)
-        raise UsageError(f"{self.name} is measured, not trained for; train word vectors on text, section [vectors]")
 
     def columns(self, examples: Sequence[WordPair], answers: Sequence[float | None]) -> Columns:
         """`predicted` is nan where there is no answer, and `known` then 0."""

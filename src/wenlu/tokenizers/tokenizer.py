@@ -113,6 +113,10 @@ class Tokenizer:
         """A decoder of ids that come one by one."""
         return TokenStream(self._pieces, skip_special)
 
+    def spelling(self, token_id: int) -> bytes:
+        """What the token adds to a text after others, in UTF-8, perhaps a part of a character."""
+        return self._pieces.later(token_id)
+
     def token(self, token_id: int) -> str:
         """The token as the vocabulary writes it, for display; raises DataError as `decode` does."""
         return self._pieces.token(token_id)

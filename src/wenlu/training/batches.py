@@ -1,4 +1,4 @@
-"""Which rows a step trains on: a pure function of the seed and the step."""
+"""What a step trains on: a pure function of the seed and the step."""
 
 from __future__ import annotations
 
@@ -8,29 +8,42 @@ from dataclasses import dataclass
 import numpy as np
 
 from wenlu.corpus.order import shuffled
-from wenlu.corpus.packing import PackedRow, Windows
+from wenlu.corpus.packing import Rows
+from wenlu.tasks import Draw
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Rows of `windows` in an order that is shuffled anew each epoch and does not know how many processes read it."""
+    """Rows of `source` in an order that is shuffled anew each epoch and does not know how many processes read it."""
 
-    windows: Windows
+    source: Rows
     rows_per_step: int
     seed: int
+    separate_documents: bool = True
 
     def rows(self, step: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """(rows_per_step,) numbers of the windows of a step; an epoch's end may fall inside it."""
-        samples = np.arange(step * self.rows_per_step, (step + 1) * self.rows_per_step)
-        epochs, places = np.divmod(samples, len(self.windows))
+        """(rows_per_step,) numbers of the rows of a step; an epoch's end may fall inside it."""
+        samples = self._samples(step)
+        epochs, places = np.divmod(samples, len(self.source))
         result = np.empty_like(samples)
         for epoch in np.unique(epochs):
             here = epochs == epoch
-            result[here] = shuffled(places[here], n=len(self.windows), seed=self.seed, epoch=int(epoch))
+            result[here] = shuffled(places[here], n=len(self.source), seed=self.seed, epoch=int(epoch))
         return result
 
-    def micro(self, step: int, rows_per_forward: int) -> Iterator[PackedRow]:
+    def micro(self, step: int, rows_per_forward: int) -> Iterator[Draw]:
         """The rows of a step, in pieces of `rows_per_forward`."""
-        rows = self.rows(step)
+        rows, samples = self.rows(step), self._samples(step)
         for start in range(0, len(rows), rows_per_forward):
-            yield self.windows.rows(rows[start : start + rows_per_forward])
+            piece = slice(start, start + rows_per_forward)
+            yield Draw(
+                self.source.rows(rows[piece]),
+                samples[piece],
+                seed=self.seed,
+                source=self.source,
+                separate_documents=self.separate_documents,
+            )
+
+    def _samples(self, step: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Numbers of the rows of a step among all that are ever drawn."""
+        return np.arange(step * self.rows_per_step, (step + 1) * self.rows_per_step)

@@ -38,7 +38,7 @@ class TrainConfig(Config):
     zero_outputs: bool = True
     """Start the projections into the residual stream, and a drawn head, at zero."""
     validations: NonNegativeInt = 10
-    """How often to measure bits per byte on the validation part, and to sample."""
+    """How often to measure the loss on the validation part (of a causal model its bits per byte), and to sample."""
     validation_tokens: PositiveInt = 65_536
     checkpoints: NonNegativeInt = 4
     """How often to save; the last one is at the end."""

@@ -12,19 +12,19 @@ import torch
 from wenlu.config import Duration
 from wenlu.errors import UsageError
 from wenlu.models import LanguageModel
-from wenlu.tasks import CausalLM
+from wenlu.tasks import Task
 from wenlu.training.batches import Batches
 from wenlu.training.config import TrainConfig
 from wenlu.training.optimizers import OptimizerConfig
 from wenlu.training.state import TrainState
 from wenlu.training.train import TrainData, accumulate
-from wenlu.training.validation import validation_bits_per_byte
+from wenlu.training.validation import validate
 
 WARM_UP_STEPS, PROBED_STEPS, PROBE_SHARE = 2, 6, 0.05
 
 
 def resolve_duration(
-    config: TrainConfig, optimizer: OptimizerConfig, model: LanguageModel, task: CausalLM, data: TrainData, seed: int
+    config: TrainConfig, optimizer: OptimizerConfig, model: LanguageModel, task: Task, data: TrainData, seed: int
 ) -> TrainConfig:
     """`config` with its duration in steps; `model` and the random numbers stay as they are.
 
@@ -49,7 +49,7 @@ def _steps_in(
     config: TrainConfig,
     optimizer: OptimizerConfig,
     model: LanguageModel,
-    task: CausalLM,
+    task: Task,
     data: TrainData,
     seed: int,
 ) -> int:
@@ -57,19 +57,19 @@ def _steps_in(
     begin = time.perf_counter()
     random = torch.get_rng_state()
     state = TrainState(copy.deepcopy(model), optimizer)
-    batches = Batches(data.train, config.rows_per_step, seed)
+    batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
     durations: list[float] = []
     while len(durations) < WARM_UP_STEPS + PROBED_STEPS:
         started = time.perf_counter()
-        _, count = accumulate(state, task, batches, config)
-        state.update(count=count, factor=0.0, clip_norm=config.clip_norm)
+        totals = accumulate(state, task, batches, config)
+        state.update(count=totals.count, tokens=totals.tokens, factor=0.0, clip_norm=config.clip_norm)
         durations.append(time.perf_counter() - started)
         if len(durations) > WARM_UP_STEPS and time.perf_counter() - begin > PROBE_SHARE * seconds:
             break
     validation = 0.0
     if data.validation is not None and config.validations:
         started = time.perf_counter()
-        validation_bits_per_byte(task, state.model, data.validation, config)
+        validate(task, state.model, data.validation, config)
         validation = time.perf_counter() - started
     torch.set_rng_state(random)
     step = statistics.median(durations[WARM_UP_STEPS:])

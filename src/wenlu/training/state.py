@@ -21,7 +21,8 @@ class TrainState:
     """Weights, what the optimizer remembers, random numbers, and how far the run is.
 
     Attributes:
-        step: updates done or skipped. tokens: targets seen. seconds: time spent in steps.
+        step: updates done or skipped. seconds: time spent in them.
+        tokens: read; of causal models those that are targets.
         skipped: steps whose gradient was not finite and that therefore moved nothing.
     """
 
@@ -34,8 +35,10 @@ class TrainState:
         self.seconds = 0.0
         self.skipped: list[int] = []
 
-    def update(self, *, count: int, factor: float, clip_norm: float | None) -> float:
+    def update(self, *, count: int, factor: float, clip_norm: float | None, tokens: int | None = None) -> float:
         """Move the weights along the summed gradients of `count` targets; returns the norm of their mean.
+
+        `tokens` were read for them; None: as many.
 
         A gradient that is not finite moves nothing: the step is counted in `skipped`.
 
@@ -55,7 +58,7 @@ class TrainState:
             self._skip()
         self.masters.clear_gradients()
         self.step += 1
-        self.tokens += count
+        self.tokens += count if tokens is None else tokens
         return value
 
     def tensors(self) -> dict[str, Tensor]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import torch
 
-from wenlu.corpus.packing import Windows
+from wenlu.corpus.packing import Rows
 from wenlu.models import LanguageModel
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import Run
-from wenlu.tasks import CausalLM
+from wenlu.tasks import Reading, Task, Totals
 from wenlu.tokenizers import Tokenizer
 from wenlu.training.batches import Batches
 from wenlu.training.config import TrainConfig
@@ -21,7 +21,7 @@ from wenlu.training.samples import sample
 from wenlu.training.schedule import ScheduleConfig, learning_rate_factor
 from wenlu.training.state import TrainState
 from wenlu.training.stop import StopSignal
-from wenlu.training.validation import device_of, validation_bits_per_byte
+from wenlu.training.validation import device_of, validate
 
 LOGGED_STEPS = 2000
 
@@ -30,8 +30,8 @@ LOGGED_STEPS = 2000
 class TrainData:
     """What to learn from, what to measure on, and what to continue along the way."""
 
-    train: Windows
-    validation: Windows | None
+    train: Rows
+    validation: Rows | None
     prompt: str | None = None
     tokenizer: Tokenizer | None = None
 
@@ -42,7 +42,7 @@ def train(
     schedule: ScheduleConfig,
     *,
     model: LanguageModel,
-    task: CausalLM,
+    task: Task,
     data: TrainData,
     run: Run,
     seed: int,
@@ -55,7 +55,8 @@ def train(
         WenluError: the gradients keep being infinite or not a number.
     """
     steps = int(config.duration.amount)
-    batches = Batches(data.train, config.rows_per_step, seed)
+    batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
+    unit = f"nats/{task.target}"
     state = resume(TrainState(model, optimizer), run, progress)
     progress.start("train", total=steps, unit="steps")
     validated: dict[str, str] = {}
@@ -63,24 +64,26 @@ def train(
         while state.step < steps and not stop:
             begin = time.perf_counter()
             factor = learning_rate_factor(schedule, state.step, steps)
-            loss, count = accumulate(state, task, batches, config)
-            norm = state.update(count=count, factor=factor, clip_norm=config.clip_norm)
-            speed = count / (time.perf_counter() - begin)
-            state.seconds += count / speed
+            totals = accumulate(state, task, batches, config)
+            norm = state.update(count=totals.count, tokens=totals.tokens, factor=factor, clip_norm=config.clip_norm)
+            speed = totals.tokens / (time.perf_counter() - begin)
+            state.seconds += totals.tokens / speed
             if due(state.step, steps, LOGGED_STEPS):
-                log(run, state, "loss", loss / count, "nats/token")
+                log(run, state, "loss", totals.mean, unit)
+                log_parts(run, state, totals)
                 log(run, state, "learning_rate", factor, "of peak")
-                log(run, state, "gradient_norm", norm, "nats/token")
+                log(run, state, "gradient_norm", norm, unit)
                 log(run, state, "speed", speed, "tokens/s")
             if data.validation is not None and due(state.step, steps, config.validations):
-                bits = validation_bits_per_byte(task, model, data.validation, config)
-                log(run, state, "validation", bits, "bits/byte")
-                validated = {"bits/byte": f"{bits:.3f}"}
+                readings = validate(task, model, data.validation, config)
+                for reading in readings:
+                    log(run, state, reading.name, reading.value, reading.unit)
+                validated = {_label(reading): f"{reading.value:.3f}" for reading in readings}
                 if data.prompt is not None and data.tokenizer is not None:
                     log(run, state, "sample", sample(model, task, data.tokenizer, data.prompt), "text")
             if due(state.step, steps, config.checkpoints) and state.step < steps:
                 try_to_save(state, run, keep=config.keep_checkpoints, progress=progress)
-            progress.update(state.step, loss=f"{loss / count:.3f}", **validated, speed=f"{speed:,.0f} tokens/s")
+            progress.update(state.step, loss=f"{totals.mean:.3f}", **validated, speed=f"{speed:,.0f} tokens/s")
     save(state, run, keep=config.keep_checkpoints)
     if state.step < steps:
         raise stop.error(f"stopped after step {state.step:,} of {steps:,}; the same command goes on from there")
@@ -88,21 +91,33 @@ def train(
     return state
 
 
-def accumulate(state: TrainState, task: CausalLM, batches: Batches, config: TrainConfig) -> tuple[float, int]:
-    """Sum the gradients of a step's micro-batches; returns the summed loss in nats and the number of targets."""
+def accumulate(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> Totals:
+    """Sum the gradients of a step's micro-batches; returns the summed losses and the numbers of targets."""
     device = device_of(state.model)
-    total, count = 0.0, 0
-    for rows in batches.micro(state.step, config.rows_per_forward):
-        loss = task.loss(state.model, task.batch(rows, separate_documents=config.separate_documents).to(device))
+    totals = Totals()
+    for draw in batches.micro(state.step, config.rows_per_forward):
+        loss = task.loss(state.model, task.batch(draw).to(device))
         torch.autograd.backward(loss.sum)
         state.masters.pull_gradients()
-        total, count = total + loss.sum.item(), count + loss.count
-    return total, count
+        totals = totals.plus(loss)
+    return totals
 
 
 def due(step: int, steps: int, times: int) -> bool:
     """Whether something that happens `times` in `steps`, evenly and the last time at the end, happens after `step`."""
     return step * times // steps > (step - 1) * times // steps
+
+
+def log_parts(run: Run, state: TrainState, totals: Totals) -> None:
+    """The loss of each part, where a loss is made of several."""
+    if len(totals.parts) > 1:
+        for name, part in totals.parts.items():
+            log(run, state, f"{name}.loss", part.sum / max(1, part.count), "nats/target")
+
+
+def _label(reading: Reading) -> str:
+    """As progress calls it: the main reading by its unit."""
+    return reading.unit if reading.name == "validation" else reading.name
 
 
 def log(run: Run, state: TrainState, name: str, value: float | str, unit: str) -> None:

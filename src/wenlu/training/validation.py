@@ -1,37 +1,34 @@
-"""Bits per byte on held-out windows, quickly and often; the final score comes from `evaluation`."""
+"""What a model says of held-out rows, quickly and often; the final score comes from `evaluation`."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import torch
 
-from wenlu.corpus.packing import Windows
+from wenlu.corpus.packing import Rows
 from wenlu.models import LanguageModel
-from wenlu.tasks import CausalLM
+from wenlu.tasks import Draw, Reading, Task, Totals
 from wenlu.training.config import TrainConfig
 
 ROWS = 16
+SEED = 0
+"""What is random of a held-out row is the same at each validation and in each run, so that scores compare."""
 
 
 @torch.no_grad()
-def validation_bits_per_byte(task: CausalLM, model: LanguageModel, windows: Windows, config: TrainConfig) -> float:
-    """Bits per byte over the windows that hold the first `validation_tokens` tokens.
-
-    A window does not see what stands before it, so this is an upper bound of the final score.
-    """
-    count = max(1, min(len(windows), config.validation_tokens // windows.length))
-    nats, targets = 0.0, 0
+def validate(task: Task, model: LanguageModel, source: Rows, config: TrainConfig) -> tuple[Reading, ...]:
+    """The task's readings over the rows that hold the first `validation_tokens` tokens, the main one first."""
+    count = max(1, min(len(source), config.validation_tokens // source.length))
+    totals, random = Totals(), torch.get_rng_state()
+    torch.manual_seed(SEED)
     model.eval()
     for start in range(0, count, ROWS):
-        rows = windows.rows(np.arange(start, min(start + ROWS, count)))
-        batch = task.batch(rows, separate_documents=config.separate_documents).to(device_of(model))
-        loss = task.loss(model, batch)
-        nats, targets = nats + loss.sum.item(), targets + loss.count
+        numbers = np.arange(start, min(start + ROWS, count))
+        draw = Draw(source.rows(numbers), numbers, SEED, source, separate_documents=config.separate_documents)
+        totals = totals.plus(task.loss(model, task.batch(draw).to(device_of(model))))
     model.train()
-    bytes_per_token = windows.data.num_bytes / windows.data.num_tokens
-    return nats / math.log(2) / (targets * bytes_per_token)
+    torch.set_rng_state(random)
+    return task.readings(totals, source.data)
 
 
 def device_of(model: LanguageModel) -> torch.device:

@@ -74,11 +74,18 @@ def summary(facts: Facts, words: Words) -> str:
         text += words("summary.training", time=words.time(facts.seconds), tokens=amount(facts.tokens))
     marks = {mark.is_main: mark for mark in results.baseline_marks(facts, words)}
     if True in marks:
-        text += words("summary.score", bits=number(marks[True].value))
+        name, value = results.headline_name(facts, words), number(marks[True].value)
+        is_causal = results.continues(facts)
+        text += (
+            words("summary.score", bits=value)
+            if is_causal
+            else words("summary.score.objective", score=name, value=value)
+        )
     text += words("summary.end")
     if True in marks and False in marks:
         text += ("" if words("lang").startswith("zh") else " ") + words(
-            f"summary.{_verdict(facts)}", baseline=number(marks[False].value)
+            f"summary.{_verdict(facts)}{'' if results.continues(facts) else '.objective'}",
+            baseline=number(marks[False].value),
         )
     return text
 
@@ -88,15 +95,16 @@ def _verdict(facts: Facts) -> str:
     paired = results.difference(facts)
     if not (is_number(paired.get("low")) and is_number(paired.get("high"))):
         return "baseline"
-    if paired["high"] < 0:
-        return "better"
-    return "worse" if paired["low"] > 0 else "open"
+    if paired["low"] <= 0 <= paired["high"]:
+        return "open"
+    return "better" if (paired["low"] > 0) == results.is_better_higher(facts) else "worse"
 
 
 def _figures(facts: Facts, words: Words) -> Html | None:
     shown = []
     for mark in results.baseline_marks(facts, words):
-        label = words("figure.bits" if mark.is_main else "figure.baseline")
+        other = words("figure.baseline") if results.continues(facts) else words("evaluation.commonest")
+        label = results.headline_name(facts, words) if mark.is_main else other
         note = (
             words("figure.interval", percent=facts.percent, low=number(mark.low), high=number(mark.high))
             if mark.low < mark.high

@@ -11,12 +11,15 @@ from wenlu.lifecycle.report.numbers import amount, is_number, number
 from wenlu.lifecycle.report.words import Words
 
 CURVES = ("loss", "validation", "learning_rate", "speed")
+ACCURACY = ".accuracy"
+"""Ends the name of a validation's share of right answers."""
 TABLE_ROWS = 12
 
 
 def curves(facts: Facts, words: Words) -> Html | None:
     """A chart for each known series, with its values as a table for those who cannot see it."""
-    figures = [_curve(name, facts, words) for name in CURVES if name in facts.series]
+    names = [*CURVES[:2], *(name for name in facts.series if name.endswith(ACCURACY)), *CURVES[2:]]
+    figures = [_curve(name, facts, words) for name in names if name in facts.series]
     return element("div", *figures, class_="charts") if any(figures) else None
 
 
@@ -29,7 +32,7 @@ def evaluation(facts: Facts, words: Words) -> Html | None:
     header = [words(f"evaluation.{key}", percent=facts.percent) for key in names]
     rows: list[list[Content]] = [
         [
-            words.known(f"score.{row['name']}", str(row["name"]).replace("_", " ")),
+            score_name(str(row["name"]), words),
             number(row.get("value")),
             _interval(row),
             number(row.get("n")),
@@ -68,7 +71,7 @@ def architectures(facts: Facts, words: Words) -> Html | None:
     ]
     return join(
         element("p", words("architectures.note"), class_="note"),
-        _plot(marks, words("evaluation.plot", percent=facts.percent), words),
+        _plot(marks, words("evaluation.plot", percent=facts.percent), words("figure.bits")),
         table(labels, body, numeric=frozenset(range(1, 7))),
     )
 
@@ -86,15 +89,36 @@ def samples(facts: Facts, words: Words) -> Html | None:
 
 
 def baseline_marks(facts: Facts, words: Words) -> list[Mark]:
-    """The model's bits per byte and the n-gram's, each where it is known."""
+    """The model's main score and the baseline's, each where it is known."""
     scores = {str(row.get("name")): row for row in _rows(facts.evaluation.get("metrics"))}
-    own = scores.get("bits_per_byte") or {"value": facts.evaluation.get("bits_per_byte")}
-    other = scores.get("ngram_bits_per_byte") or {"value": facts.evaluation.get("ngram_bits_per_byte")}
+    own = _table(facts, "headline") or scores.get("bits_per_byte", {"value": facts.evaluation.get("bits_per_byte")})
+    ngram = {"value": facts.evaluation.get("ngram_bits_per_byte")}
+    other = _table(facts, "baseline") or scores.get("ngram_bits_per_byte", ngram)
     marks = [
         mark(words("evaluation.model"), own, value="value", is_main=True),
-        mark(words("evaluation.baseline"), other, value="value"),
+        mark(words("evaluation.baseline" if continues(facts) else "evaluation.commonest"), other, value="value"),
     ]
     return [found for found in marks if found]
+
+
+def continues(facts: Facts) -> bool:
+    """Whether the model was trained to continue text, and so is scored in bits per byte."""
+    return str(facts.evaluation.get("task", "causal-lm")) == "causal-lm"
+
+
+def score_name(name: str, words: Words) -> str:
+    return words.known(f"score.{name}", name.replace("_", " "))
+
+
+def headline_name(facts: Facts, words: Words) -> str:
+    """What the main score is called."""
+    if continues(facts):
+        return words("figure.bits")
+    return score_name(str(_table(facts, "headline").get("name", "")), words)
+
+
+def is_better_higher(facts: Facts) -> bool:
+    return str(_table(facts, "headline").get("better")) == "higher"
 
 
 def difference(facts: Facts) -> Table:
@@ -113,7 +137,8 @@ def _curve(name: str, facts: Facts, words: Words) -> Html | None:
     curve = Curve.of(series.tokens, series.values)
     if curve is None:
         return None
-    title = words(f"curve.{name}")
+    part = name.removesuffix(ACCURACY)
+    title = words(f"curve.{name}") if part == name else words("curve.accuracy", part=part)
     caption = element(
         "figcaption", element("strong", title), " ", element("span", _curve_note(name, curve, facts, words))
     )
@@ -158,16 +183,29 @@ def _beside_baseline(facts: Facts, words: Words) -> Html:
     if paired and is_number(paired.get("low")) and is_number(paired.get("high")):
         ends = {end: number(paired[end]) for end in ("low", "high")}
         sentence = element(
-            "p", words("evaluation.paired", value=number(paired["value"]), percent=facts.percent, **ends)
+            "p",
+            words(
+                "evaluation.paired" if continues(facts) else "evaluation.paired.objective",
+                value=number(paired["value"]),
+                percent=facts.percent,
+                **ends,
+            ),
         )
-    return join(_plot(baseline_marks(facts, words), words("evaluation.plot", percent=facts.percent), words), sentence)
+    plot = "evaluation.plot" if continues(facts) else "evaluation.plot.objective"
+    label = words(plot, percent=facts.percent, score=headline_name(facts, words))
+    return join(_plot(baseline_marks(facts, words), label, headline_name(facts, words)), sentence)
 
 
-def _plot(marks: list[Mark], label: str, words: Words) -> Html | None:
+def _plot(marks: list[Mark], label: str, unit: str) -> Html | None:
     if len(marks) < 2:
         return None
-    drawn = interval_plot(marks, label=label, x_label=words("figure.bits"))
+    drawn = interval_plot(marks, label=label, x_label=unit)
     return element("figure", drawn, element("figcaption", label), class_="plot")
+
+
+def _table(facts: Facts, key: str) -> Table:
+    found = facts.evaluation.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def _sample(sample: Table, *, with_settings: bool) -> Html:

@@ -1,0 +1,159 @@
+"""Lives of models with other objectives than to continue text: trained, scored, reported, and asked for no more."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wenlu
+from wenlu.cli.run import _words as closing_words
+from wenlu.errors import ConfigError, Interrupted, UsageError
+from wenlu.evaluation import EvaluateConfig, evaluate_texts
+from wenlu.generation.text import encode_prompt
+from wenlu.lifecycle import verbs
+from wenlu.progress import Progress
+from wenlu.tasks import MaskedLM
+
+RECIPE = Path("recipes/tiny.toml")
+MASKED = [
+    "task.name=masked-lm",
+    "model.family=bert",
+    "train.duration=12 steps",
+    "train.checkpoints=3",
+    "train.allocator=as-is",
+    "train.threads=1",
+    "train.dtype=float32",
+]
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, verbs.RunSummary]:
+    out = tmp_path_factory.mktemp("life") / "run"
+    return out, wenlu.run(RECIPE, out, MASKED)
+
+
+def events(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+
+
+def test_the_model_says_what_it_was_trained_for(life: tuple[Path, verbs.RunSummary]) -> None:
+    bundle = wenlu.load(life[0])
+    assert isinstance(bundle.task, MaskedLM)
+    assert bundle.task.config.rate == 0.15
+    assert "[MASK]" in bundle.tokenizer.special_tokens
+
+
+def test_its_numbers_bear_their_units(life: tuple[Path, verbs.RunSummary]) -> None:
+    units = {event["name"]: event["unit"] for event in events(life[0])}
+    assert units["loss"] == "nats/masked token"
+    assert units["validation"] == "nats/masked token"
+    assert units["masked-lm.accuracy"] == "fraction"
+    assert "sample" not in units
+    assert wenlu.runs(life[0])[0].bits_per_byte is None
+
+
+def test_its_evaluation_names_the_score_and_the_baseline(life: tuple[Path, verbs.RunSummary]) -> None:
+    found = json.loads((life[0] / "evaluation.json").read_text())
+    assert found["task"] == "masked-lm"
+    headline, baseline = found["headline"], found["baseline"]
+    assert headline["name"] == "masked_lm_accuracy"
+    assert baseline["name"] == "baseline_masked_lm_accuracy"
+    for score in (headline, baseline):
+        assert 0 <= score["low"] <= score["value"] <= score["high"] <= 1
+    assert found["difference"]["value"] == pytest.approx(headline["value"] - baseline["value"])
+    assert found["bits_per_byte"] is None
+    scores = {score["name"]: score["value"] for score in found["metrics"]}
+    assert scores["masked_lm_perplexity"] > 1
+    assert 1 < scores["baseline_masked_lm_perplexity"] < 512
+    rows = [json.loads(line) for line in (life[0] / "evaluation.jsonl").read_text().splitlines()]
+    targets = sum(row["model.masked-lm.targets"] for row in rows)
+    assert sum(row["model.masked-lm.correct"] for row in rows) / targets == pytest.approx(headline["value"])
+
+
+def test_its_report_speaks_of_accuracy_not_of_bits(life: tuple[Path, verbs.RunSummary]) -> None:
+    page = (life[0] / "report.html").read_text()
+    assert "accuracy of masked tokens" in page
+    assert "commonest answer" in page
+    assert "bits per byte" not in page
+    closing = closing_words(life[1], 3.0)
+    assert "masked lm accuracy" in closing
+    assert "wenlu chat" not in closing
+
+
+def test_it_is_not_asked_to_continue_text(life: tuple[Path, verbs.RunSummary]) -> None:
+    bundle = wenlu.load(life[0])
+    message = r"this Bert was trained for masked-lm: it fills in \[MASK\], but does not continue text"
+    for ask in (lambda: encode_prompt(bundle, "a"), lambda: wenlu.chat(life[0])):
+        with pytest.raises(UsageError, match=message):
+            ask()
+
+
+def test_the_resolved_settings_repeat_the_run(life: tuple[Path, verbs.RunSummary], tmp_path: Path) -> None:
+    wenlu.pretrain(life[0] / "config.toml", tmp_path / "again")
+    name = "model/model.safetensors"
+    assert (tmp_path / "again" / name).read_bytes() == (life[0] / name).read_bytes()
+
+
+def test_a_run_that_was_stopped_hides_the_same_tokens_when_it_goes_on(
+    life: tuple[Path, verbs.RunSummary], tmp_path: Path
+) -> None:
+    class StopAt(Progress):
+        part = ""
+
+        def start(self, name: str, total: float | None = None, unit: str = "") -> None:  # noqa: ARG002
+            self.part = name
+
+        def update(self, done: float, **facts: str) -> None:  # noqa: ARG002
+            if self.part == "train" and done == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        wenlu.pretrain(RECIPE, tmp_path / "run", MASKED, progress=StopAt())
+    wenlu.pretrain(RECIPE, tmp_path / "run", MASKED)
+    name = "model/model.safetensors"
+    assert (tmp_path / "run" / name).read_bytes() == (life[0] / name).read_bytes()
+    whole, resumed = ([e["value"] for e in events(out) if e["name"] == "loss"] for out in (life[0], tmp_path / "run"))
+    assert whole == resumed
+
+
+def test_a_model_is_scored_the_same_whatever_stands_beside_it(life: tuple[Path, verbs.RunSummary]) -> None:
+    evaluation = wenlu.evaluate(str(life[0]), ["evaluate.baseline=false"])
+    assert evaluation.baseline is None
+    assert evaluation.difference is None
+    found = json.loads((life[0] / "evaluation.json").read_text())
+    assert evaluation.value("masked_lm_accuracy") == found["headline"]["value"]
+
+
+def test_no_texts_are_no_evaluation(life: tuple[Path, verbs.RunSummary]) -> None:
+    with pytest.raises(Exception, match="split is empty"):
+        evaluate_texts(wenlu.load(life[0]), [], EvaluateConfig())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["task.name=masked-lm"],
+            r"model: family 'llama' is not made for masked-lm; families that fill in .*: bert, rob",
+        ),
+        (["model.family=bert"], r"model: family 'bert' reads both ways, .* families that continue text: gpt2, llama"),
+        (["task.name=masked"], r"task: no task 'masked'; did you mean masked-lm\?"),
+        (["task.name=masked-lm", "task.rat=0.2"], r"task: rat: unknown key; did you mean rate\?"),
+        (["task.name=masked-lm", "task.rate=2"], r"task: rate: input should be less than 1, not 2"),
+        (["task.name=masked-lm", "model.family=bert", "verse.poems=1"], r"verse: is for models that continue text"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_work_starts(overrides: list[str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        wenlu.run(RECIPE, tmp_path / "run", overrides)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_head_that_the_task_cannot_use_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model\.head='none': the task needs 'masked-lm'; leave it out"):
+        wenlu.pretrain(RECIPE, tmp_path / "run", [*MASKED, "model.head=none"])
