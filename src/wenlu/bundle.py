@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,6 +14,7 @@ from wenlu.errors import DataError, ResourceError, UsageError, WeightsError
 from wenlu.models import FAMILIES, Ability, Family, LanguageModel, ModelConfig
 from wenlu.models.vectors import ENDINGS, VectorsFacts, WordVectors, holds_vectors, load_text, load_vectors
 from wenlu.models.weights import load_model
+from wenlu.models.weights.generation_config import ids_of, read_generation_config
 from wenlu.models.weights.gguf import load_gguf
 from wenlu.tasks import CausalLM, Task, WordSimilarity, load_task
 from wenlu.tokenizers import Tokenizer
@@ -25,7 +28,7 @@ class Bundle:
     """A model, its tokenizer, its task and its settings, and the folder or file that they came from.
 
     `task` is what the model was trained for: what task.json says, else to continue text where it can; None where
-    nothing says so, as of a bare encoder.
+    nothing says so, as of a bare encoder. `generation` is what generation_config.json says.
     """
 
     model: LanguageModel
@@ -33,6 +36,13 @@ class Bundle:
     task: Task | None
     config: ModelConfig
     path: Path
+    generation: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """The tokens at which an answer ends: the tokenizer's, the config's and those of generation_config.json."""
+        named = (self.tokenizer.eos_id, self.config.eos_token_id, self.generation.get("eos_token_id"))
+        return frozenset(number for value in named for number in ids_of(value))
 
     def require_causal(self) -> CausalLM:
         """The task of a model that continues text; raises UsageError for another."""
@@ -106,17 +116,26 @@ def load(path_or_id: str | Path, *, dtype: torch.dtype | None = None) -> Bundle:
     if path.is_file():
         family, model, header = load_gguf(path, dtype=dtype)
         tokenizer = tokenizer_of(header.metadata, where=str(path))
+        generation: dict[str, Any] = {}
     elif holds_vectors(path):
         raise UsageError(f"{path}: holds word vectors, which read no text; ask them: wenlu predict {path} --text WORD")
     else:
         family, model = load_model(path, dtype=dtype)
         tokenizer = Tokenizer.load(path)
+        generation = read_generation_config(path)
     if tokenizer.vocab_size > model.config.vocab_size:
         raise WeightsError(
             f"{path}: the tokenizer has {tokenizer.vocab_size} tokens, but the model only "
             f"{model.config.vocab_size}; are both of the same run?"
         )
-    return Bundle(model=model, tokenizer=tokenizer, task=_task(path, family, tokenizer), config=model.config, path=path)
+    return Bundle(
+        model=model,
+        tokenizer=tokenizer,
+        task=_task(path, family, tokenizer),
+        config=model.config,
+        path=path,
+        generation=generation,
+    )
 
 
 def model_path(path_or_id: str | Path) -> Path:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from wenlu.bundle import Bundle
-from wenlu.models import FAMILIES, Ability, DecodeState, LanguageModel, family
+from wenlu.models import FAMILIES, Ability, DecodeState, LanguageModel, ModelConfig, family
 from wenlu.tasks.causal_lm import CausalLM
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 
@@ -84,7 +84,7 @@ class Script(LanguageModel):
 
     def __init__(self, ids: list[int], vocab_size: int) -> None:
         super().__init__()
-        self.config: Any = None
+        self.config = ModelConfig(vocab_size=vocab_size, hidden_size=len(ids))
         self.ids = torch.tensor(ids)
         self.lm_head = nn.Linear(len(ids), vocab_size, bias=False)
         self.lm_head.weight.data = 20.0 * nn.functional.one_hot(self.ids, vocab_size).float().T

@@ -11,7 +11,9 @@ from wenlu.cli.settings import Json
 
 
 def chat(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, model folder or hub id.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Run directory, model folder, GGUF file, hub id or package.")
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of [generate].")
     ] = None,
@@ -19,6 +21,8 @@ def chat(
     json: Json = False,
 ) -> None:
     """Write in turns with a model: answers stream, Ctrl-C stops one, /help lists the commands.
+
+    A model with a chat template answers as an assistant; another one continues the text.
 
     With piped input each line is answered in plain text, or with --json as one object.
 

@@ -118,7 +118,7 @@ class Terminal:
         bundle, words = self.session.conversation.bundle, self.session.texts
         count = f"{sum(weight.numel() for weight in bundle.model.parameters()):,}"
         self.session.note(words.welcome.format(model=bundle.path, parameters=count), style="bold")
-        self.session.note(words.base)
+        self.session.note(words.assistant if self.session.conversation.in_roles else words.base)
         interrupted = False
         while True:
             try:

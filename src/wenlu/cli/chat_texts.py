@@ -13,6 +13,7 @@ class Texts:
 
     welcome: str
     base: str
+    assistant: str
     help: str
     stopped: str
     leave: str
@@ -29,6 +30,7 @@ class Texts:
 ENGLISH = Texts(
     welcome="{model} · {parameters} parameters · /help shows the commands",
     base="A base model: it has not learnt to answer, it continues your text. An empty line lets it go on.",
+    assistant="A chat model: it answers you. An empty line lets it go on with its last answer.",
     help="""\
 /set KEY=VALUE    change a setting, for example /set temperature=0.7 stop="\\n"
 /set KEY          back to its default; /set alone shows all
@@ -55,6 +57,7 @@ Ctrl-C stops an answer; a second one leaves.""",
 CHINESE = Texts(
     welcome="{model} · {parameters} 个参数 · 输入 /help 查看命令",
     base="这是基座模型：它没有学过问答，只会续写您的文字。输入空行让它接着写。",
+    assistant="这是对话模型：它会回答您。输入空行让它接着上一个回答写。",
     help="""\
 /set 键=值        更改设置，例如 /set temperature=0.7 stop="\\n"
 /set 键           恢复默认值；只输入 /set 显示全部设置

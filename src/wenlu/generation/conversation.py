@@ -24,10 +24,11 @@ class Turn:
 
 
 class Conversation:
-    """Turns with a base model, which knows no roles: it continues the text so far.
+    """Turns with a model.
 
-    That text is the system text and all turns, each on a new line. Where it outgrows the model's context, the
-    oldest turns are forgotten; the system text stays.
+    A model with a chat template answers in its role: it reads the turns as its template writes them. A base model
+    knows no roles and continues the text so far: the system text and all turns, each on a new line. Where that
+    outgrows the model's context, the oldest turns are forgotten; the system text stays.
 
     Attributes:
         system: stands above all turns.
@@ -43,20 +44,29 @@ class Conversation:
         self._answers = 0
 
     @property
+    def in_roles(self) -> bool:
+        """Whether the model answers as an assistant, rather than going on with the text."""
+        return self.bundle.tokenizer.chat_template is not None
+
+    @property
     def text(self) -> str:
         """All that has been written."""
         return self._head() + self._dialogue()
 
     def answer(self, user: str, sampling: SamplingConfig) -> Generator[Piece, None, None]:
-        """Continue the text after `user`; an empty one lets the model go on where it stopped.
+        """Answer `user`, or continue the text after it; an empty one lets the model go on where it stopped.
 
         Closing the iterator ends the turn, which keeps what came so far. Each answer draws with another seed:
         `sampling.seed` for the first, one more for each that follows.
 
         Raises:
-            UsageError: neither context nor `user` holds a token, or the system text fills the context.
+            UsageError: neither context nor `user` holds a token, or the system text or `user` fills the context.
+            DataError, WeightsError: the chat template refuses the messages, or cannot be rendered.
         """
-        ids = self._prompt(_on_new_line(self._dialogue(), user), sampling)
+        if self.in_roles:
+            ids = self._in_roles([*self.turns, Turn(user, "")], sampling)
+        else:
+            ids = self._prompt(_on_new_line(self._dialogue(), user), sampling)
         seed = (sampling.seed + self._answers) % 2**64
         pieces = stream_ids(self.bundle, ids, sampling.model_copy(update={"seed": seed}))
         return self._keep(user, pieces)
@@ -104,8 +114,34 @@ class Conversation:
     def _dialogue(self) -> str:
         text = ""
         for turn in self.turns:
-            text = _on_new_line(text, turn.user) + turn.answer
+            text = _on_new_line(text, turn.user)
+            text = _on_new_line(text, turn.answer) if self.in_roles and turn.user else text + turn.answer
         return text
+
+    def _in_roles(self, turns: list[Turn], sampling: SamplingConfig) -> list[int]:
+        """The system text and as many of the last `turns` as leave room for an answer, as the template writes them."""
+        turns = _joined(turns)
+        whole = ids = self._written(turns)
+        context = context_of(self.bundle.model)
+        room = None if context is None else context - min(sampling.max_new_tokens, context // 2)
+        while room is not None and len(ids) > room:
+            if len(turns) == 1:
+                raise UsageError(
+                    f"the system text and this message have {len(ids)} tokens and leave no room in the model's context "
+                    f"of {context}; shorten them"
+                )
+            turns = turns[1:]
+            ids = self._written(turns)
+        self.forgotten = len(whole) - len(ids)
+        return ids
+
+    def _written(self, turns: list[Turn]) -> list[int]:
+        """The ids of `turns`, the last of which is open: the model goes on behind its answer."""
+        messages = [{"role": "system", "content": self.system}] if self.system else []
+        for turn in turns:
+            messages += [{"role": "user", "content": turn.user}, {"role": "assistant", "content": turn.answer}]
+        tokenizer = self.bundle.tokenizer
+        return [*tokenizer.apply_chat_template(messages[:-1]), *tokenizer.encode(turns[-1].answer)]
 
     def _prompt(self, dialogue: str, sampling: SamplingConfig) -> list[int]:
         """The tokenizer's opening, system text and as much of the end of `dialogue` as leaves room for an answer."""
@@ -127,6 +163,19 @@ class Conversation:
         tail = tokenizer.encode(dialogue)[len(head) - room :]
         self.forgotten = len(whole) - len(head) - len(tail)
         return [*head, *tail]
+
+
+def _joined(turns: list[Turn]) -> list[Turn]:
+    """Each answer in one piece, which an empty line of the user only continued; raises UsageError without a user."""
+    result: list[Turn] = []
+    for turn in turns:
+        if turn.user:
+            result.append(turn)
+        elif result:
+            result[-1] = Turn(result[-1].user, result[-1].answer + turn.answer)
+    if not result:
+        raise UsageError("there is no answer to go on with yet; write something first")
+    return result
 
 
 def _on_new_line(text: str, more: str) -> str:

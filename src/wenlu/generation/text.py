@@ -78,7 +78,7 @@ def stream_ids(bundle: Bundle, prompt: list[int], sampling: SamplingConfig) -> I
     """As `stream`, for a prompt that is encoded already."""
     check_streams(sampling)
     engine = Engine(bundle.model, max_batch=1)
-    engine.submit(_request(bundle.tokenizer, prompt, sampling, choice=0))
+    engine.submit(_request(bundle, prompt, sampling, choice=0))
     return _pieces(engine, _Answer(bundle.tokenizer, prompt, sampling))
 
 
@@ -171,7 +171,7 @@ def _generate(
     rows: dict[int, list[_Answer]] = {row: [] for row in order}
     for row in order:
         for choice in range(sampling.n):
-            id = engine.submit(_request(bundle.tokenizer, prompts[row], sampling, choice))
+            id = engine.submit(_request(bundle, prompts[row], sampling, choice))
             rows[row].append(_Answer(bundle.tokenizer, prompts[row], sampling))
             running[id] = row, rows[row][-1]
     while engine.busy:
@@ -194,7 +194,7 @@ def _search(
             prompts[row],
             num_beams=sampling.num_beams,
             max_new_tokens=sampling.max_new_tokens,
-            stop_ids=_stop_ids(bundle.tokenizer, sampling),
+            stop_ids=_stop_ids(bundle, sampling),
             length_penalty=sampling.length_penalty,
             rules=sampling.rules(),
             vocab_size=bundle.tokenizer.vocab_size,
@@ -211,18 +211,17 @@ def _read(tokenizer: Tokenizer, prompt: Sequence[int], sampling: SamplingConfig,
     return answer.choice()
 
 
-def _request(tokenizer: Tokenizer, prompt: list[int], sampling: SamplingConfig, choice: int) -> Request:
+def _request(bundle: Bundle, prompt: list[int], sampling: SamplingConfig, choice: int) -> Request:
     return Request(
         prompt=prompt,
         max_new_tokens=sampling.max_new_tokens,
         rules=sampling.rules(),
-        stop_ids=_stop_ids(tokenizer, sampling),
-        vocab_size=tokenizer.vocab_size,
+        stop_ids=_stop_ids(bundle, sampling),
+        vocab_size=bundle.tokenizer.vocab_size,
         seed=sampling.seed,
         choice=choice,
     )
 
 
-def _stop_ids(tokenizer: Tokenizer, sampling: SamplingConfig) -> frozenset[int]:
-    end = tokenizer.eos_id
-    return frozenset() if end is None or sampling.ignore_end else frozenset({end})
+def _stop_ids(bundle: Bundle, sampling: SamplingConfig) -> frozenset[int]:
+    return frozenset() if sampling.ignore_end else bundle.end_ids

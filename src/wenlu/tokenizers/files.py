@@ -142,7 +142,7 @@ def _refuse_broken_merges(document: dict[str, Any]) -> None:
 
 def _roles(document: dict[str, Any], named: dict[str, Any], inner: tokenizers.Tokenizer) -> Roles:
     """Roles as the files name them, else by the usual names of special tokens."""
-    told = {role: _content(named.get(f"{role}_token")) for role in ("bos", "eos", "pad", "unk", "cls", "sep")}
+    told = {role: content_of(named.get(f"{role}_token")) for role in ("bos", "eos", "pad", "unk", "cls", "sep")}
     if any(told.values()):
         return Roles(told["bos"] or told["cls"], told["eos"] or told["sep"], told["pad"], told["unk"])
     special = {token.content for token in inner.get_added_tokens_decoder().values() if token.special}
@@ -154,7 +154,7 @@ def _roles(document: dict[str, Any], named: dict[str, Any], inner: tokenizers.To
     return Roles(**found)
 
 
-def _content(value: object) -> str | None:
+def content_of(value: object) -> str | None:
     """A token as text, or as an object that has it as `content`."""
     if isinstance(value, dict):
         value = value.get("content")

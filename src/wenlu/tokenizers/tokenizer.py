@@ -13,9 +13,10 @@ from typing import Any, Self
 
 import tokenizers
 
-from wenlu.errors import DataError
+from wenlu.errors import DataError, UsageError
+from wenlu.tokenizers.chat_template import ChatTemplate, Message, Special, read_chat_template
 from wenlu.tokenizers.decoding import Pieces, TokenStream, rules_of
-from wenlu.tokenizers.files import Roles, Settings, read_folder, write_folder
+from wenlu.tokenizers.files import Roles, Settings, content_of, read_folder, write_folder
 
 # The library needs about 100 bytes of memory a character while it encodes.
 _CHARACTERS_A_BATCH = 1 << 20
@@ -71,6 +72,44 @@ class Tokenizer:
             return []
         return [self.bos_id]
 
+    @cached_property
+    def chat_template(self) -> ChatTemplate | None:
+        """How a chat model's conversations are written; None for a base model. Raises WeightsError for a broken one."""
+        added = {token.content: token for token in self._inner.get_added_tokens_decoder().values()}
+        specials = tuple(
+            Special(name, lstrip=added[name].lstrip, rstrip=added[name].rstrip) if name in added else Special(name)
+            for name in self.special_tokens
+        )
+        return read_chat_template(
+            self.settings.config, self.settings.template, variables=self._variables(), specials=specials
+        )
+
+    def apply_chat_template(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Message] | None = None,
+        add_generation_prompt: bool = True,
+        variables: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        """Ids of a conversation, BOS included where the template writes it.
+
+        Special tokens of the template become their ids; what looks like one in a message is encoded as text.
+        Arguments and errors are those of `ChatTemplate.pieces`; also UsageError without a template.
+        """
+        if self.chat_template is None:
+            raise UsageError("the tokenizer has no chat template, so its model knows no roles; give it plain text")
+        pieces = self.chat_template.pieces(
+            messages, tools=tools, add_generation_prompt=add_generation_prompt, variables=variables
+        )
+        ids: list[int] = []
+        for number, piece in enumerate(pieces):
+            if piece.special:
+                ids.append(self.special_tokens[piece.text])
+            else:
+                ids += (self._inside if number else self).encode(piece.text)
+        return ids
+
     @property
     def document(self) -> dict[str, Any]:
         """What tokenizer.json would hold."""
@@ -120,6 +159,19 @@ class Tokenizer:
     def token(self, token_id: int) -> str:
         """The token as the vocabulary writes it, for display; raises DataError as `decode` does."""
         return self._pieces.token(token_id)
+
+    @cached_property
+    def _inside(self) -> Tokenizer:
+        """As this one, for text that does not begin a text, before which SentencePiece puts no space."""
+        rules = self._inner.to_str()
+        never = rules.replace('"prepend_scheme":"first"', '"prepend_scheme":"never"')
+        return self if never == rules else Tokenizer(tokenizers.Tokenizer.from_str(never), self.roles, self.settings)
+
+    def _variables(self) -> dict[str, str]:
+        """The special tokens by the names under which chat templates know them."""
+        named = {name: content_of(value) for name, value in self.settings.config.items() if name.endswith("_token")}
+        roles = {f"{role}_token": token for role, token in vars(self.roles).items()}
+        return {name: token for name, token in {**roles, **named}.items() if token is not None}
 
     def _id(self, token: str | None) -> int | None:
         return None if token is None else self._inner.token_to_id(token)
