@@ -12,11 +12,13 @@ from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError, WeightsError
 from wenlu.tasks.causal_lm import CausalLM, CausalLMConfig, Likelihood, Text
 from wenlu.tasks.masked_lm import MaskedLM
+from wenlu.tasks.next_sentence import NextSentence
 from wenlu.tasks.objective import Guesses, Objective
+from wenlu.tasks.sentence_order import SentenceOrder
 from wenlu.tasks.task import FILE, IGNORED, Batch, Draw, Loss, Part, Predictor, Reading, Task, TaskConfig, Totals
 from wenlu.tokenizers import Tokenizer
 
-TASKS: tuple[type[Task], ...] = (CausalLM, MaskedLM)
+TASKS: tuple[type[Task], ...] = (CausalLM, MaskedLM, NextSentence, SentenceOrder)
 
 
 def task_type(name: str) -> type[Task]:
@@ -87,10 +89,12 @@ __all__ = [
     "Likelihood",
     "Loss",
     "MaskedLM",
+    "NextSentence",
     "Objective",
     "Part",
     "Predictor",
     "Reading",
+    "SentenceOrder",
     "Task",
     "TaskConfig",
     "TaskField",
