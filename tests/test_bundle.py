@@ -131,6 +131,18 @@ def test_a_hub_id_is_read_from_its_snapshot_without_a_call(
     assert calls == ["model someone/small v1"]
 
 
+def test_a_model_that_writes_another_text_is_not_asked_to_continue_one(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    row = family("t5")
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    (tmp_path / "m").mkdir()
+    save_model(tmp_path / "m", row.build(row.config(vocab_size=tokenizer.vocab_size, **sizes)), row)
+    tokenizer.save(tmp_path / "m")
+    bundle = load(tmp_path / "m")
+    assert bundle.task is None
+    with pytest.raises(UsageError, match="T5 does not continue text: it reads one text and writes another; give a"):
+        bundle.require_causal()
+
+
 def test_a_model_without_a_task_is_not_asked_to_continue_text(tmp_path: Path, tokenizer: Tokenizer) -> None:
     write(tmp_path / "m", tokenizer)
     bare = dataclasses.replace(load(tmp_path / "m"), task=None)

@@ -9,7 +9,7 @@ import torch
 
 from wenlu import hub
 from wenlu.errors import DataError, ResourceError, UsageError, WeightsError
-from wenlu.models import Ability, Family, LanguageModel, ModelConfig
+from wenlu.models import FAMILIES, Ability, Family, LanguageModel, ModelConfig
 from wenlu.models.weights import load_model
 from wenlu.models.weights.gguf import load_gguf
 from wenlu.tasks import CausalLM, Task, load_task
@@ -37,7 +37,8 @@ class Bundle:
         """The task of a model that continues text; raises UsageError for another."""
         name = type(self.model).__name__
         if self.task is None:
-            raise UsageError(f"{self.path}: {name} does not continue text: it reads both ways; give a causal model")
+            way = _way_of(self.model)
+            raise UsageError(f"{self.path}: {name} does not continue text: it {way}; give a causal model")
         if not isinstance(self.task, CausalLM):
             raise UsageError(
                 f"{self.path}: this {name} was trained for {self.task.name}: it {self.task.ability}, but does not "
@@ -130,3 +131,9 @@ def _task(path: Path, family: Family, tokenizer: Tokenizer) -> Task | None:
     if told is not None:
         return told
     return CausalLM() if Ability.CAUSAL in family.abilities else None
+
+
+def _way_of(model: LanguageModel) -> str:
+    if any(row.model is type(model) and Ability.ENCODER_DECODER in row.abilities for row in FAMILIES):
+        return "reads one text and writes another"
+    return "reads both ways"

@@ -323,7 +323,7 @@ def test_the_same_seed_gives_the_same_model(row: Family, tiny: Tiny) -> None:
 @every_family
 def test_parameters_are_counted_without_a_model(row: Family, tiny: Tiny) -> None:
     for tied in (False, True):
-        model = tiny(row, tie_word_embeddings=tied)
+        model = tiny(row, **{"tie_word_embeddings": tied} if "tie_word_embeddings" in row.config.model_fields else {})
         assert count_parameters(row, model.config) == sum(each.numel() for each in model.parameters())
 
 

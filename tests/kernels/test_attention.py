@@ -115,3 +115,49 @@ def test_capped_scores_equal_the_formula(biased: bool) -> None:
 def test_a_cap_far_above_the_scores_changes_nothing() -> None:
     q, k, v = heads(4, 2, 9, 9)
     torch.testing.assert_close(attention(q, k, v, is_causal=True, softcap=1e6), attention(q, k, v, is_causal=True))
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (1, 4), (2, 1), (1, 1), (4,), ()], ids=str)
+@pytest.mark.parametrize(
+    ("queries", "keys", "is_causal"), [(7, 7, True), (MANY, MANY, True), (3, 9, False), (MANY, 5, False)]
+)
+def test_a_learned_bias_gets_the_gradient_of_plain_operators(
+    shape: tuple[int, ...], queries: int, keys: int, is_causal: bool
+) -> None:
+    q, k, v = heads(4, 2, queries, keys)
+    learned = torch.randn(*shape, queries, keys, dtype=torch.float64, requires_grad=True)
+    hidden = torch.full((queries, keys), float("-inf"), dtype=torch.float64).triu(1 if is_causal else keys)
+    ours = attention(q, k, v, bias=learned + hidden, is_causal=is_causal, scale=0.7)
+    scores = 0.7 * q @ k.repeat_interleave(2, dim=1).transpose(2, 3) + learned + hidden
+    expected = torch.softmax(scores, dim=-1) @ v.repeat_interleave(2, dim=1)
+    torch.testing.assert_close(ours, expected)
+    for a, b in zip(
+        torch.autograd.grad(ours.cos().sum(), (q, k, v, learned)),
+        torch.autograd.grad(expected.cos().sum(), (q, k, v, learned)),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
+
+
+def test_a_bias_alone_can_learn() -> None:
+    q, k, v = (each.detach() for each in heads(2, 2, 5, 5, size=3))
+    learned = torch.randn(1, 2, 5, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda bias: attention(q, k, v, bias=bias), learned)
+
+
+def test_a_learned_bias_of_a_call_too_large_gets_the_same_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k, v = heads(2, 2, 20, 20)
+    learned = torch.randn(1, 2, 20, 20, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(attention(q, k, v, bias=learned).cos().sum(), learned)
+    monkeypatch.setattr(module, "KEPT", 10)
+    (found,) = torch.autograd.grad(attention(q, k, v, bias=learned).cos().sum(), learned)
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_mask_of_keys_alone_counts_for_every_query() -> None:
+    q, k, v = heads(4, 2, 6, 9)
+    real = torch.tensor([[1] * 9, [0, 0, 1, 1, 1, 1, 1, 1, 0]], dtype=torch.bool)
+    bias = torch.zeros(2, 1, 1, 9, dtype=torch.float64).masked_fill(~real[:, None, None], float("-inf"))
+    torch.testing.assert_close(
+        attention(q, k, v, bias=bias), attention(q, k, v, bias=bias.expand(2, 1, 6, 9).contiguous())
+    )

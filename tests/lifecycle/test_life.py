@@ -136,6 +136,13 @@ def test_a_family_that_sees_what_it_is_to_predict_is_refused(tmp_path: Path, set
         wenlu.run(ARCHITECTURES if len(settings) > 1 else RECIPE, tmp_path / "run", settings)
 
 
+def test_a_family_that_writes_another_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"'t5' reads one text and writes another, .* that continue text: gpt2, llama"
+    ):
+        wenlu.run(RECIPE, tmp_path / "run", ["model.family=t5"])
+
+
 def wait_for_events(out: Path, process: subprocess.Popen[str], count: int = 3) -> None:
     """Until a few steps are logged, so that the signal arrives in the middle of training."""
     deadline = time.monotonic() + 120

@@ -38,7 +38,8 @@ def attention(
         q: (B, N, T, H).
         k: (B, K, S, H); K divides N, and each key head serves N / K query heads in a row.
         v: (B, K, S, H).
-        bias: (B or 1, 1 or N, T, S) added to the scores, -inf where a query may not look; no row all -inf.
+        bias: added to the scores, broadcastable to (B, N, T, S): -inf where a query may not look (no row all -inf),
+            and learned numbers, which get their gradient.
         is_causal: T = S and no query looks ahead; a `bias` says so too.
         scale: of the scores; 1 / √H unless given.
         softcap: scores s become `softcap` · tanh(s / `softcap`) before the bias (Gemma 2, arXiv:2408.00118); by
@@ -49,10 +50,12 @@ def attention(
     """
     if softcap is not None:
         return _capped(q, k, v, bias, is_causal, scale, softcap)
-    learns = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
+    learns = torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in (q, k, v, bias))
     weights = q.size(0) * q.size(1) * q.size(2) * k.size(2)
     if not learns or q.device.type != "cpu" or weights > KEPT:
         return reference(q, k, v, bias=bias, is_causal=is_causal, scale=scale)
+    if bias is not None:
+        bias = bias.expand(*bias.shape[:-2], q.size(2), k.size(2))
     out: Tensor = _BlockAttention.apply(q, k, v, bias, is_causal, scale)  # type: ignore[no-untyped-call]
     return out
 
@@ -115,17 +118,19 @@ class _BlockAttention(torch.autograd.Function):
             weights.append(weight)
         ctx.save_for_backward(keys, values, *blocks, *weights)
         ctx.shape, ctx.scale = q.shape, scale
+        ctx.bias_shape = None if bias is None else bias.shape
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None, None, None]:
         B, N, T, H = ctx.shape
         keys, values, *saved = ctx.saved_tensors
         K = len(keys) // B
         blocks, weights = saved[: len(saved) // 2], saved[len(saved) // 2 :]
         q_grad = grad.new_empty(B, T, N, H).transpose(1, 2)
         k_grad, v_grad = torch.zeros_like(keys), torch.zeros_like(values)
+        bias_grad = grad.new_zeros(ctx.bias_shape) if ctx.needs_input_grad[3] else None
         for i, (block, weight) in enumerate(zip(blocks, weights, strict=True)):
             start, seen = i * BLOCK, weight.size(-1)
             end = min(start + BLOCK, T)
@@ -135,7 +140,10 @@ class _BlockAttention(torch.autograd.Function):
             score_grad = torch._softmax_backward_data(weight_grad, weight, -1, weight.dtype)
             q_grad[:, :, start:end] = _product(score_grad, keys[:, :seen], ctx.scale).view(B, N, end - start, H)
             k_grad[:, :seen] += _product(score_grad.transpose(1, 2), block, ctx.scale)
-        return q_grad, k_grad.view(B, K, -1, H), v_grad.view(B, K, -1, H), None, None, None
+            if bias_grad is not None:
+                part_of_bias = bias_grad[..., start:end, :seen]
+                part_of_bias += score_grad.view(B, N, end - start, seen).sum_to_size(part_of_bias.shape)
+        return q_grad, k_grad.view(B, K, -1, H), v_grad.view(B, K, -1, H), bias_grad, None, None
 
 
 def _heads(x: Tensor, kv_heads: int) -> Tensor:

@@ -23,8 +23,10 @@ def check_family(name: str, task: TaskConfig | None = None) -> None:
         return
     able = ", ".join(row.name for row in FAMILIES if task.accepts(row))
     reason = f"is not made for {task.name}"
-    if isinstance(task, CausalLMConfig) and Ability.CAUSAL not in family(name).abilities:
+    if isinstance(task, CausalLMConfig):
         reason = "reads both ways, so it would see the token that it is to predict"
+        if Ability.ENCODER_DECODER in family(name).abilities:
+            reason = "reads one text and writes another, so it does not continue any"
     raise ValueError(f"family {name!r} {reason}; {task.suits}: {able}")
 
 

@@ -12,11 +12,13 @@ from wenlu.models import (
     lstm,
     mistral,
     modernbert,
+    mt5,
     phi3,
     qwen2,
     qwen3,
     rnn,
     roberta,
+    t5,
 )
 from wenlu.models.family import Ability, DecodeState, Family, LanguageModel, ModelConfig
 
@@ -32,6 +34,8 @@ FAMILIES: tuple[Family, ...] = (
     roberta.FAMILY,
     distilbert.FAMILY,
     modernbert.FAMILY,
+    t5.FAMILY,
+    mt5.FAMILY,
     rnn.FAMILY,
     lstm.FAMILY,
     gru.FAMILY,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wenlu.kernels.attention import attention
@@ -26,6 +27,7 @@ class Attention(nn.Module):
         softcap: bound of the scores, see `kernels.attention`.
         q_norm: normalises each query head before it is turned (Henry et al. 2020, arXiv:2010.04245).
         k_norm: the same for keys.
+        dropout: share of the weights dropped in training; not together with a soft cap.
     """
 
     def __init__(
@@ -41,9 +43,12 @@ class Attention(nn.Module):
         softcap: float | None = None,
         q_norm: nn.Module | None = None,
         k_norm: nn.Module | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        assert not (dropout and softcap), "attention with a soft cap drops no weights"
         self.head_dim = head_dim
+        self.dropout = dropout
         self.scale = scale
         self.softcap = softcap
         self.q_proj = nn.Linear(hidden_size, num_heads * head_dim, bias=qkv_bias)
@@ -74,6 +79,72 @@ class Attention(nn.Module):
         q, k, v = (each.transpose(1, 2) for each in (q, k, v))  # (B, N, T, H)
         if memory is not None:
             k, v = memory.extend(k, v)
-        mixed = attention(q, k, v, bias=mask.bias, is_causal=mask.is_causal, scale=self.scale, softcap=self.softcap)
+        if self.training and self.dropout:
+            mixed = dropped_attention(q, k, v, mask, scale=self.scale, dropout=self.dropout)
+        else:
+            mixed = attention(q, k, v, bias=mask.bias, is_causal=mask.is_causal, scale=self.scale, softcap=self.softcap)
         out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(B, T, -1))
         return out
+
+
+class CrossAttention(nn.Module):
+    """Attention of a decoder over what an encoder has read (Bahdanau et al. 2015, Vaswani et al. 2017).
+
+    Its keys and values depend on the source alone: `project` computes them once for all tokens to come.
+
+    Args:
+        scale: of the scores; 1 / √head_dim unless given.
+        dropout: share of the weights dropped in training.
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int,
+        num_heads: int,
+        head_dim: int,
+        bias: bool = False,
+        scale: float | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.head_dim = head_dim
+        self.scale = scale
+        self.dropout = dropout
+        self.q_proj = nn.Linear(hidden_size, num_heads * head_dim, bias=bias)
+        self.k_proj = nn.Linear(hidden_size, num_heads * head_dim, bias=bias)
+        self.v_proj = nn.Linear(hidden_size, num_heads * head_dim, bias=bias)
+        self.o_proj = nn.Linear(num_heads * head_dim, hidden_size, bias=bias)
+
+    def project(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, N, S, H) of an encoder's output (B, S, D)."""
+        B, S, _ = encoded.shape
+        keys, values = (
+            proj(encoded).view(B, S, -1, self.head_dim).transpose(1, 2) for proj in (self.k_proj, self.v_proj)
+        )
+        return keys, values
+
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Mask) -> Tensor:
+        """Mix for each position of `x` (B, T, D) the source's values; `mask` is over T queries and S keys."""
+        B, T, _ = x.shape
+        q = self.q_proj(x).view(B, T, -1, self.head_dim).transpose(1, 2)  # (B, N, T, H)
+        if self.training and self.dropout:
+            mixed = dropped_attention(q, keys, values, mask, scale=self.scale, dropout=self.dropout)
+        else:
+            mixed = attention(q, keys, values, bias=mask.bias, scale=self.scale)
+        out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(B, T, -1))
+        return out
+
+
+def dropped_attention(q: Tensor, k: Tensor, v: Tensor, mask: Mask, *, scale: float | None, dropout: float) -> Tensor:
+    """`kernels.attention` with a share of the weights dropped, which torch's own operator does."""
+    return F.scaled_dot_product_attention(
+        q,
+        k,
+        v,
+        attn_mask=mask.bias,
+        is_causal=mask.is_causal and mask.bias is None,
+        scale=scale,
+        dropout_p=dropout,
+        enable_gqa=q.size(1) != k.size(1),
+    )

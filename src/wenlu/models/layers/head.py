@@ -1,4 +1,4 @@
-"""A head whose logits are bounded."""
+"""Heads that do more than one product."""
 
 from __future__ import annotations
 
@@ -15,3 +15,14 @@ class CappedHead(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         return self.softcap * torch.tanh(super().forward(input) / self.softcap)
+
+
+class ScaledHead(nn.Linear):
+    """Logits of hidden states times `scale`, without a bias."""
+
+    def __init__(self, hidden_size: int, vocab_size: int, scale: float) -> None:
+        super().__init__(hidden_size, vocab_size, bias=False)
+        self.scale = scale
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input * self.scale)

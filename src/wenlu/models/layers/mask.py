@@ -70,6 +70,21 @@ def bidirectional_mask(
     return Mask(as_bias(allowed[:, None], x.dtype))
 
 
+def key_mask(real: Tensor | None, dtype: torch.dtype) -> Mask:
+    """Every query sees the keys that are `real` (B, S); no tensor where all are."""
+    return EVERYTHING if real is None else Mask(as_bias(real[:, None, None], dtype))
+
+
+def with_bias(mask: Mask, learned: Tensor) -> Mask:
+    """`mask` with `learned` (B or 1, N, T, S) added to the scores of what a query sees."""
+    if mask.bias is not None:
+        return Mask(learned + mask.bias, is_causal=mask.is_causal)
+    if not mask.is_causal:
+        return Mask(learned)
+    past = torch.ones(learned.shape[-2:], dtype=torch.bool, device=learned.device).tril()
+    return Mask(learned + as_bias(past, learned.dtype), is_causal=True)
+
+
 def as_bias(allowed: Tensor, dtype: torch.dtype) -> Tensor:
     """0 where `allowed` is true, -inf elsewhere."""
     return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill_(~allowed, float("-inf"))

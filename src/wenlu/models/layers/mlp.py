@@ -13,31 +13,57 @@ Activation = Literal["silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "r
 
 
 class MLP(nn.Module):
-    """Gated linear unit (Shazeer 2020, arXiv:2002.05202); SwiGLU with `silu`."""
+    """Gated linear unit (Shazeer 2020, arXiv:2002.05202); SwiGLU with `silu`.
 
-    def __init__(self, hidden_size: int, intermediate_size: int, *, activation: Activation, bias: bool = False) -> None:
+    Args:
+        dropout: share of the inner values dropped in training.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        intermediate_size: int,
+        *,
+        activation: Activation,
+        bias: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.gate_proj = nn.Linear(hidden_size, intermediate_size, bias=bias)
         self.up_proj = nn.Linear(hidden_size, intermediate_size, bias=bias)
         self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=bias)
         self.activation = ACTIVATIONS[activation]
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down_proj(self.activation(self.gate_proj(x)) * self.up_proj(x))
+        out: Tensor = self.down_proj(self.dropout(self.activation(self.gate_proj(x)) * self.up_proj(x)))
         return out
 
 
 class PlainMLP(nn.Module):
-    """Two layers with an activation between (Vaswani et al. 2017, arXiv:1706.03762)."""
+    """Two layers with an activation between (Vaswani et al. 2017, arXiv:1706.03762).
 
-    def __init__(self, hidden_size: int, intermediate_size: int, *, activation: Activation, bias: bool = True) -> None:
+    Args:
+        dropout: share of the inner values dropped in training.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        intermediate_size: int,
+        *,
+        activation: Activation,
+        bias: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.up_proj = nn.Linear(hidden_size, intermediate_size, bias=bias)
         self.down_proj = nn.Linear(intermediate_size, hidden_size, bias=bias)
         self.activation = ACTIVATIONS[activation]
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.down_proj(self.activation(self.up_proj(x)))
+        out: Tensor = self.down_proj(self.dropout(self.activation(self.up_proj(x))))
         return out
 
 

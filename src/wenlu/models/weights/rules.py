@@ -167,6 +167,60 @@ class Tie(Rule):
         return {key: item for key, item in entries.items() if key != self.name}
 
 
+@dataclass(frozen=True)
+class When(Rule):
+    """A rule that holds only where `applies` is true of the config."""
+
+    applies: Callable[[Any], bool]
+    rule: Rule
+
+    def load(self, entries: Entries, config: Any) -> Entries:
+        return self.rule.load(entries, config) if self.applies(config) else entries
+
+    def save(self, entries: Entries, config: Any) -> Entries:
+        return self.rule.save(entries, config) if self.applies(config) else entries
+
+
+@dataclass(frozen=True)
+class Duplicate(Rule):
+    """A second name of the tensor `source`, both the checkpoint's: read if the first is missing, never written."""
+
+    name: str
+    source: str
+
+    def load(self, entries: Entries, config: Any) -> Entries:  # noqa: ARG002
+        second = entries.get(self.name)
+        if second is None:
+            return entries
+        first = entries.get(self.source, second)
+        if first.shape != second.shape or not torch.equal(first.read(), second.read()):
+            raise WeightsError(f"{self.name} differs from {self.source}, although both are the same weights")
+        return {**{key: item for key, item in entries.items() if key != self.name}, self.source: first}
+
+    def save(self, entries: Entries, config: Any) -> Entries:  # noqa: ARG002
+        return entries
+
+
+@dataclass(frozen=True)
+class OwnCopy(Rule):
+    """Where a checkpoint leaves out `name`, which is a tensor of its own here, it begins as `source`.
+
+    transformers 5 leaves out what equals `source`.
+    """
+
+    name: str
+    source: str
+
+    def load(self, entries: Entries, config: Any) -> Entries:  # noqa: ARG002
+        source = entries.get(self.source)
+        if self.name in entries or source is None:
+            return entries
+        return {**entries, self.name: Stored(source.shape, source.dtype, lambda: source.read().clone())}
+
+    def save(self, entries: Entries, config: Any) -> Entries:  # noqa: ARG002
+        return entries
+
+
 def apply_rules(rules: Sequence[Rule], entries: Entries, config: Any) -> Entries:
     """From the checkpoint's tensors to ours."""
     for rule in rules:

@@ -1,0 +1,296 @@
+"""Encoder–decoders answer as Hugging Face's do with the same weights, in both directions of a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from wenlu.errors import WeightsError
+from wenlu.kernels.rms_norm import reference as rms_norm
+from wenlu.models import FAMILIES, Family
+from wenlu.models.layers.encoder_decoder import TransformerEncoderDecoder
+from wenlu.models.weights import load_model, save_model
+from wenlu.models.weights.rules import Stored, apply_rules
+
+VOCAB = 41
+T5 = {
+    "plain": {},
+    "one head": {"num_heads": 1, "d_model": 13, "num_layers": 1},
+    "odd heads": {"num_heads": 5, "d_kv": 6, "d_model": 25},
+    "wide heads": {"d_kv": 20, "feed_forward_proj": "gelu"},
+    "deeper encoder": {"num_layers": 4, "num_decoder_layers": 1},
+    "deeper decoder": {"num_layers": 1, "num_decoder_layers": 4, "feed_forward_proj": "gated-relu"},
+    "few buckets": {"relative_attention_num_buckets": 4, "relative_attention_max_distance": 7},
+    "odd halves of buckets": {"relative_attention_num_buckets": 10, "relative_attention_max_distance": 30},
+    "many buckets": {"relative_attention_num_buckets": 40, "relative_attention_max_distance": 64},
+    "gated": {"feed_forward_proj": "gated-gelu", "layer_norm_epsilon": 1e-3},
+    "gated silu": {"feed_forward_proj": "gated-silu", "num_decoder_layers": 3},
+    "v1.1": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+    "v1.1, odd heads": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "num_heads": 3, "d_kv": 7},
+    "untied relu": {"tie_word_embeddings": False, "num_decoder_layers": 1},
+}
+CASES: dict[str, dict[str, dict[str, Any]]] = {
+    "t5": T5,
+    "mt5": {k: v | {"tie_word_embeddings": False} for k, v in T5.items()},
+}
+SIZES: dict[str, dict[str, Any]] = {
+    "t5": {"d_model": 24, "d_kv": 6, "d_ff": 44, "num_layers": 2, "num_heads": 4, "pad_token_id": 0},
+}
+SIZES["mt5"] = SIZES["t5"]
+cases = pytest.mark.parametrize(
+    ("kind", "case"),
+    [pytest.param(kind, case, id=f"{kind}: {name}") for kind, each in CASES.items() for name, case in each.items()],
+)
+every_kind = pytest.mark.parametrize("kind", CASES)
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+
+
+def family(kind: str) -> Family:
+    return next(row for row in FAMILIES if kind in row.hf_types)
+
+
+def theirs(kind: str, case: dict[str, Any], folder: Path) -> transformers.PreTrainedModel:
+    """A random model of transformers, saved to `folder`; its biases and norms are random too."""
+    torch.manual_seed(5)
+    settings = {"vocab_size": VOCAB, "decoder_start_token_id": 0, "eos_token_id": 1, **SIZES[kind], **case}
+    config = transformers.AutoConfig.for_model(kind, **json.loads(json.dumps(settings)))
+    model = transformers.AutoModelForSeq2SeqLM.from_config(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_((0.3 if parameter.ndim == 1 else 0.1) * torch.randn_like(parameter))
+        if "t5" in kind:  # whose embeddings have the deviation 1: each token would predict itself
+            model.get_parameter("shared.weight").mul_(0.1)
+        if case.get("tie_word_embeddings") is False:
+            model.lm_head.weight = nn.Parameter(0.3 * torch.randn_like(model.lm_head.weight))
+    model.save_pretrained(folder)
+    return model
+
+
+def ours(folder: Path, dtype: torch.dtype | None = None) -> TransformerEncoderDecoder:
+    _, model = load_model(folder, dtype=dtype)
+    assert isinstance(model, TransformerEncoderDecoder)
+    return model
+
+
+def ids(rows: int = 2, length: int = 40, seed: int = 1) -> Tensor:
+    """Without the tokens that pad, begin or end."""
+    return torch.randint(4, VOCAB, (rows, length), generator=torch.Generator().manual_seed(seed))
+
+
+class ExactNorm(nn.Module):
+    """The oracle's norm, which casts to fp32 whatever it is given, in the dtype of its input."""
+
+    def __init__(self, norm: Any) -> None:
+        super().__init__()
+        self.weight, self.eps = norm.weight, norm.variance_epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self.weight, self.eps)
+
+
+def exact(model: transformers.PreTrainedModel) -> transformers.PreTrainedModel:
+    for name, module in list(model.named_modules()):
+        if type(module).__name__ in ("T5LayerNorm", "MT5LayerNorm"):
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, ExactNorm(module))
+    return model.double()
+
+
+@cases
+def test_logits_differ_by_less_than_1e_4_in_fp32(kind: str, case: dict[str, Any], tmp_path: Path) -> None:
+    reference = theirs(kind, case, tmp_path)
+    source, target = ids(), ids(2, 33, seed=2)
+    with torch.no_grad():
+        expected = reference(input_ids=source, decoder_input_ids=target).logits
+        assert (ours(tmp_path)(source, decoder_input_ids=target) - expected).abs().max() < 1e-4
+
+
+@cases
+def test_logits_differ_by_less_than_1e_9_in_fp64(kind: str, case: dict[str, Any], tmp_path: Path) -> None:
+    reference = exact(theirs(kind, case, tmp_path))
+    model = ours(tmp_path, torch.float64)
+    source, target = ids(), ids(2, 33, seed=2)
+    expected = reference(input_ids=source, decoder_input_ids=target).logits
+    assert (model(source, decoder_input_ids=target) - expected).abs().max() < 1e-9  # with gradients: our own attention
+    with torch.no_grad():
+        assert (model(source, decoder_input_ids=target) - expected).abs().max() < 1e-9  # without: torch's
+
+
+@cases
+def test_every_layer_passes_on_the_same_hidden_states(kind: str, case: dict[str, Any], tmp_path: Path) -> None:
+    reference = exact(theirs(kind, case, tmp_path))
+    model = ours(tmp_path, torch.float64)
+    seen: dict[str, list[Tensor]] = {"encoder": [], "decoder": []}
+    for name, found in seen.items():
+        for layer in model.get_submodule(f"{name}.layers").children():
+            layer.register_forward_hook(lambda _module, _inputs, output, found=found: found.append(output))
+    model.encoder.register_forward_hook(lambda _module, _inputs, output: seen["encoder"].append(output))
+    source, target = ids(), ids(2, 33, seed=2)
+    final = model.hidden(source, decoder_input_ids=target)
+    output = reference(input_ids=source, decoder_input_ids=target, output_hidden_states=True)
+    for name, last in (("encoder", seen["encoder"].pop()), ("decoder", final)):
+        expected = output[f"{name}_hidden_states"]
+        assert len(expected) == len(seen[name]) + 1
+        for index, hidden in enumerate([*seen[name][:-1], last], start=1):
+            assert (hidden - expected[index]).abs().max() < 1e-9, f"{name} layer {index}"
+
+
+@cases
+def test_thirty_two_greedy_tokens_are_equal(kind: str, case: dict[str, Any], tmp_path: Path) -> None:
+    reference = theirs(kind, case, tmp_path)
+    model, source = ours(tmp_path), ids(3, 12)
+    mask = torch.ones_like(source)
+    mask[1, 7:] = 0
+    mask[2, :4] = 0 if "t5" in kind else 1  # on the left, where the oracle counts no positions
+    answer = reference.generate(  # whose cache has as many layers as the encoder
+        source, attention_mask=mask, max_new_tokens=32, do_sample=False, num_beams=1, eos_token_id=None, use_cache=False
+    )
+    start = model.config.decoder_start_token_id
+    new = torch.full((3, 1), start)
+    found, state = [new], model.init_state(3)
+    with torch.no_grad():
+        for step in range(32):
+            first = {"input_ids": source, "attention_mask": mask} if step == 0 else {"input_ids": None}
+            new = model(**first, decoder_input_ids=new, state=state)[:, -1:].argmax(dim=-1)
+            found.append(new)
+    assert torch.equal(torch.cat(found, dim=1), answer)
+    assert len(answer[:, 1:].unique()) > 1, "an answer that stands still shows little"
+
+
+@cases
+def test_gradients_of_all_weights_are_equal(kind: str, case: dict[str, Any], tmp_path: Path) -> None:
+    reference = exact(theirs(kind, case, tmp_path))
+    model = ours(tmp_path, torch.float64)
+    source, target = ids(), ids(2, 33, seed=2)
+    reference(input_ids=source, decoder_input_ids=target).logits.cos().sum().backward()
+    model(source, decoder_input_ids=target).cos().sum().backward()
+    gradients = {name: Stored.of(each.grad) for name, each in reference.named_parameters()}
+    expected = apply_rules(family(kind).rules, gradients, model.config)
+    for name, parameter in model.named_parameters():
+        if name != "lm_head.bias":  # which transformers does not train
+            torch.testing.assert_close(parameter.grad, expected[name].read(), rtol=1e-8, atol=1e-8)
+
+
+@cases
+def test_transformers_loads_what_we_save(kind: str, case: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "ours").mkdir()
+    first = theirs(kind, case, tmp_path / "theirs")
+    model = ours(tmp_path / "theirs")
+    save_model(tmp_path / "ours", model, family(kind), shard_bytes=4000)
+    assert len(list((tmp_path / "ours").glob("*.safetensors"))) > 1
+    reference, report = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert type(reference) is type(first)
+    assert not any(report.values()), report
+    source, target = ids(), ids(2, 33, seed=2)
+    with torch.no_grad():
+        expected = first(input_ids=source, decoder_input_ids=target).logits
+        assert (reference(input_ids=source, decoder_input_ids=target).logits - expected).abs().max() < 1e-4
+        found = model(source, decoder_input_ids=target)
+        assert (found - expected).abs().max() < 1e-4
+        assert torch.equal(ours(tmp_path / "ours")(source, decoder_input_ids=target), found)
+
+
+@every_kind
+def test_padding_on_either_side_answers_as_transformers_does_alone(kind: str, tmp_path: Path) -> None:
+    reference = theirs(kind, {}, tmp_path)
+    model, texts, target = ours(tmp_path), [ids(1, 20)[0], ids(1, 9)[0]], ids(2, 7, seed=2)
+    with torch.no_grad():
+        expected = [
+            reference(input_ids=text[None], decoder_input_ids=target[[row]]).logits[0] for row, text in enumerate(texts)
+        ]
+        for pad in (lambda n: (20 - n, 0), lambda n: (0, 20 - n)):
+            rows = torch.stack([nn.functional.pad(text, pad(len(text))) for text in texts])
+            mask = torch.stack([nn.functional.pad(torch.ones_like(text), pad(len(text))) for text in texts])
+            found = model(rows, attention_mask=mask, decoder_input_ids=target)
+            for index, alone in enumerate(expected):
+                assert (found[index] - alone).abs().max() < 1e-4
+
+
+def edit_config(folder: Path, drop: tuple[str, ...] = (), **changes: Any) -> None:
+    path = folder / "config.json"
+    content = {key: value for key, value in json.loads(path.read_text()).items() if key not in drop}
+    path.write_text(json.dumps(content | changes))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_t5_config_of_transformers_4_is_read_as_it_was(tied: bool, tmp_path: Path) -> None:
+    case = {"feed_forward_proj": "relu" if tied else "gated-gelu", "tie_word_embeddings": tied}
+    reference = theirs("t5", case, tmp_path)
+    edit_config(
+        tmp_path,
+        ("scale_decoder_outputs", "dense_act_fn", "is_gated_act"),
+        tie_word_embeddings=tied,
+        n_positions=512,
+        output_past=True,
+        task_specific_params={"summarization": {"num_beams": 4, "prefix": "summarize: "}},
+        torch_dtype="float32",
+    )
+    with torch.no_grad():
+        expected = reference(input_ids=ids(), decoder_input_ids=ids()).logits
+        assert (ours(tmp_path)(ids(), decoder_input_ids=ids()) - expected).abs().max() < 1e-4
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> None:
+    path = folder / "model.safetensors"
+    save_file(change(load_file(path)), path, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("kind", ["t5", "mt5"])
+def test_an_embedding_under_several_names_must_be_one(kind: str, tmp_path: Path) -> None:
+    theirs(kind, {}, tmp_path)
+    expected = ours(tmp_path)(ids(), decoder_input_ids=ids())
+    names = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+    rewrite(tmp_path, lambda each: each | {name: each["shared.weight"].clone() for name in names})
+    assert torch.equal(ours(tmp_path)(ids(), decoder_input_ids=ids()), expected)
+    rewrite(tmp_path, lambda each: {name: tensor for name, tensor in each.items() if name != "shared.weight"})
+    assert torch.equal(ours(tmp_path)(ids(), decoder_input_ids=ids()), expected)
+    rewrite(tmp_path, lambda each: each | {names[1]: each[names[1]] + 1})
+    with pytest.raises(WeightsError, match=r"decoder.embed_tokens.weight differs from shared.weight"):
+        ours(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["t5", "mt5"])
+def test_a_head_that_the_file_leaves_out_begins_as_the_embedding(kind: str, tmp_path: Path) -> None:
+    """As transformers 5 reads it; in ours they are two tensors from then on, unless the head is tied."""
+    reference = theirs(kind, {}, tmp_path)
+    if kind == "t5":
+        edit_config(tmp_path, scale_decoder_outputs=False)
+        reference = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
+    model = ours(tmp_path)
+    with torch.no_grad():
+        expected = reference(input_ids=ids(), decoder_input_ids=ids()).logits
+        assert (model(ids(), decoder_input_ids=ids()) - expected).abs().max() < 1e-4
+        model.get_parameter("lm_head.weight").zero_()
+    assert model.embed_tokens.weight.any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dense_act_fn": "gelu"}, "dense_act_fn='gelu', but feed_forward_proj='relu': say the latter alone"),
+        ({"feed_forward_proj": "gated-tanh"}, "feed_forward_proj"),
+        ({"relative_attention_num_buckets": 7}, "must be even, at least 4"),
+        ({"relative_attention_max_distance": 16}, "half of it below relative_attention_max_distance 16"),
+        ({"d_model": 24, "hidden_size": 32}, "hidden_size=32, but d_model=24: say one of them"),
+        ({"use_bias": True}, "use_bias: unknown key"),
+    ],
+)
+def test_a_t5_config_that_we_do_not_compute_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    theirs("t5", {}, tmp_path)
+    edit_config(tmp_path, **changes)
+    with pytest.raises(WeightsError, match=message):
+        load_model(tmp_path)
