@@ -44,8 +44,7 @@ def model(task: Task, tokenizer: Tokenizer) -> LanguageModel:
 
 
 def draw(source: Rows, rows: list[int], numbers: list[int] | None = None, seed: int = 5) -> Draw:
-    chosen = np.array(rows)
-    return Draw(source.rows(chosen), chosen if numbers is None else np.array(numbers), seed, source)
+    return Draw.at(source, np.array(rows), None if numbers is None else np.array(numbers), seed=seed)
 
 
 def same(a: Batch, b: Batch) -> bool:

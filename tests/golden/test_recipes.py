@@ -49,6 +49,7 @@ SIZES = [
 OWN = {
     "poems-zh": ["tokenizer.vocab_size=auto"],
     "pretrain-masked-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
+    "pretrain-sentence-order-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
 }
 """What the fixed text needs besides: 38 different characters are no large vocabulary."""
 CHARACTERS = "春眠不覺曉處聞啼鳥夜來風雨聲花落知多少床前明月光疑是地上霜舉頭望低思故鄉"

@@ -37,7 +37,25 @@ T5 = {
     "v1.1, odd heads": {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "num_heads": 3, "d_kv": 7},
     "untied relu": {"tie_word_embeddings": False, "num_decoder_layers": 1},
 }
+BART: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "one head": {
+        "d_model": 13,
+        "encoder_attention_heads": 1,
+        "decoder_attention_heads": 1,
+        "encoder_layers": 1,
+    },
+    "odd heads": {"d_model": 35, "encoder_attention_heads": 5, "decoder_attention_heads": 7},
+    "deeper encoder": {"encoder_layers": 4, "decoder_layers": 1},
+    "deeper decoder": {"encoder_layers": 1, "decoder_layers": 4, "decoder_ffn_dim": 20},
+    "scaled": {"scale_embedding": True},
+    "untied": {"tie_word_embeddings": False},
+    "relu": {"activation_function": "relu", "encoder_ffn_dim": 60},
+    "swish": {"activation_function": "swish", "decoder_layers": 3},
+    "tanh gelu": {"activation_function": "gelu_new", "max_position_embeddings": 40, "scale_embedding": True},
+}
 CASES: dict[str, dict[str, dict[str, Any]]] = {
+    "bart": BART,
     "t5": T5,
     "mt5": {k: v | {"tie_word_embeddings": False} for k, v in T5.items()},
 }
@@ -45,6 +63,20 @@ SIZES: dict[str, dict[str, Any]] = {
     "t5": {"d_model": 24, "d_kv": 6, "d_ff": 44, "num_layers": 2, "num_heads": 4, "pad_token_id": 0},
 }
 SIZES["mt5"] = SIZES["t5"]
+SIZES["bart"] = {
+    "d_model": 24,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_ffn_dim": 44,
+    "decoder_ffn_dim": 40,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 3,
+    "max_position_embeddings": 50,
+    "init_std": 0.2,
+    "decoder_start_token_id": 2,
+    "eos_token_id": 2,
+    "forced_eos_token_id": None,
+}
 cases = pytest.mark.parametrize(
     ("kind", "case"),
     [pytest.param(kind, case, id=f"{kind}: {name}") for kind, each in CASES.items() for name, case in each.items()],
@@ -65,15 +97,26 @@ def family(kind: str) -> Family:
 def theirs(kind: str, case: dict[str, Any], folder: Path) -> transformers.PreTrainedModel:
     """A random model of transformers, saved to `folder`; its biases and norms are random too."""
     torch.manual_seed(5)
-    settings = {"vocab_size": VOCAB, "decoder_start_token_id": 0, "eos_token_id": 1, **SIZES[kind], **case}
+    settings = {"vocab_size": VOCAB, "decoder_start_token_id": 0, **SIZES[kind], **case}
     config = transformers.AutoConfig.for_model(kind, **json.loads(json.dumps(settings)))
     model = transformers.AutoModelForSeq2SeqLM.from_config(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_((0.3 if parameter.ndim == 1 else 0.1) * torch.randn_like(parameter))
+            parameter.add_(
+                ((0.3 if "t5" in kind else 0.2) if parameter.ndim == 1 else 0.1) * torch.randn_like(parameter)
+            )
         if "t5" in kind:  # whose embeddings have the deviation 1: each token would predict itself
             model.get_parameter("shared.weight").mul_(0.1)
+        for name, parameter in model.named_parameters():
+            if "embed_positions" in name and parameter.requires_grad:
+                parameter.mul_(5)  # that an answer does not stand still
+        if "final_logits_bias" in dict(model.named_buffers()):
+            model.final_logits_bias.normal_(std=0.3)
         if case.get("tie_word_embeddings") is False:
+            if "t5" not in kind and config.tie_word_embeddings is False:  # which then unties the embeddings too
+                shared = model.get_parameter("model.shared.weight")
+                for stack in ("encoder", "decoder"):
+                    model.get_submodule(f"model.{stack}.embed_tokens").weight = nn.Parameter(shared.clone())
             model.lm_head.weight = nn.Parameter(0.3 * torch.randn_like(model.lm_head.weight))
     model.save_pretrained(folder)
     return model
@@ -177,7 +220,10 @@ def test_gradients_of_all_weights_are_equal(kind: str, case: dict[str, Any], tmp
     source, target = ids(), ids(2, 33, seed=2)
     reference(input_ids=source, decoder_input_ids=target).logits.cos().sum().backward()
     model(source, decoder_input_ids=target).cos().sum().backward()
-    gradients = {name: Stored.of(each.grad) for name, each in reference.named_parameters()}
+    gradients = {name: Stored.of(each.grad) for name, each in reference.named_parameters() if each.grad is not None}
+    if "model.shared.weight" not in gradients and kind == "bart":  # two matrices there, one of ours
+        both = [gradients.pop(f"model.{stack}.embed_tokens.weight").read() for stack in ("encoder", "decoder")]
+        gradients["model.shared.weight"] = Stored.of(both[0] + both[1])
     expected = apply_rules(family(kind).rules, gradients, model.config)
     for name, parameter in model.named_parameters():
         if name != "lm_head.bias":  # which transformers does not train
@@ -276,6 +322,62 @@ def test_a_head_that_the_file_leaves_out_begins_as_the_embedding(kind: str, tmp_
         assert (model(ids(), decoder_input_ids=ids()) - expected).abs().max() < 1e-4
         model.get_parameter("lm_head.weight").zero_()
     assert model.embed_tokens.weight.any()
+
+
+def test_a_bare_bart_without_prefix_head_and_bias_is_read(tmp_path: Path) -> None:
+    reference = theirs("bart", {}, tmp_path)
+    reference.final_logits_bias.zero_()
+    left_out = ("final_logits_bias", "lm_head.weight")
+    rewrite(
+        tmp_path,
+        lambda each: (
+            {key.removeprefix("model."): item for key, item in each.items() if key not in left_out}
+            | {"encoder.version": torch.tensor([3.0])}
+        ),
+    )
+    edit_config(
+        tmp_path,
+        architectures=["BartModel"],
+        num_hidden_layers=2,
+        normalize_before=False,
+        normalize_embedding=True,
+        static_position_embeddings=False,
+        extra_pos_embeddings=2,
+        add_final_layer_norm=False,
+        add_bias_logits=False,
+        classif_dropout=0.1,
+        num_beams=4,
+        max_length=142,
+        forced_bos_token_id=0,
+    )
+    with torch.no_grad():
+        expected = reference(input_ids=ids(), decoder_input_ids=ids()).logits
+        assert (ours(tmp_path)(ids(), decoder_input_ids=ids()) - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"normalize_before": True}, "normalize_before=True is another architecture; here it is always False"),
+        ({"num_hidden_layers": 3}, "num_hidden_layers=3, but encoder_layers=2: say one of them"),
+        ({"encoder_attention_heads": 5}, "hidden_size 24 is not a multiple of num_attention_heads 5"),
+        ({"activation_function": "tanh"}, "activation_function"),
+        ({"encoder_norm": True}, "encoder_norm: unknown key"),
+    ],
+)
+def test_a_bart_config_that_we_do_not_compute_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    theirs("bart", {}, tmp_path)
+    edit_config(tmp_path, **changes)
+    with pytest.raises(WeightsError, match=message):
+        load_model(tmp_path)
+
+
+def test_untied_barts_whose_embeddings_differ_are_refused(tmp_path: Path) -> None:
+    theirs("bart", {"tie_word_embeddings": False}, tmp_path)
+    name = "model.decoder.embed_tokens.weight"
+    rewrite(tmp_path, lambda each: each | {name: each[name] + 1})
+    with pytest.raises(WeightsError, match=rf"{name} differs from model.shared.weight"):
+        load_model(tmp_path)
 
 
 @pytest.mark.parametrize(

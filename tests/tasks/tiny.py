@@ -30,6 +30,8 @@ NewData = Callable[..., TokenData]
 FAMILIES = {
     "causal-lm": "llama",
     "masked-lm": "bert",
+    "next-sentence": "bert",
+    "sentence-order": "bert",
 }
 SIZES: dict[str, Any] = {
     "hidden_size": 32,

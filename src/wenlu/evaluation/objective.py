@@ -74,7 +74,7 @@ class _Commonest:
         counts = {part: np.zeros(task.num_classes(part), np.int64) for part in task.parts}
         for start in range(0, len(rows), ROWS_AT_ONCE):
             numbers = rows[start : start + ROWS_AT_ONCE]
-            batch = task.batch(Draw(passages.rows(numbers), numbers, seed, passages))
+            batch = task.batch(Draw.at(passages, numbers, seed=seed))
             for part, answers in task.answers(batch).items():
                 counts[part] += np.bincount(answers.numpy(), minlength=len(counts[part]))
         return cls(counts)
@@ -110,7 +110,7 @@ def _score(
     progress.start("score", total=len(passages), unit="passages")
     for start in range(0, len(passages), ROWS_AT_ONCE):
         numbers = np.arange(start, min(start + ROWS_AT_ONCE, len(passages)))
-        draw = Draw(passages.rows(numbers), numbers, config.seed, passages)
+        draw = Draw.at(passages, numbers, seed=config.seed)
         for part, guesses in task.guesses(model, task.batch(draw).to(device)).items():
             owners = passages.documents[numbers][guesses.rows.cpu().numpy()]
             targets = guesses.targets.cpu().numpy()

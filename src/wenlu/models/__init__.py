@@ -3,6 +3,7 @@
 from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError
 from wenlu.models import (
+    bart,
     bert,
     distilbert,
     gemma3,
@@ -36,6 +37,7 @@ FAMILIES: tuple[Family, ...] = (
     modernbert.FAMILY,
     t5.FAMILY,
     mt5.FAMILY,
+    bart.FAMILY,
     rnn.FAMILY,
     lstm.FAMILY,
     gru.FAMILY,

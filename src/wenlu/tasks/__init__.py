@@ -12,7 +12,9 @@ from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError, WeightsError
 from wenlu.tasks.causal_lm import CausalLM, CausalLMConfig, Likelihood, Text
 from wenlu.tasks.masked_lm import MaskedLM
+from wenlu.tasks.next_sentence import NextSentence
 from wenlu.tasks.objective import Guesses, Objective
+from wenlu.tasks.sentence_order import SentenceOrder
 from wenlu.tasks.task import (
     FILE,
     IGNORED,
@@ -31,7 +33,7 @@ from wenlu.tasks.word_analogy import WordAnalogy
 from wenlu.tasks.word_similarity import WordSimilarity
 from wenlu.tokenizers import Tokenizer
 
-TASKS: tuple[type[Task], ...] = (CausalLM, MaskedLM)
+TASKS: tuple[type[Task], ...] = (CausalLM, MaskedLM, NextSentence, SentenceOrder)
 """What models are trained for."""
 SCORED_TASKS: tuple[type[ScoredTask], ...] = (WordAnalogy, WordSimilarity)
 """What is only measured."""
@@ -106,11 +108,13 @@ __all__ = [
     "Likelihood",
     "Loss",
     "MaskedLM",
+    "NextSentence",
     "Objective",
     "Part",
     "Predictor",
     "Reading",
     "ScoredTask",
+    "SentenceOrder",
     "Task",
     "TaskConfig",
     "TaskField",

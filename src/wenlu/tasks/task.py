@@ -60,6 +60,7 @@ class Draw:
         numbers: (B,) which of all rows ever drawn with `seed` each is; what is random of a row depends on nothing
             else, so that neither a restart nor the size of micro-batches changes it.
         source: where the rows are from, to draw others to compare them with; None: nowhere.
+        places: (B,) where in the source they are.
         separate_documents: no position sees another document of its row; False lets attention cross the
             boundaries, as GPT-2 was trained, which is cheaper.
     """
@@ -68,12 +69,18 @@ class Draw:
     numbers: Ids
     seed: int = 0
     source: Rows | None = None
+    places: Ids = field(default_factory=lambda: np.empty(0, np.int64))
     separate_documents: bool = True
 
     @classmethod
     def of(cls, rows: PackedRow, **facts: Any) -> Draw:
         """The rows numbered from 0."""
         return cls(rows, np.arange(len(rows.ids)), **facts)
+
+    @classmethod
+    def at(cls, source: Rows, places: Ids, numbers: Ids | None = None, **facts: Any) -> Draw:
+        """The rows at `places` of `source`, numbered so where `numbers` are not given."""
+        return cls(source.rows(places), places if numbers is None else numbers, source=source, places=places, **facts)
 
     def generators(self) -> Iterator[np.random.Generator]:
         """The random numbers of each row."""

@@ -36,12 +36,8 @@ class Batches:
         rows, samples = self.rows(step), self._samples(step)
         for start in range(0, len(rows), rows_per_forward):
             piece = slice(start, start + rows_per_forward)
-            yield Draw(
-                self.source.rows(rows[piece]),
-                samples[piece],
-                seed=self.seed,
-                source=self.source,
-                separate_documents=self.separate_documents,
+            yield Draw.at(
+                self.source, rows[piece], samples[piece], seed=self.seed, separate_documents=self.separate_documents
             )
 
     def _samples(self, step: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -24,7 +24,7 @@ def validate(task: Task, model: LanguageModel, source: Rows, config: TrainConfig
     model.eval()
     for start in range(0, count, ROWS):
         numbers = np.arange(start, min(start + ROWS, count))
-        draw = Draw(source.rows(numbers), numbers, SEED, source, separate_documents=config.separate_documents)
+        draw = Draw.at(source, numbers, seed=SEED, separate_documents=config.separate_documents)
         totals = totals.plus(task.loss(model, task.batch(draw).to(device_of(model))))
     model.train()
     torch.set_rng_state(random)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -50,7 +50,7 @@ class EncoderDecoderConfig(ModelConfig):
 
     may_be_null: ClassVar[frozenset[str]] = frozenset()
     """Keys for which Hugging Face configs write null where they mean the default."""
-    fixed: ClassVar[dict[str, object]] = {}
+    fixed: ClassVar[Mapping[str, object]] = {}
     """Keys of older configs that name a choice, and the one that this family is: read, never written."""
 
     num_hidden_layers: int = Field(ge=1, le=1000)

@@ -8,8 +8,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Activation = Literal["silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "relu2"]
-"""Names of Hugging Face configs; `relu2` is the squared ReLU of Primer (So et al. 2021, arXiv:2109.08668)."""
+Activation = Literal["silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "relu2", "swish"]
+"""Names of Hugging Face configs; `swish` is `silu`; `relu2` of Primer squares (So et al. 2021, arXiv:2109.08668)."""
 
 
 class MLP(nn.Module):
@@ -82,4 +82,5 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "gelu_pytorch_tanh": _gelu_tanh,
     "relu": F.relu,
     "relu2": _relu2,
+    "swish": F.silu,
 }

@@ -37,6 +37,7 @@ HARMLESS = frozenset(
         "output_hidden_states",
         "problem_type",
         "return_dict",
+        "tokenizer_class",
         "torch_dtype",
         "torchscript",
         "transformers_version",

@@ -183,10 +183,14 @@ class When(Rule):
 
 @dataclass(frozen=True)
 class Duplicate(Rule):
-    """A second name of the tensor `source`, both the checkpoint's: read if the first is missing, never written."""
+    """A second name of the tensor `source`, both the checkpoint's: read if the first is missing.
+
+    It is written only where `written` is true of the config, as transformers asks for both there.
+    """
 
     name: str
     source: str
+    written: Callable[[Any], bool] | None = None
 
     def load(self, entries: Entries, config: Any) -> Entries:  # noqa: ARG002
         second = entries.get(self.name)
@@ -197,8 +201,11 @@ class Duplicate(Rule):
             raise WeightsError(f"{self.name} differs from {self.source}, although both are the same weights")
         return {**{key: item for key, item in entries.items() if key != self.name}, self.source: first}
 
-    def save(self, entries: Entries, config: Any) -> Entries:  # noqa: ARG002
-        return entries
+    def save(self, entries: Entries, config: Any) -> Entries:
+        if self.written is None or not self.written(config):
+            return entries
+        source = entries[self.source]
+        return {**entries, self.name: Stored(source.shape, source.dtype, lambda: source.read().clone())}
 
 
 @dataclass(frozen=True)
