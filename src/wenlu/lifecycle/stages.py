@@ -21,6 +21,7 @@ from wenlu.lifecycle.cache import stage_key
 from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.report import write_report
+from wenlu.lifecycle.vectors_start import begin_with_vectors, vectors_fingerprint
 from wenlu.models.weights import save_model
 from wenlu.rundir import atomic
 from wenlu.tasks import CausalLM, Task, new_task
@@ -84,7 +85,8 @@ def train_stage(life: Life) -> Life:
     """`tokens/` → `checkpoints/` and `model/`; goes on from the newest checkpoint."""
     recipe = life.recipe
     settings = [recipe.task, recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
-    key = stage_key(settings, code=TRAINING_CODE, inputs=[life.key("tokens"), str(recipe.seed)])
+    inputs = [life.key("tokens"), str(recipe.seed), *vectors_fingerprint(recipe.train)]
+    key = stage_key(settings, code=TRAINING_CODE, inputs=inputs)
     if not life.cache.is_done("train", key):
         if not life.cache.is_started("train", key):
             shutil.rmtree(life.run.checkpoints, ignore_errors=True)
@@ -176,6 +178,8 @@ def _train(life: Life) -> TrainState:
     if recipe.train.start == "bigrams":
         check_bigram_start(family, model)
         start_from_bigrams(model, data.train.data)
+    elif recipe.train.start == "vectors":
+        begin_with_vectors(life, model, tokenizer)
     model = task.trained(model).to(device)
     if "steps" not in facts:
         resolved = resolve_duration(recipe.train, recipe.optimizer, model, task, data, recipe.seed)

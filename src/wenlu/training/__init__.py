@@ -8,6 +8,7 @@ from wenlu.training.probe import resolve_duration
 from wenlu.training.schedule import ScheduleConfig
 from wenlu.training.state import TrainState
 from wenlu.training.train import TrainData, train
+from wenlu.training.vectors import check_vectors_start, start_from_vectors
 
 __all__ = [
     "OptimizerConfig",
@@ -16,10 +17,12 @@ __all__ = [
     "TrainData",
     "TrainState",
     "check_bigram_start",
+    "check_vectors_start",
     "choose_device",
     "choose_dtype",
     "choose_threads",
     "resolve_duration",
     "start_from_bigrams",
+    "start_from_vectors",
     "train",
 ]

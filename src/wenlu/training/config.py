@@ -33,8 +33,11 @@ class TrainConfig(Config):
     keeps float32 copies of bfloat16 weights."""
     device: str = "auto"
     threads: PositiveInt | Literal["auto"] = "auto"
-    start: Literal["random", "bigrams"] = "random"
-    """Where the weights begin: drawn, or with an embedding and a head that know which token follows which."""
+    start: Literal["random", "bigrams", "vectors"] = "random"
+    """Where the weights begin: drawn; with an embedding and a head that know which token follows which; or with an
+    embedding that knows words from `vectors`."""
+    vectors: str | None = None
+    """Word vectors to start from: a run, a folder, or a .vec or .txt file."""
     zero_outputs: bool = True
     """Start the projections into the residual stream, and a drawn head, at zero."""
     validations: NonNegativeInt = 10
@@ -61,6 +64,8 @@ class TrainConfig(Config):
             raise ValueError(
                 f"micro_batch_tokens ({self.micro_batch_tokens}) is not a multiple of context ({self.context})"
             )
+        if (self.start == "vectors") != (self.vectors is not None):
+            raise ValueError('start="vectors" and vectors="PATH" belong together; set both or neither')
         if self.start == "bigrams" and not self.zero_outputs:
             raise ValueError('start="bigrams" needs zero_outputs=true: other weights would blur the counts')
         return self
