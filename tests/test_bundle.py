@@ -7,16 +7,18 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import wenlu
-from wenlu.bundle import Bundle, load, load_any, model_path
-from wenlu.errors import UsageError, WeightsError, WenluError
+from wenlu.bundle import Bundle, VectorsBundle, load, load_any, model_path
+from wenlu.errors import DataError, UsageError, WeightsError, WenluError
 from wenlu.generation.conversation import Conversation
 from wenlu.generation.text import encode_prompt
 from wenlu.hub import huggingface
 from wenlu.models import family
+from wenlu.models.vectors import WordVectors, save_text, save_vectors
 from wenlu.models.weights import save_model
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 
@@ -49,6 +51,33 @@ def test_a_run_and_its_model_folder_load_alike(tmp_path: Path, tokenizer: Tokeni
 
 def test_load_is_a_verb_of_the_package() -> None:
     assert wenlu.load is load_any
+
+
+def test_anything_that_holds_a_model_or_vectors_loads(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    write(tmp_path / "m", tokenizer)
+    assert isinstance(load_any(tmp_path / "m", dtype=torch.bfloat16), Bundle)
+    vectors = WordVectors(("a", "b"), np.array([[1, 0], [0, 1]], np.float32))
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    save_vectors(tmp_path / "run" / "model", vectors, training={"size": 2})
+    save_text(vectors, tmp_path / "v.VEC")
+    for name, home in (("run", "run/model"), ("run/model", "run/model"), ("v.VEC", "v.VEC")):
+        bundle = load_any(str(tmp_path / name))
+        assert isinstance(bundle, VectorsBundle)
+        assert bundle.path == tmp_path / home
+        assert (bundle.tokenizer, bundle.task.name) == (None, "word-similarity")
+        assert (bundle.config.words, bundle.config.dimensions) == (2, 2)
+        np.testing.assert_array_equal(bundle.model.matrix, vectors.matrix)
+
+
+def test_what_is_neither_gets_the_same_message(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=re.escape(f"no such file or folder; in {tmp_path} there is nothing")):
+        load_any(str(tmp_path / "nowhere"))
+    (tmp_path / "notes.txt").write_text("abc")
+    with pytest.raises(DataError, match=r"notes\.txt: line 1: 'abc' is not the header"):
+        load_any(tmp_path / "notes.txt")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(WeightsError, match=r"config\.json: not valid JSON"):
+        load_any(tmp_path)
 
 
 def test_weights_are_converted_on_demand(tmp_path: Path, tokenizer: Tokenizer) -> None:

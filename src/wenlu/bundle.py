@@ -95,9 +95,12 @@ def load_any(path_or_id: str | Path, *, dtype: torch.dtype | None = None) -> Bun
 def vectors_path(path_or_id: str | Path) -> Path | None:
     """The folder or text file of word vectors that a path or id stands for; None for anything else."""
     path = _resolved(path_or_id)
-    if path.is_file():
-        return path if path.suffix.lower() in ENDINGS else None
-    return next((folder for folder in (path, path / "model") if holds_vectors(folder)), None)
+    try:
+        if path.is_file():
+            return path if path.suffix.lower() in ENDINGS else None
+        return next((folder for folder in (path, path / "model") if holds_vectors(folder)), None)
+    except PermissionError:  # `load` says which folder it is
+        return None
 
 
 def load(path_or_id: str | Path, *, dtype: torch.dtype | None = None) -> Bundle:
