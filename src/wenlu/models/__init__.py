@@ -21,6 +21,7 @@ from wenlu.models import (
     rnn,
     roberta,
     t5,
+    transformer,
 )
 from wenlu.models.family import Ability, DecodeState, Family, LanguageModel, ModelConfig
 
@@ -40,6 +41,7 @@ FAMILIES: tuple[Family, ...] = (
     mt5.FAMILY,
     bart.FAMILY,
     marian.FAMILY,
+    transformer.FAMILY,
     rnn.FAMILY,
     lstm.FAMILY,
     gru.FAMILY,
