@@ -9,7 +9,8 @@ import torch
 
 from wenlu import hub
 from wenlu.errors import DataError, ResourceError, UsageError, WeightsError
-from wenlu.models import FAMILIES, Ability, Family, LanguageModel, ModelConfig
+from wenlu.models import Ability, Family, LanguageModel, ModelConfig
+from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.models.weights import load_model
 from wenlu.models.weights.gguf import load_gguf
 from wenlu.tasks import CausalLM
@@ -35,7 +36,8 @@ class Bundle:
     def require_causal(self) -> CausalLM:
         """The task of a model that continues text; raises UsageError for another."""
         if self.task is None:
-            name, way = type(self.model).__name__, _way_of(self.model)
+            name = type(self.model).__name__
+            way = "reads one text and writes another" if isinstance(self.model, EncoderDecoder) else "reads both ways"
             raise UsageError(f"{self.path}: {name} does not continue text: it {way}; give a causal model")
         return self.task
 
@@ -121,9 +123,3 @@ def _found(path: Path, gguf: list[Path]) -> str:
 
 def _task(family: Family) -> CausalLM | None:
     return CausalLM() if Ability.CAUSAL in family.abilities else None
-
-
-def _way_of(model: LanguageModel) -> str:
-    if any(row.model is type(model) and Ability.ENCODER_DECODER in row.abilities for row in FAMILIES):
-        return "reads one text and writes another"
-    return "reads both ways"
