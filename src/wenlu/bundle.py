@@ -11,7 +11,8 @@ import torch
 
 from wenlu import hub
 from wenlu.errors import DataError, ResourceError, UsageError, WeightsError
-from wenlu.models import FAMILIES, Ability, Family, LanguageModel, ModelConfig
+from wenlu.models import Ability, Family, LanguageModel, ModelConfig
+from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.models.vectors import ENDINGS, VectorsFacts, WordVectors, holds_vectors, load_text, load_vectors
 from wenlu.models.weights import load_model
 from wenlu.models.weights.generation_config import ids_of, read_generation_config
@@ -48,7 +49,7 @@ class Bundle:
         """The task of a model that continues text; raises UsageError for another."""
         name = type(self.model).__name__
         if self.task is None:
-            way = _way_of(self.model)
+            way = "reads one text and writes another" if isinstance(self.model, EncoderDecoder) else "reads both ways"
             raise UsageError(f"{self.path}: {name} does not continue text: it {way}; give a causal model")
         if not isinstance(self.task, CausalLM):
             raise UsageError(
@@ -201,9 +202,3 @@ def _task(path: Path, family: Family, tokenizer: Tokenizer) -> Task | None:
     if told is not None:
         return told
     return CausalLM() if Ability.CAUSAL in family.abilities else None
-
-
-def _way_of(model: LanguageModel) -> str:
-    if any(row.model is type(model) and Ability.ENCODER_DECODER in row.abilities for row in FAMILIES):
-        return "reads one text and writes another"
-    return "reads both ways"

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from wenlu.generation.engine import Finish
-from wenlu.generation.forward import decode, inference, prefill, room_for, to_logits
+from wenlu.generation.forward import before_answer, decode, inference, prefill, room_for, to_logits
 from wenlu.generation.sampling import penalise
 from wenlu.generation.settings import Sampling
 from wenlu.models import LanguageModel
@@ -63,13 +63,14 @@ def beam_search(
     """
     room = room_for(model, prompt)
     limit = max_new_tokens if room is None else min(max_new_tokens, room)
+    before = before_answer(model, prompt)
     finished: list[Hypothesis] = []
     with inference(model):
         state = model.init_state(1)
         hidden = prefill(model, [prompt], state)
         beams = [_Beam()]
         for length in range(1, limit + 1):
-            logprobs = _logprobs(to_logits(model, hidden), rules or Sampling(), prompt, beams)[:, :vocab_size]
+            logprobs = _logprobs(to_logits(model, hidden), rules or Sampling(), before, beams)[:, :vocab_size]
             candidates = _best(beams, logprobs, count=num_beams * (1 + max(1, len(stop_ids))))
             finished += _ended(candidates[:num_beams], stop_ids, last=length == limit, length_penalty=length_penalty)
             finished = sorted(finished, key=lambda hypothesis: -hypothesis.score)[:num_beams]
@@ -82,8 +83,8 @@ def beam_search(
     return finished
 
 
-def _logprobs(logits: Tensor, rules: Sampling, prompt: Sequence[int], beams: list[_Beam]) -> Tensor:
-    return penalise(logits.log_softmax(dim=-1), rules, [prompt] * len(beams), [beam.tokens for beam in beams])
+def _logprobs(logits: Tensor, rules: Sampling, before: Sequence[int], beams: list[_Beam]) -> Tensor:
+    return penalise(logits.log_softmax(dim=-1), rules, [before] * len(beams), [beam.tokens for beam in beams])
 
 
 def _best(beams: list[_Beam], logprobs: Tensor, count: int) -> list[tuple[int, _Beam]]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from wenlu.generation import sampling
-from wenlu.generation.forward import decode, inference, prefill, room_for, to_logits
+from wenlu.generation.forward import before_answer, decode, inference, prefill, room_for, to_logits
 from wenlu.generation.settings import Sampling
 from wenlu.models import DecodeState, LanguageModel
 
@@ -27,7 +27,7 @@ Finish = Literal["stop", "length"]
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt to continue.
+    """One prompt to continue, or one source from which an encoder–decoder writes.
 
     Attributes:
         stop_ids: tokens that end the answer; the one that does is emitted too.
@@ -61,11 +61,12 @@ class Emission:
 
 @dataclass(slots=True)
 class _Row:
-    """A request that has been admitted, and its answer so far."""
+    """A request that has been admitted, what stands before its answer, and the answer so far."""
 
     id: int
     request: Request
     limit: int
+    before: Sequence[int]
     answer: list[int] = field(default_factory=list)
 
     @property
@@ -101,7 +102,7 @@ class Engine:
         """Queue a request and return its id; raises UsageError for a prompt that the model cannot read."""
         room = room_for(self.model, request.prompt)
         limit = request.max_new_tokens if room is None else min(request.max_new_tokens, room)
-        row = _Row(self._next_id, request, limit)
+        row = _Row(self._next_id, request, limit, before_answer(self.model, request.prompt))
         self._next_id += 1
         self._waiting.append(row)
         return row.id
@@ -172,7 +173,7 @@ class Engine:
 
 def _choose(logits: Tensor, rules: Sampling, rows: list[_Row]) -> Tensor:
     """(B,) next tokens of rows that share their rules."""
-    logits = sampling.penalise(logits, rules, [row.request.prompt for row in rows], [row.answer for row in rows])
+    logits = sampling.penalise(logits, rules, [row.before for row in rows], [row.answer for row in rows])
     if rules.temperature == 0:
         return logits.argmax(dim=-1)
     uniforms = [sampling.uniform(row.request.seed, row.request.choice, row.position) for row in rows]

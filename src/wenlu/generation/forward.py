@@ -1,4 +1,7 @@
-"""The model's side of a step: read prompts, read one more token of each row, answer logits."""
+"""The model's side of a step: read prompts, read one more token of each row, answer logits.
+
+To an encoder–decoder the prompt is the source, and the answer its target.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from torch import Tensor
 
 from wenlu.errors import UsageError, WenluError
 from wenlu.models import DecodeState, LanguageModel
+from wenlu.models.layers.encoder_decoder import EncoderDecoder
 
 
 @contextmanager
@@ -27,7 +31,10 @@ def inference(model: LanguageModel) -> Iterator[None]:
 
 
 def context_of(model: LanguageModel) -> int | None:
-    """How many tokens the model can see: `max_position_embeddings`; None for recurrent families, which have no end."""
+    """How many tokens the model can see: `max_position_embeddings`; None where there is no end.
+
+    That is so of recurrent families and of those with relative positions.
+    """
     context: int | None = getattr(model.config, "max_position_embeddings", None)
     return context
 
@@ -39,6 +46,13 @@ def room_for(model: LanguageModel, prompt: Sequence[int]) -> int | None:
     context = context_of(model)
     if context is None:
         return None
+    if isinstance(model, EncoderDecoder):
+        if len(prompt) > context:
+            raise UsageError(
+                f"the source has {len(prompt)} tokens, and the model reads at most {context} "
+                f"(max_position_embeddings); shorten it"
+            )
+        return context
     if len(prompt) >= context:
         raise UsageError(
             f"the prompt has {len(prompt)} tokens, and the model's context (max_position_embeddings) of {context} "
@@ -47,8 +61,24 @@ def room_for(model: LanguageModel, prompt: Sequence[int]) -> int | None:
     return context - len(prompt)
 
 
+def before_answer(model: LanguageModel, prompt: Sequence[int]) -> Sequence[int]:
+    """What stands before the answer in the same text: `prompt`, or an encoder–decoder's start token.
+
+    Raises UsageError for an encoder–decoder whose config names none.
+    """
+    if not isinstance(model, EncoderDecoder):
+        return prompt
+    config = model.config
+    start = config.bos_token_id if config.decoder_start_token_id is None else config.decoder_start_token_id
+    if start is None:
+        raise UsageError(
+            "the model's config names no token that begins a target; set decoder_start_token_id in config.json"
+        )
+    return [start]
+
+
 def prefill(model: LanguageModel, prompts: Sequence[Sequence[int]], state: DecodeState) -> Tensor:
-    """Read `prompts` into the empty `state`; (B, D) hidden states at the last token of each."""
+    """Read `prompts` into the empty `state`; (B, D) hidden states before the first answer tokens."""
     device = state.lengths.device
     lengths = torch.tensor([len(prompt) for prompt in prompts])
     ids = torch.zeros(len(prompts), int(lengths.max()), dtype=torch.int64)
@@ -56,13 +86,20 @@ def prefill(model: LanguageModel, prompts: Sequence[Sequence[int]], state: Decod
         ids[row, : len(prompt)] = torch.tensor(prompt)
     mask = (torch.arange(ids.shape[1]) < lengths.unsqueeze(1)).long()
     padded = bool(lengths.min() < ids.shape[1])
-    hidden = model.hidden(ids.to(device), attention_mask=mask.to(device) if padded else None, state=state)
+    attention_mask = mask.to(device) if padded else None
+    if isinstance(model, EncoderDecoder):
+        starts = torch.tensor([before_answer(model, prompt) for prompt in prompts], device=device)
+        return model.hidden(ids.to(device), attention_mask=attention_mask, decoder_input_ids=starts, state=state)[:, 0]
+    hidden = model.hidden(ids.to(device), attention_mask=attention_mask, state=state)
     return hidden[torch.arange(len(prompts), device=device), lengths.to(device) - 1]
 
 
 def decode(model: LanguageModel, tokens: Sequence[int], state: DecodeState) -> Tensor:
     """Read one token a row; (B, D) hidden states."""
-    return model.hidden(torch.tensor(tokens, device=state.lengths.device).unsqueeze(1), state=state)[:, 0]
+    ids = torch.tensor(tokens, device=state.lengths.device).unsqueeze(1)
+    if isinstance(model, EncoderDecoder):
+        return model.hidden(None, decoder_input_ids=ids, state=state)[:, 0]
+    return model.hidden(ids, state=state)[:, 0]
 
 
 def to_logits(model: LanguageModel, hidden: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from wenlu.models import (
     gru,
     llama,
     lstm,
+    lstm_encoder_decoder,
     marian,
     mistral,
     modernbert,
@@ -21,6 +22,7 @@ from wenlu.models import (
     rnn,
     roberta,
     t5,
+    transformer,
 )
 from wenlu.models.family import Ability, DecodeState, Family, LanguageModel, ModelConfig
 
@@ -40,6 +42,8 @@ FAMILIES: tuple[Family, ...] = (
     mt5.FAMILY,
     bart.FAMILY,
     marian.FAMILY,
+    transformer.FAMILY,
+    lstm_encoder_decoder.FAMILY,
     rnn.FAMILY,
     lstm.FAMILY,
     gru.FAMILY,
