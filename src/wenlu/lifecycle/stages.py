@@ -20,8 +20,10 @@ from wenlu.generation import complete
 from wenlu.lifecycle.cache import stage_key
 from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.life import Life
+from wenlu.lifecycle.model_card import CARD, Subject, model_card
+from wenlu.lifecycle.model_folder import generation_of, write_model_folder
 from wenlu.lifecycle.report import write_report
-from wenlu.models.weights import save_model
+from wenlu.models import family_of
 from wenlu.rundir import atomic
 from wenlu.tasks import CausalLM
 from wenlu.tokenizers import Tokenizer, train_tokenizer
@@ -138,6 +140,9 @@ def report_stage(life: Life) -> Life:
     if not life.cache.is_done("report", key):
         with life.working("report", key):
             write_report(life.out, life.recipe.language)
+            bundle = load(life.out / "model")
+            subject = Subject(life.recipe.name, bundle.model, family_of(bundle.model), bundle.tokenizer)
+            atomic.write_text(life.out / "model" / CARD, model_card(subject, life.out, life.recipe.language))
     return life.with_key("report", key)
 
 
@@ -184,8 +189,9 @@ def _train(life: Life) -> TrainState:
         progress=life.progress,
     )
     with atomic.atomic_folder(life.out / "model") as folder:
-        save_model(folder, model, family)
-        tokenizer.save(folder)
+        card = model_card(Subject(recipe.name, model, family, tokenizer), run.path, recipe.language)
+        generation = generation_of(model, tokenizer, recipe.generate)
+        write_model_folder(folder, model, family, tokenizer, generation=generation, card=card)
     return state
 
 
