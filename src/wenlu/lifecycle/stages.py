@@ -20,9 +20,11 @@ from wenlu.generation import complete
 from wenlu.lifecycle.cache import stage_key
 from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.life import Life
+from wenlu.lifecycle.model_card import CARD, Subject, model_card
+from wenlu.lifecycle.model_folder import generation_of, write_model_folder
 from wenlu.lifecycle.report import write_report
 from wenlu.lifecycle.vectors_start import begin_with_vectors, vectors_fingerprint
-from wenlu.models.weights import save_model
+from wenlu.models import family_of
 from wenlu.rundir import atomic
 from wenlu.tasks import CausalLM, Task, new_task
 from wenlu.tokenizers import Tokenizer, train_tokenizer
@@ -145,6 +147,9 @@ def report_stage(life: Life) -> Life:
     if not life.cache.is_done("report", key):
         with life.working("report", key):
             write_report(life.out, life.recipe.language)
+            bundle = load(life.out / "model")
+            subject = Subject(life.recipe.name, bundle.model, family_of(bundle.model), bundle.tokenizer)
+            atomic.write_text(life.out / "model" / CARD, model_card(subject, life.out, life.recipe.language))
     return life.with_key("report", key)
 
 
@@ -198,8 +203,10 @@ def _train(life: Life) -> TrainState:
         progress=life.progress,
     )
     with atomic.atomic_folder(life.out / "model") as folder:
-        save_model(folder, task.kept(model), family)
-        tokenizer.save(folder)
+        kept = task.kept(model)
+        card = model_card(Subject(recipe.name, kept, family, tokenizer), run.path, recipe.language)
+        generation = generation_of(kept, tokenizer, recipe.generate)
+        write_model_folder(folder, kept, family, tokenizer, generation=generation, card=card)
         task.save(folder, model, family)
     return state
 

@@ -58,4 +58,9 @@ def family(name: str) -> Family:
     raise ConfigError(f"{name!r} is no model family; {did_you_mean(name, [row.name for row in FAMILIES])}")
 
 
-__all__ = ["FAMILIES", "Ability", "DecodeState", "Family", "LanguageModel", "ModelConfig", "family"]
+def family_of(model: LanguageModel) -> Family:
+    """The family that built `model`."""
+    return next(row for row in FAMILIES if row.model is type(model))
+
+
+__all__ = ["FAMILIES", "Ability", "DecodeState", "Family", "LanguageModel", "ModelConfig", "family", "family_of"]

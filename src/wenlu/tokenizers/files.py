@@ -12,6 +12,7 @@ from typing import Any
 import tokenizers
 
 from wenlu.errors import ResourceError, WeightsError
+from wenlu.tokenizers.vocabulary_files import read_vocabulary_files
 
 VOCABULARY = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
@@ -56,14 +57,18 @@ class Settings:
 def read_folder(path: Path) -> tuple[tokenizers.Tokenizer, Roles, Settings]:
     """Read a tokenizer.json and what lies beside it; raises WeightsError."""
     file = path / VOCABULARY if path.is_dir() else path
-    if not file.exists():
-        raise WeightsError(f"{file}: no such file; a tokenizer is a {VOCABULARY}, or a folder that has one")
-    document = _object(file)
+    config = _object(file.parent / CONFIG) if (file.parent / CONFIG).exists() else {}
+    named = _object(file.parent / ROLES) if (file.parent / ROLES).exists() else {}
+    if file.exists():
+        document = _object(file)
+    else:
+        older = read_vocabulary_files(path, {**named, **config}, _text) if path.is_dir() else None
+        if older is None:
+            raise WeightsError(f"{file}: no such file; a tokenizer is a {VOCABULARY}, or a folder that has one")
+        document, config = older
     inner = _parse(document, file)
     if not inner.get_vocab_size():
         raise WeightsError(f"{file}: its vocabulary is empty; is the file complete?")
-    config = _object(file.parent / CONFIG) if (file.parent / CONFIG).exists() else {}
-    named = _object(file.parent / ROLES) if (file.parent / ROLES).exists() else {}
     template = file.parent / TEMPLATE
     roles = _roles(document, {**named, **config}, inner)
     for token in roles.tokens():

@@ -265,3 +265,12 @@ def test_null_is_written_only_where_a_reader_would_put_another_default(tmp_path:
         "sliding_window",
     }
     assert load_model(tmp_path)[1].config == model.config
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.pth", "last.ckpt"])
+def test_every_kind_of_pickle_is_refused_with_the_way_to_convert_it(name: str, folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / name).write_bytes(b"\x80\x04N.")
+    way = rf"save_file\(torch.load\('{name}', weights_only=True\), 'model.safetensors'\)"
+    with pytest.raises(WeightsError, match=f"{name} is a pickle, .* convert it where you trust its origin: .*{way}"):
+        load_model(folder)

@@ -1,0 +1,72 @@
+"""A whole model folder: weights, tokenizer, where answers end, how to sample, and the card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wenlu.bundle import Bundle
+from wenlu.generation import SamplingConfig
+from wenlu.lifecycle.model_card import CARD, Subject, model_card
+from wenlu.lifecycle.report.words import Language
+from wenlu.models import Ability, Family, LanguageModel, family_of
+from wenlu.models.weights import save_model
+from wenlu.models.weights.generation_config import write_generation_config
+from wenlu.rundir import atomic
+from wenlu.tokenizers import Tokenizer
+
+
+def write_model_folder(
+    folder: Path,
+    model: LanguageModel,
+    family: Family,
+    tokenizer: Tokenizer,
+    *,
+    generation: Mapping[str, Any],
+    card: str,
+) -> None:
+    """Write all that Wenlu and, for a family with `hf_types`, stock `transformers` need into an existing folder."""
+    save_model(folder, model, family)
+    tokenizer.save(folder)
+    if Ability.CAUSAL in family.abilities:
+        write_generation_config(folder, generation)
+    atomic.write_text(folder / CARD, card)
+
+
+def generation_of(model: LanguageModel, tokenizer: Tokenizer, sampling: SamplingConfig) -> dict[str, Any]:
+    """What generation_config.json says of a model that was trained here: its tokens, and the recipe's sampling."""
+    config = model.config
+    tokens = {
+        "bos_token_id": config.bos_token_id if tokenizer.bos_id is None else tokenizer.bos_id,
+        "eos_token_id": config.eos_token_id if tokenizer.eos_id is None else tokenizer.eos_id,
+        "pad_token_id": config.pad_token_id if tokenizer.pad_id is None else tokenizer.pad_id,
+    }
+    draws = sampling.temperature > 0
+    drawing = {
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k or 0,
+        "top_p": sampling.top_p,
+        "min_p": sampling.min_p or None,
+    }
+    penalty = sampling.repetition_penalty
+    return {
+        **tokens,
+        "do_sample": draws,
+        **(drawing if draws else {}),
+        "repetition_penalty": penalty if penalty != 1 else None,
+        "max_new_tokens": sampling.max_new_tokens,
+    }
+
+
+def write_bundle(folder: Path, bundle: Bundle, *, name: str, run: Path | None, language: Language) -> None:
+    """Write a loaded model as a folder that loads alike; `run` is the directory that tells of its training."""
+    family = family_of(bundle.model)
+    ends = sorted(bundle.end_ids)
+    generation = {
+        **generation_of(bundle.model, bundle.tokenizer, SamplingConfig()),
+        **bundle.generation,
+        "eos_token_id": ends[0] if len(ends) == 1 else ends or None,
+    }
+    card = model_card(Subject(name, bundle.model, family, bundle.tokenizer), run, language)
+    write_model_folder(folder, bundle.model, family, bundle.tokenizer, generation=generation, card=card)
