@@ -54,8 +54,16 @@ BART: dict[str, dict[str, Any]] = {
     "swish": {"activation_function": "swish", "decoder_layers": 3},
     "tanh gelu": {"activation_function": "gelu_new", "max_position_embeddings": 40, "scale_embedding": True},
 }
+SEPARATE = {"share_encoder_decoder_embeddings": False}
+MARIAN: dict[str, dict[str, Any]] = {
+    **{name: case for name, case in BART.items() if name != "tanh gelu"},
+    "separate embeddings": SEPARATE,
+    "separate vocabularies": {**SEPARATE, "decoder_vocab_size": 53, "scale_embedding": True},
+    "separate and untied": {**SEPARATE, "decoder_vocab_size": 47, "tie_word_embeddings": False},
+}
 CASES: dict[str, dict[str, dict[str, Any]]] = {
     "bart": BART,
+    "marian": MARIAN,
     "t5": T5,
     "mt5": {k: v | {"tie_word_embeddings": False} for k, v in T5.items()},
 }
@@ -76,6 +84,12 @@ SIZES["bart"] = {
     "decoder_start_token_id": 2,
     "eos_token_id": 2,
     "forced_eos_token_id": None,
+}
+SIZES["marian"] = SIZES["bart"] | {
+    "activation_function": "swish",
+    "pad_token_id": VOCAB - 1,
+    "decoder_start_token_id": VOCAB - 1,
+    "eos_token_id": 0,
 }
 cases = pytest.mark.parametrize(
     ("kind", "case"),
@@ -102,18 +116,16 @@ def theirs(kind: str, case: dict[str, Any], folder: Path) -> transformers.PreTra
     model = transformers.AutoModelForSeq2SeqLM.from_config(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(
-                ((0.3 if "t5" in kind else 0.2) if parameter.ndim == 1 else 0.1) * torch.randn_like(parameter)
-            )
-        if "t5" in kind:  # whose embeddings have the deviation 1: each token would predict itself
+            if parameter.requires_grad:  # not sinusoids
+                vectors, matrices = (0.3, 0.1) if "t5" in kind else (0.3, 0.2)
+                parameter.add_((vectors if parameter.ndim == 1 else matrices) * torch.randn_like(parameter))
+        if "t5" in kind:  # whose embeddings have the deviation 1
             model.get_parameter("shared.weight").mul_(0.1)
-        for name, parameter in model.named_parameters():
-            if "embed_positions" in name and parameter.requires_grad:
-                parameter.mul_(5)  # that an answer does not stand still
         if "final_logits_bias" in dict(model.named_buffers()):
             model.final_logits_bias.normal_(std=0.3)
         if case.get("tie_word_embeddings") is False:
-            if "t5" not in kind and config.tie_word_embeddings is False:  # which then unties the embeddings too
+            is_shared = getattr(config, "share_encoder_decoder_embeddings", True)
+            if "t5" not in kind and is_shared:  # which then unties the embeddings too
                 shared = model.get_parameter("model.shared.weight")
                 for stack in ("encoder", "decoder"):
                     model.get_submodule(f"model.{stack}.embed_tokens").weight = nn.Parameter(shared.clone())
@@ -130,7 +142,7 @@ def ours(folder: Path, dtype: torch.dtype | None = None) -> TransformerEncoderDe
 
 def ids(rows: int = 2, length: int = 40, seed: int = 1) -> Tensor:
     """Without the tokens that pad, begin or end."""
-    return torch.randint(4, VOCAB, (rows, length), generator=torch.Generator().manual_seed(seed))
+    return torch.randint(4, VOCAB - 1, (rows, length), generator=torch.Generator().manual_seed(seed))
 
 
 class ExactNorm(nn.Module):
@@ -193,24 +205,32 @@ def test_every_layer_passes_on_the_same_hidden_states(kind: str, case: dict[str,
 
 @cases
 def test_thirty_two_greedy_tokens_are_equal(kind: str, case: dict[str, Any], tmp_path: Path) -> None:
+    """Each token at most once, as a random model would else soon stand still."""
     reference = theirs(kind, case, tmp_path)
     model, source = ours(tmp_path), ids(3, 12)
     mask = torch.ones_like(source)
     mask[1, 7:] = 0
-    mask[2, :4] = 0 if "t5" in kind else 1  # on the left, where the oracle counts no positions
-    answer = reference.generate(  # whose cache has as many layers as the encoder
-        source, attention_mask=mask, max_new_tokens=32, do_sample=False, num_beams=1, eos_token_id=None, use_cache=False
+    mask[2, :4] = 0 if "t5" in kind else 1  # on the left, where the oracle's table of positions would be shifted
+    expected = reference.generate(
+        source,
+        attention_mask=mask,
+        max_new_tokens=32,
+        do_sample=False,
+        num_beams=1,
+        no_repeat_ngram_size=1,
+        eos_token_id=None,
+        use_cache=False,  # theirs has as many layers as the encoder
     )
     start = model.config.decoder_start_token_id
-    new = torch.full((3, 1), start)
-    found, state = [new], model.init_state(3)
+    assert start is not None
+    found, state = torch.full((3, 1), start), model.init_state(3)
     with torch.no_grad():
         for step in range(32):
             first = {"input_ids": source, "attention_mask": mask} if step == 0 else {"input_ids": None}
-            new = model(**first, decoder_input_ids=new, state=state)[:, -1:].argmax(dim=-1)
-            found.append(new)
-    assert torch.equal(torch.cat(found, dim=1), answer)
-    assert len(answer[:, 1:].unique()) > 1, "an answer that stands still shows little"
+            logits = model(**first, decoder_input_ids=found[:, -1:], state=state)[:, -1]
+            best = logits.scatter(1, found, -torch.inf).argmax(dim=-1, keepdim=True)
+            found = torch.cat((found, best), dim=1)
+    assert torch.equal(found, expected)
 
 
 @cases
@@ -221,7 +241,9 @@ def test_gradients_of_all_weights_are_equal(kind: str, case: dict[str, Any], tmp
     reference(input_ids=source, decoder_input_ids=target).logits.cos().sum().backward()
     model(source, decoder_input_ids=target).cos().sum().backward()
     gradients = {name: Stored.of(each.grad) for name, each in reference.named_parameters() if each.grad is not None}
-    if "model.shared.weight" not in gradients and kind == "bart":  # two matrices there, one of ours
+    if (
+        "model.shared.weight" in dict(reference.named_parameters()) and "model.shared.weight" not in gradients
+    ):  # two matrices there, one of ours
         both = [gradients.pop(f"model.{stack}.embed_tokens.weight").read() for stack in ("encoder", "decoder")]
         gradients["model.shared.weight"] = Stored.of(both[0] + both[1])
     expected = apply_rules(family(kind).rules, gradients, model.config)
@@ -377,6 +399,58 @@ def test_untied_barts_whose_embeddings_differ_are_refused(tmp_path: Path) -> Non
     name = "model.decoder.embed_tokens.weight"
     rewrite(tmp_path, lambda each: each | {name: each[name] + 1})
     with pytest.raises(WeightsError, match=rf"{name} differs from model.shared.weight"):
+        load_model(tmp_path)
+
+
+def test_a_translation_model_of_transformers_4_is_read(tmp_path: Path) -> None:
+    """With its tables of positions, its copies of the embedding and the keys that OPUS-MT configs have."""
+    reference = theirs("marian", {"scale_embedding": True}, tmp_path)
+    copies = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
+    tables = {f"model.{stack}.embed_positions.weight": torch.zeros(50, 24) for stack in ("encoder", "decoder")}
+    rewrite(tmp_path, lambda each: each | tables | {name: each["model.shared.weight"].clone() for name in copies})
+    edit_config(
+        tmp_path,
+        ("share_encoder_decoder_embeddings", "decoder_vocab_size", "tie_word_embeddings", "forced_eos_token_id"),
+        add_bias_logits=False,
+        add_final_layer_norm=False,
+        bad_words_ids=[[VOCAB - 1]],
+        classif_dropout=0.0,
+        extra_pos_embeddings=VOCAB,
+        max_length=512,
+        normalize_before=False,
+        normalize_embedding=False,
+        num_beams=6,
+        num_hidden_layers=2,
+        static_position_embeddings=True,
+        tokenizer_class="MarianTokenizer",
+    )
+    with torch.no_grad():
+        expected = reference(input_ids=ids(), decoder_input_ids=ids()).logits
+        assert (ours(tmp_path)(ids(), decoder_input_ids=ids()) - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"normalize_embedding": True}, "normalize_embedding=True is another architecture; here it is always False"),
+        ({"static_position_embeddings": False}, "static_position_embeddings=False is another architecture"),
+        ({"decoder_vocab_size": 43}, "43 differs from vocab_size 41; set share_encoder_decoder_embeddings=false"),
+        ({"rope_theta": 1e4}, "rope_theta: unknown key"),
+    ],
+)
+def test_a_marian_config_that_we_do_not_compute_is_refused(
+    changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    theirs("marian", {}, tmp_path)
+    edit_config(tmp_path, **changes)
+    with pytest.raises(WeightsError, match=message):
+        load_model(tmp_path)
+
+
+def test_a_bias_of_another_length_is_refused(tmp_path: Path) -> None:
+    theirs("marian", {}, tmp_path)
+    rewrite(tmp_path, lambda each: each | {"final_logits_bias": torch.zeros(1, 7)})
+    with pytest.raises(WeightsError, match=r"final_logits_bias has shape \[1, 7\], but config.json asks for \[1, 41\]"):
         load_model(tmp_path)
 
 
