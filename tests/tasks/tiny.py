@@ -31,6 +31,7 @@ FAMILIES = {
     "causal-lm": "llama",
     "masked-lm": "bert",
     "next-sentence": "bert",
+    "prefix-lm": "llama",
     "sentence-order": "bert",
 }
 SIZES: dict[str, Any] = {

@@ -107,7 +107,9 @@ class Objective(Task):
 def tokens_in(batch: Batch) -> int:
     """How many tokens the model reads and, behind an encoder, writes."""
     mask = batch.attention_mask
-    read = batch.input_ids.numel() if mask is None or mask.ndim != 2 else int(mask.sum())
+    read = batch.num_tokens
+    if read is None:
+        read = batch.input_ids.numel() if mask is None else int(mask.sum())
     return read + (0 if batch.decoder_input_ids is None else int((batch.targets != IGNORED).sum()))
 
 
