@@ -32,6 +32,7 @@ FAMILIES = {
     "masked-lm": "bert",
     "next-sentence": "bert",
     "prefix-lm": "llama",
+    "replaced-tokens": "bert",
     "sentence-order": "bert",
 }
 SIZES: dict[str, Any] = {

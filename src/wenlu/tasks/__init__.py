@@ -15,6 +15,7 @@ from wenlu.tasks.masked_lm import MaskedLM
 from wenlu.tasks.next_sentence import NextSentence
 from wenlu.tasks.objective import Guesses, Objective
 from wenlu.tasks.prefix_lm import PrefixLM
+from wenlu.tasks.replaced_tokens import ReplacedTokens
 from wenlu.tasks.sentence_order import SentenceOrder
 from wenlu.tasks.task import (
     FILE,
@@ -34,7 +35,7 @@ from wenlu.tasks.word_analogy import WordAnalogy
 from wenlu.tasks.word_similarity import WordSimilarity
 from wenlu.tokenizers import Tokenizer
 
-TASKS: tuple[type[Task], ...] = (CausalLM, MaskedLM, NextSentence, PrefixLM, SentenceOrder)
+TASKS: tuple[type[Task], ...] = (CausalLM, MaskedLM, NextSentence, PrefixLM, ReplacedTokens, SentenceOrder)
 """What models are trained for."""
 SCORED_TASKS: tuple[type[ScoredTask], ...] = (WordAnalogy, WordSimilarity)
 """What is only measured."""
@@ -115,6 +116,7 @@ __all__ = [
     "Predictor",
     "PrefixLM",
     "Reading",
+    "ReplacedTokens",
     "ScoredTask",
     "SentenceOrder",
     "Task",

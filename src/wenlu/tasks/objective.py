@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wenlu.corpus.packing import PADDING, Ids, PackedRow
+from wenlu.corpus.packing import Ids
 from wenlu.corpus.passages import Passages
 from wenlu.corpus.shards import TokenData
 from wenlu.metrics import TARGET_ACCURACY, TARGET_PERPLEXITY
@@ -122,18 +122,6 @@ def token_guesses(model: LanguageModel, hidden: Tensor, targets: Tensor) -> Gues
 
 def asked_tokens(batch: Batch) -> Tensor:
     return batch.targets[batch.targets != IGNORED]
-
-
-def padding_mask(rows: PackedRow) -> Tensor | None:
-    """(B, T) 1 at tokens, 0 at padding; None where all are tokens."""
-    real = rows.segments != PADDING
-    return None if real.all() else torch.from_numpy(real.astype(np.int64))
-
-
-def document_segments(rows: PackedRow, *, separate: bool) -> Tensor | None:
-    """(B, T) document numbers, where rows hold several that must not see each other."""
-    several = bool(((rows.segments > 0) & (rows.segments != PADDING)).any())
-    return torch.from_numpy(rows.segments) if separate and several else None
 
 
 def padded(rows: list[Ids], value: int) -> Tensor:

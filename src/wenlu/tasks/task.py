@@ -94,6 +94,7 @@ class Batch:
     Attributes:
         targets: (B, T) or (B, T') token ids, IGNORED where none is asked for.
         labels: (B,) the class of each row.
+        chances: (B, T) random numbers from 0 to 1.
         num_tokens: real ones among the inputs, where the mask does not tell.
     """
 
@@ -104,6 +105,7 @@ class Batch:
     token_types: Tensor | None = None
     decoder_input_ids: Tensor | None = None
     labels: Tensor | None = None
+    chances: Tensor | None = None
     num_tokens: int | None = None
 
     def to(self, device: torch.device) -> Batch:
