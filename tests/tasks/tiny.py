@@ -31,6 +31,8 @@ FAMILIES = {
     "causal-lm": "llama",
     "masked-lm": "bert",
     "next-sentence": "bert",
+    "prefix-lm": "llama",
+    "replaced-tokens": "bert",
     "sentence-order": "bert",
 }
 SIZES: dict[str, Any] = {

@@ -51,7 +51,7 @@ class Evaluation:
     settings: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
     task: str = "causal-lm"
-    headline: str = "bits_per_byte"
+    headline: str | None = "bits_per_byte"
     baseline: str | None = "ngram_bits_per_byte"
 
     def score(self, name: str | None) -> Score | None:

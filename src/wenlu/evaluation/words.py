@@ -93,7 +93,15 @@ def evaluate_words(
     ]
     settings = {**tests.model_dump(mode="json"), **config.model_dump(include={"confidence", "resamples", "seed"})}
     facts = {"model": "word-vectors", "words": len(vectors), "dimensions": vectors.dimensions, "sets": sets}
-    return Evaluation(facts=facts, scores=tuple(scores), difference=None, settings=settings, rows=rows)
+    return Evaluation(
+        facts=facts,
+        scores=tuple(scores),
+        difference=None,
+        settings=settings,
+        rows=rows,
+        task="word-vectors",
+        headline=None,
+    )
 
 
 def _analogies(tests: WordTestsConfig) -> Iterator[tuple[str, ScoredTask]]:

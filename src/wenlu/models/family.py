@@ -102,7 +102,9 @@ class LanguageModel(nn.Module, ABC):
                 encoder–decoder whose `state` holds the encoder's output already.
             decoder_input_ids: (B, T') target tokens; encoder–decoders only.
             attention_mask: (B, T), 1 at real tokens, 0 at padding, which may stand on either side;
-                on the right only when a decoder has a `state`.
+                on the right only when a decoder has a `state`. Or (B, T, T), 1 where the query of the row may look
+                at the key of the column, in place of the family's order (a prefix that sees both sides); families
+                with attention only, without a `state`.
             positions: (B, T) positions; by default they count real tokens of the row (of the segment).
             segments: (B, T) document numbers of packed rows: no position sees another document.
             token_types: (B, T) 0 for the first and 1 for the second text of a pair, both of which every position

@@ -14,6 +14,8 @@ from wenlu.tasks.causal_lm import CausalLM, CausalLMConfig, Likelihood, Text
 from wenlu.tasks.masked_lm import MaskedLM
 from wenlu.tasks.next_sentence import NextSentence
 from wenlu.tasks.objective import Guesses, Objective
+from wenlu.tasks.prefix_lm import PrefixLM
+from wenlu.tasks.replaced_tokens import ReplacedTokens
 from wenlu.tasks.sentence_order import SentenceOrder
 from wenlu.tasks.task import (
     FILE,
@@ -33,7 +35,7 @@ from wenlu.tasks.word_analogy import WordAnalogy
 from wenlu.tasks.word_similarity import WordSimilarity
 from wenlu.tokenizers import Tokenizer
 
-TASKS: tuple[type[Task], ...] = (CausalLM, MaskedLM, NextSentence, SentenceOrder)
+TASKS: tuple[type[Task], ...] = (CausalLM, MaskedLM, NextSentence, PrefixLM, ReplacedTokens, SentenceOrder)
 """What models are trained for."""
 SCORED_TASKS: tuple[type[ScoredTask], ...] = (WordAnalogy, WordSimilarity)
 """What is only measured."""
@@ -112,7 +114,9 @@ __all__ = [
     "Objective",
     "Part",
     "Predictor",
+    "PrefixLM",
     "Reading",
+    "ReplacedTokens",
     "ScoredTask",
     "SentenceOrder",
     "Task",

@@ -4,19 +4,16 @@ arXiv:1906.08101)."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import ClassVar, Literal
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from wenlu.corpus.packing import PADDING, Windows
+from wenlu.corpus.packing import Windows
 from wenlu.corpus.shards import TokenData
 from wenlu.models import Ability, Family, LanguageModel
-from wenlu.tasks.corruption.masking import Masking, MaskingConfig, targets_at
+from wenlu.tasks.corruption.masking import Masking, MaskingConfig, hidden_rows
 from wenlu.tasks.corruption.vocabulary import Vocabulary
-from wenlu.tasks.objective import Guesses, Objective, asked_tokens, document_segments, padding_mask, token_guesses
+from wenlu.tasks.objective import Guesses, Objective, asked_tokens, token_guesses
 from wenlu.tasks.task import Batch, Draw, TaskConfig
 from wenlu.tokenizers import Tokenizer
 
@@ -57,23 +54,7 @@ class MaskedLM(Objective):
         return Windows(data, context)
 
     def batch(self, draw: Draw) -> Batch:
-        """B rows of tokens, some hidden; the last column of windows, which is the next window's first, is left out."""
-        rows = draw.rows
-        if isinstance(draw.source, Windows):
-            rows = replace(rows, ids=rows.ids[:, :-1], segments=rows.segments[:, :-1])
-        inputs, targets = [], []
-        for ids, segments, rng in zip(rows.ids, rows.segments, draw.generators(), strict=True):
-            size = int((segments != PADDING).sum())
-            chosen = np.zeros(len(ids), np.bool_)
-            chosen[:size] = self.masking.choose(ids[:size], rng)
-            inputs.append(self.masking.hide(ids, chosen, rng))
-            targets.append(targets_at(ids, chosen))
-        return Batch(
-            input_ids=torch.from_numpy(np.stack(inputs)),
-            targets=torch.from_numpy(np.stack(targets)),
-            attention_mask=padding_mask(rows),
-            segments=document_segments(rows, separate=draw.separate_documents),
-        )
+        return hidden_rows(draw, self.masking)
 
     def guesses(self, model: LanguageModel, batch: Batch) -> dict[str, Guesses]:
         hidden = model.hidden(batch.input_ids, attention_mask=batch.attention_mask, segments=batch.segments)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wenlu.corpus.packing import PADDING, Ids, PackedRow
+from wenlu.corpus.packing import Ids
 from wenlu.corpus.passages import Passages
 from wenlu.corpus.shards import TokenData
 from wenlu.metrics import TARGET_ACCURACY, TARGET_PERPLEXITY
@@ -107,7 +107,9 @@ class Objective(Task):
 def tokens_in(batch: Batch) -> int:
     """How many tokens the model reads and, behind an encoder, writes."""
     mask = batch.attention_mask
-    read = batch.input_ids.numel() if mask is None or mask.ndim != 2 else int(mask.sum())
+    read = batch.num_tokens
+    if read is None:
+        read = batch.input_ids.numel() if mask is None else int(mask.sum())
     return read + (0 if batch.decoder_input_ids is None else int((batch.targets != IGNORED).sum()))
 
 
@@ -120,18 +122,6 @@ def token_guesses(model: LanguageModel, hidden: Tensor, targets: Tensor) -> Gues
 
 def asked_tokens(batch: Batch) -> Tensor:
     return batch.targets[batch.targets != IGNORED]
-
-
-def padding_mask(rows: PackedRow) -> Tensor | None:
-    """(B, T) 1 at tokens, 0 at padding; None where all are tokens."""
-    real = rows.segments != PADDING
-    return None if real.all() else torch.from_numpy(real.astype(np.int64))
-
-
-def document_segments(rows: PackedRow, *, separate: bool) -> Tensor | None:
-    """(B, T) document numbers, where rows hold several that must not see each other."""
-    several = bool(((rows.segments > 0) & (rows.segments != PADDING)).any())
-    return torch.from_numpy(rows.segments) if separate and several else None
 
 
 def padded(rows: list[Ids], value: int) -> Tensor:

@@ -94,6 +94,8 @@ class Batch:
     Attributes:
         targets: (B, T) or (B, T') token ids, IGNORED where none is asked for.
         labels: (B,) the class of each row.
+        chances: (B, T) random numbers from 0 to 1.
+        num_tokens: real ones among the inputs, where the mask does not tell.
     """
 
     input_ids: Tensor
@@ -103,9 +105,13 @@ class Batch:
     token_types: Tensor | None = None
     decoder_input_ids: Tensor | None = None
     labels: Tensor | None = None
+    chances: Tensor | None = None
+    num_tokens: int | None = None
 
     def to(self, device: torch.device) -> Batch:
-        moved = {k: v.to(device, non_blocking=True) for k, v in vars(self).items() if v is not None}
+        moved: dict[str, Any] = {
+            k: v.to(device, non_blocking=True) for k, v in vars(self).items() if isinstance(v, Tensor)
+        }
         return replace(self, **moved)
 
 

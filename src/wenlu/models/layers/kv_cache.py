@@ -35,6 +35,7 @@ class Reading:
         num_keys: how many keys a layer sees.
         memories: one a layer, or None for a pass that remembers nothing.
         lengths: how many tokens each row has seen after the pass.
+        sees_ahead: the mask lets queries see keys behind them, so a window bounds only how far they look back.
     """
 
     positions: Tensor
@@ -44,6 +45,7 @@ class Reading:
     mask: Mask
     memories: Sequence[LayerMemory | None]
     lengths: tuple[int, ...] = ()
+    sees_ahead: bool = False
 
     def within(self, window: int | None, dtype: torch.dtype) -> Mask:
         """The mask of a layer whose tokens see themselves and the `window` - 1 before (None: all before).
@@ -53,7 +55,10 @@ class Reading:
         if window is None or window >= self.num_keys:
             return self.mask
         keys, queries = torch.arange(self.num_keys, device=self.places.device), self.places[..., None]
-        near = as_bias(((keys <= queries) & (keys > queries - window))[:, None], dtype)  # (B or 1, 1, T, S)
+        seen = keys > queries - window
+        if not self.sees_ahead:
+            seen = seen & (keys <= queries)
+        near = as_bias(seen[:, None], dtype)  # (B or 1, 1, T, S)
         return Mask(near if self.mask.bias is None else near + self.mask.bias, is_causal=self.mask.is_causal)
 
 
@@ -82,6 +87,8 @@ def read_tokens(
     if state is not None:
         if segments is not None:
             raise ValueError("segments are for packed rows without a state; give each document its own row")
+        if attention_mask is not None and attention_mask.ndim == 3:
+            raise ValueError("with a state, attention_mask is (B, T): who sees whom is settled by the order of calls")
         return state.open(input_ids.size(1), attention_mask)
     return Reading(
         positions=count_positions(input_ids, attention_mask=attention_mask, segments=segments),
@@ -90,6 +97,7 @@ def read_tokens(
         num_keys=input_ids.size(1),
         mask=causal_mask(input_ids.size(1), attention_mask=attention_mask, segments=segments, dtype=dtype),
         memories=[None] * num_layers,
+        sees_ahead=attention_mask is not None and attention_mask.ndim == 3,
     )
 
 

@@ -30,8 +30,10 @@ def causal_mask(length: int, *, attention_mask: Tensor | None, segments: Tensor 
     """Each position sees itself and what came before it in its document; no tensor where none is needed.
 
     Padding on the right needs none: it comes after everything real. A padded query sees itself, so that no
-    row of the mask is empty.
+    row of the mask is empty. An `attention_mask` (B, T, T) says in place of the order who sees whom.
     """
+    if attention_mask is not None and attention_mask.ndim == 3:
+        return Mask(as_bias(_told(attention_mask, segments)[:, None], dtype))
     if segments is None and (attention_mask is None or is_right_padded(attention_mask)):
         return CAUSAL
     known = attention_mask if attention_mask is not None else segments
@@ -51,7 +53,7 @@ def bidirectional_mask(
     """Each position of `x` (B, T, D) sees both sides in its document; no tensor where all see all.
 
     With a `window`, only positions at most so far away. A padded query sees itself, so that no row of the mask
-    is empty.
+    is empty. An `attention_mask` (B, T, T) says itself who sees whom.
     """
     length = x.size(1)
     is_padded = attention_mask is not None and not bool(attention_mask.all())
@@ -59,11 +61,14 @@ def bidirectional_mask(
     if segments is None and not is_padded and not is_local:
         return EVERYTHING
     allowed = torch.ones(1, length, length, dtype=torch.bool, device=x.device)
-    if segments is not None:
-        allowed = allowed & (segments[:, :, None] == segments[:, None, :])
-    if attention_mask is not None:
-        itself = torch.eye(length, dtype=torch.bool, device=x.device)
-        allowed = allowed & (attention_mask.bool()[:, None, :] | itself)
+    if attention_mask is not None and attention_mask.ndim == 3:
+        allowed = _told(attention_mask, segments)
+    else:
+        if segments is not None:
+            allowed = allowed & (segments[:, :, None] == segments[:, None, :])
+        if attention_mask is not None:
+            itself = torch.eye(length, dtype=torch.bool, device=x.device)
+            allowed = allowed & (attention_mask.bool()[:, None, :] | itself)
     if window is not None:
         places = torch.arange(length, device=x.device)
         allowed = allowed & ((places[:, None] - places[None, :]).abs() <= window)
@@ -85,14 +90,26 @@ def with_bias(mask: Mask, learned: Tensor) -> Mask:
     return Mask(learned + as_bias(past, learned.dtype), is_causal=True)
 
 
+def _told(attention_mask: Tensor, segments: Tensor | None) -> Tensor:
+    """(B, T, T) bool: the query in the row sees the key in the column, or itself, in its document."""
+    itself = torch.eye(attention_mask.size(1), dtype=torch.bool, device=attention_mask.device)
+    allowed = attention_mask.bool() | itself
+    return allowed if segments is None else allowed & (segments[:, :, None] == segments[:, None, :])
+
+
 def as_bias(allowed: Tensor, dtype: torch.dtype) -> Tensor:
     """0 where `allowed` is true, -inf elsewhere."""
     return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill_(~allowed, float("-inf"))
 
 
 def count_positions(input_ids: Tensor, *, attention_mask: Tensor | None, segments: Tensor | None) -> Tensor:
-    """(B or 1, T) positions that count the real tokens of the row, from 0 again at each document."""
+    """(B or 1, T) positions that count the real tokens of the row, from 0 again at each document.
+
+    Of an `attention_mask` (B, T, T) all are real.
+    """
     length = input_ids.size(1)
+    if attention_mask is not None and attention_mask.ndim == 3:
+        attention_mask = None
     if segments is None and (attention_mask is None or is_right_padded(attention_mask)):
         return torch.arange(length, device=input_ids.device)[None]
     real = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
@@ -104,6 +121,8 @@ def count_positions(input_ids: Tensor, *, attention_mask: Tensor | None, segment
 
 def count_lengths(input_ids: Tensor, *, attention_mask: Tensor | None, segments: Tensor | None) -> Tensor:
     """(B or 1, T or 1): how many real tokens the row (the document of a packed row) holds, said at each position."""
+    if attention_mask is not None and attention_mask.ndim == 3:
+        attention_mask = None
     if segments is None and attention_mask is None:
         return torch.tensor([[input_ids.size(1)]], device=input_ids.device)
     real = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()

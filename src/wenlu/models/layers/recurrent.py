@@ -118,6 +118,7 @@ class RecurrentLanguageModel(LanguageModel):
         assert decoder_input_ids is None, "a recurrent language model has no encoder"
         assert token_types is None, "a recurrent language model has no token types"
         assert state is None or isinstance(state, RecurrentState), f"needs a RecurrentState, not {state!r}"
+        assert attention_mask is None or attention_mask.ndim == 2, f"{type(self).__name__} has no attention to mask"
         if state is not None:
             if segments is not None:
                 raise ValueError("segments are for packed rows without a state; give each document its own row")

@@ -5,16 +5,19 @@ Devlin et al. 2019, arXiv:1810.04805, section 3.1.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
+import torch
 from pydantic import Field, model_validator
+from torch import Tensor
 
 from wenlu.config import Config
-from wenlu.corpus.packing import Ids
+from wenlu.corpus.packing import PADDING, Ids, PackedRow, Windows
 from wenlu.tasks.corruption.vocabulary import Flags, Vocabulary
 from wenlu.tasks.corruption.whole_words import Segmentation, word_numbers
-from wenlu.tasks.task import IGNORED
+from wenlu.tasks.task import IGNORED, Batch, Draw
 
 
 class MaskingConfig(Config):
@@ -90,3 +93,34 @@ class Masking:
 
 def targets_at(ids: Ids, chosen: Flags) -> Ids:
     return np.where(chosen, ids, IGNORED)
+
+
+def hidden_rows(draw: Draw, masking: Masking) -> Batch:
+    """B rows of tokens, some hidden; the last column of windows, which is the next window's first, is left out."""
+    rows = draw.rows
+    if isinstance(draw.source, Windows):
+        rows = replace(rows, ids=rows.ids[:, :-1], segments=rows.segments[:, :-1])
+    inputs, targets = [], []
+    for ids, segments, rng in zip(rows.ids, rows.segments, draw.generators(), strict=True):
+        size = int((segments != PADDING).sum())
+        chosen = np.zeros(len(ids), np.bool_)
+        chosen[:size] = masking.choose(ids[:size], rng)
+        inputs.append(masking.hide(ids, chosen, rng))
+        targets.append(targets_at(ids, chosen))
+    return Batch(
+        input_ids=torch.from_numpy(np.stack(inputs)),
+        targets=torch.from_numpy(np.stack(targets)),
+        attention_mask=padding_mask(rows),
+        segments=document_segments(rows, separate=draw.separate_documents),
+    )
+
+
+def padding_mask(rows: PackedRow) -> Tensor | None:
+    """(B, T) 1 at tokens, 0 at padding; None where all are tokens."""
+    real = rows.segments != PADDING
+    return None if real.all() else torch.from_numpy(real.astype(np.int64))
+
+
+def document_segments(rows: PackedRow, *, separate: bool) -> Tensor | None:
+    """(B, T) document numbers, where rows hold several that must not see each other."""
+    return torch.from_numpy(rows.segments) if separate and bool((rows.segments > 0).any()) else None
