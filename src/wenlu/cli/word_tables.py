@@ -39,12 +39,12 @@ def render_words(evaluation: Mapping[str, Any]) -> Group:
         coverage = scores.pop(f"{name}_coverage")
         score = next(found for key, found in scores.items() if key.startswith(f"{name}_"))
         kind = score["name"].removeprefix(f"{name}_")
-        answered = f"{asked['known']:,} of {asked['asked']:,}"
+        answered = f"{asked['known']:,} / {asked['asked']:,}"
         cells = (_number(score["value"]), _interval(score), _share(coverage["value"]), answered)
         table.add_row(escape(name), kind, *cells)
     text = scores.get("text_coverage")
     if text is not None:
-        table.add_row("held-out text", "–", "–", "–", _share(text["value"]), f"of {text['n']:,} words")
+        table.add_row("held-out text", "–", "–", "–", _share(text["value"]), f"{text['n']:,} words")
     return Group(table, *(f"[dim]{escape(score['signature'])}[/]" for score in evaluation["metrics"]))
 
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from wenlu.errors import DataError, MissingExtra
 from wenlu.models.vectors import VectorsConfig, WordVectors, train_vectors
 from wenlu.models.vectors.ngrams import hash_ngram, ngrams
+from wenlu.progress import Progress
 
 CHINESE = ["国王", "王后", "山水", "河流", "苹果", "香蕉", "跑步", "走路"]
 
@@ -99,6 +100,30 @@ def test_another_seed_gives_other_vectors_and_the_same_seed_the_same() -> None:
     one, again, other = (train_vectors(small(), sentences(), min_count=3, seed=seed) for seed in (1, 1, 2**40))
     np.testing.assert_array_equal(one.matrix, again.matrix)
     assert not np.array_equal(one.matrix, other.matrix)
+
+
+def test_it_tells_how_far_it_is() -> None:
+    class Noted(Progress):
+        def __init__(self) -> None:
+            self.parts: list[tuple[str, float | None]] = []
+            self.done: list[float] = []
+
+        def start(self, name: str, total: float | None = None, unit: str = "") -> None:
+            assert unit == "sentences"
+            self.parts.append((name, total))
+            self.done.append(0)
+
+        def update(self, done: float, **facts: str) -> None:
+            assert facts.keys() == {"words"}
+            self.done[-1] = done
+
+        def finish(self, summary: str = "") -> None:
+            assert summary
+
+    noted = Noted()
+    train_vectors(small(), sentences(1500), min_count=3, progress=noted)
+    assert noted.parts == [("words", None), ("vectors", 2 * 1500)]
+    assert noted.done == [1000, 3000]
 
 
 def test_text_without_a_frequent_word_is_refused() -> None:
