@@ -208,6 +208,14 @@ def test_evaluating_a_recipe_runs_it_first(english: Path, tmp_path: Path) -> Non
     assert json.loads(result.stdout)["metrics"] == json.loads((english / "evaluation.json").read_text())["metrics"]
 
 
+@pytest.mark.parametrize("setting", ["tokenizer.vocab_size=300", "model.family=gpt2", "optimizer.lr=1"])
+def test_a_section_without_a_part_in_it_is_refused(setting: str, tmp_path: Path) -> None:
+    section = setting.partition(".")[0]
+    with pytest.raises(ConfigError, match=re.escape(f"[{section}]: has no part in a recipe with [vectors]")):
+        wenlu.run(ENGLISH, tmp_path / "run", [setting, texts(tmp_path)])
+    assert not (tmp_path / "run" / "data").exists()
+
+
 def test_what_needs_a_language_model_refuses_vectors(english: Path) -> None:
     with pytest.raises(UsageError, match="holds word vectors, which read no text; ask them: wenlu predict"):
         load(english)

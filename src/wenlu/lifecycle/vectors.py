@@ -10,7 +10,7 @@ from wenlu.bundle import VectorsBundle, load_any
 from wenlu.corpus.prepare import read_split
 from wenlu.corpus.source import SourceSpec
 from wenlu.corpus.word_sentences import SentenceFile, sentences
-from wenlu.errors import DataError
+from wenlu.errors import ConfigError, DataError
 from wenlu.evaluation.words import evaluate_words
 from wenlu.lifecycle.cache import stage_key
 from wenlu.lifecycle.inputs import inputs_fingerprint
@@ -21,6 +21,7 @@ from wenlu.models.vectors import MAX_SENTENCE_WORDS, WordVectors, ask, save_vect
 from wenlu.rundir import atomic
 
 _SENTENCES = "train.txt"
+_FOREIGN = ("tokenizer", "model", "architectures", "optimizer", "schedule", "verse")
 _CODE = ("evaluation", "metrics", "tasks", "models/vectors", "corpus")
 
 
@@ -30,7 +31,12 @@ def vectors_life(life: Life) -> Life:
 
 
 def vectors_until_model(life: Life) -> Life:
-    """The life up to the vectors in `model/`."""
+    """The life up to the vectors in `model/`; raises ConfigError for a section that has no part in it."""
+    for name in _FOREIGN:
+        if getattr(life.recipe, name) != type(life.recipe).model_fields[name].default:
+            raise ConfigError(
+                f"[{name}]: has no part in a recipe with [vectors], which trains no such thing; remove one"
+            )
     return vectors_stage(words_stage(data_stage(life)))
 
 
