@@ -50,6 +50,7 @@ class Ability(Enum):
     MASKED = "masked"
     """Each position sees both sides; the logits at a position are of the token that stands there."""
     ENCODER_DECODER = "encoder-decoder"
+    """A source is read both ways, then a target written; the logits are of the token after each target position."""
 
 
 class DecodeState(ABC):
@@ -102,7 +103,8 @@ class LanguageModel(nn.Module, ABC):
                 encoder–decoder whose `state` holds the encoder's output already.
             decoder_input_ids: (B, T') target tokens; encoder–decoders only.
             attention_mask: (B, T), 1 at real tokens, 0 at padding, which may stand on either side;
-                on the right only when a decoder has a `state`.
+                on the right only when a decoder has a `state`. Of an encoder–decoder it is the source's, and with
+                `input_ids` None that of the new target tokens.
             positions: (B, T) positions; by default they count real tokens of the row (of the segment).
             segments: (B, T) document numbers of packed rows: no position sees another document.
             token_types: (B, T) 0 for the first and 1 for the second text of a pair, both of which every position
