@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wenlu.bundle import Bundle, load
     from wenlu.cli.doctor import examine as doctor
+    from wenlu.lifecycle.parity import parity
     from wenlu.lifecycle.verbs import chat, data, evaluate, predict, pretrain, run, runs, tokenizer
 
 _HOMES = {
     "Bundle": ("wenlu.bundle", "Bundle"),
     "doctor": ("wenlu.cli.doctor", "examine"),
     "load": ("wenlu.bundle", "load"),
+    "parity": ("wenlu.lifecycle.parity", "parity"),
     **{
         verb: ("wenlu.lifecycle.verbs", verb)
         for verb in ("chat", "data", "evaluate", "predict", "pretrain", "run", "runs", "tokenizer")
@@ -33,6 +35,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "load",
+    "parity",
     "predict",
     "pretrain",
     "run",
