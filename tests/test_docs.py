@@ -11,6 +11,7 @@ import pytest
 from wenlu.cli.app import VERBS
 from wenlu.config import check
 from wenlu.lifecycle.recipe import Recipe
+from wenlu.models import FAMILIES, Family
 
 GUIDES = [Path("docs/guide.md"), Path("docs/zh/guide.md")]
 
@@ -42,3 +43,16 @@ def test_the_readmes_list_every_verb_and_link_only_to_what_exists(readme: str) -
 def test_both_guides_show_the_same_recipe_keys() -> None:
     keys = [re.findall(r"^(\w+) =", guide.read_text(encoding="utf-8"), re.MULTILINE) for guide in GUIDES]
     assert keys[0] == keys[1]
+
+
+@pytest.mark.parametrize("page", ["docs/models.md", "docs/zh/models.md"])
+@pytest.mark.parametrize("row", FAMILIES, ids=lambda row: row.name)
+def test_both_pages_of_models_have_a_row_for_each_family(page: str, row: Family) -> None:
+    cells = f"| `{row.name}` | {', '.join(row.hf_types) or '–'} | "
+    assert cells in Path(page).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", sorted(Path("docs").rglob("*.md")), ids=str)
+def test_pages_link_only_to_what_exists(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / link).exists(), link

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from wenlu.bundle import Bundle
     from wenlu.bundle import load_any as load
     from wenlu.cli.doctor import examine as doctor
+    from wenlu.lifecycle.parity import parity
     from wenlu.lifecycle.verbs import chat, data, evaluate, predict, pretrain, run, runs, tokenizer
 
 _HOMES = {
     "Bundle": ("wenlu.bundle", "Bundle"),
     "doctor": ("wenlu.cli.doctor", "examine"),
     "load": ("wenlu.bundle", "load_any"),
+    "parity": ("wenlu.lifecycle.parity", "parity"),
     **{
         verb: ("wenlu.lifecycle.verbs", verb)
         for verb in ("chat", "data", "evaluate", "predict", "pretrain", "run", "runs", "tokenizer")
@@ -34,6 +36,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "load",
+    "parity",
     "predict",
     "pretrain",
     "run",

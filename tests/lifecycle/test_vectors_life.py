@@ -216,6 +216,13 @@ def test_a_section_without_a_part_in_it_is_refused(setting: str, tmp_path: Path)
     assert not (tmp_path / "run" / "data").exists()
 
 
+@pytest.mark.parametrize("setting", ["words.min_count=7", "word_tests.neighbours=3", "words.lowercase=false"])
+def test_sections_of_word_vectors_alone_say_what_is_missing(setting: str, tmp_path: Path) -> None:
+    section = setting.partition(".")[0]
+    with pytest.raises(ConfigError, match=f"{section}: is for recipes of word vectors; add the section \\[vectors]"):
+        wenlu.run(Path("recipes/tiny.toml"), tmp_path / "run", [setting])
+
+
 def test_what_needs_a_language_model_refuses_vectors(english: Path) -> None:
     with pytest.raises(UsageError, match="holds word vectors, which read no text; ask them: wenlu predict"):
         load(english)

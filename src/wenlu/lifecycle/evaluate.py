@@ -82,7 +82,7 @@ def _of_model(target: str, overrides: Sequence[str], progress: Progress) -> Eval
         if not is_run:
             raise UsageError(f"{path}: has no held-out texts of its own (no data/); give some with data.test=FILE")
         return evaluate_run(bundle, path, settings.evaluate, progress=progress)
-    records = _read(settings.data.test, progress)
+    records = read_texts(settings.data.test, progress)
     return evaluate_texts(
         bundle,
         records,
@@ -107,7 +107,8 @@ def _training(path: Path, bundle: Bundle) -> TokenData | None:
     return data if data.tokenizer_fingerprint == bundle.tokenizer.fingerprint else None
 
 
-def _read(specs: SourceList, progress: Progress) -> list[Record]:
+def read_texts(specs: SourceList, progress: Progress) -> list[Record]:
+    """The records of `data.test`; what cannot be read is counted in a warning."""
     records, drops = [], Counter[str]()
     for item in open_sources(specs, seed=0):
         if isinstance(item, Drop):

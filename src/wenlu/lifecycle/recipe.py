@@ -80,6 +80,10 @@ class Recipe(Config):
             for section in ("architectures", "verse"):
                 if getattr(self, section) is not None:
                     raise ValueError(f"{section}: is for models that continue text, but task is {self.task.name}")
+        if self.vectors is None:
+            for section in ("words", "word_tests"):
+                if getattr(self, section) != type(self).model_fields[section].default:
+                    raise ValueError(f"{section}: is for recipes of word vectors; add the section [vectors]")
         if self.architectures is not None and self.model.parameters is None:
             raise ValueError("architectures: families are compared at equal size; set model.parameters")
         if self.architectures is not None and self.model.model_extra:

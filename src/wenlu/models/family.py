@@ -50,6 +50,7 @@ class Ability(Enum):
     MASKED = "masked"
     """Each position sees both sides; the logits at a position are of the token that stands there."""
     ENCODER_DECODER = "encoder-decoder"
+    """A source is read both ways, then a target written; the logits are of the token after each target position."""
 
 
 class DecodeState(ABC):
@@ -104,7 +105,8 @@ class LanguageModel(nn.Module, ABC):
             attention_mask: (B, T), 1 at real tokens, 0 at padding, which may stand on either side;
                 on the right only when a decoder has a `state`. Or (B, T, T), 1 where the query of the row may look
                 at the key of the column, in place of the family's order (a prefix that sees both sides); families
-                with attention only, without a `state`.
+                with attention only, without a `state`. Of an encoder–decoder it is the source's, and with
+                `input_ids` None that of the new target tokens.
             positions: (B, T) positions; by default they count real tokens of the row (of the segment).
             segments: (B, T) document numbers of packed rows: no position sees another document.
             token_types: (B, T) 0 for the first and 1 for the second text of a pair, both of which every position

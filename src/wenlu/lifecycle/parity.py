@@ -1,0 +1,375 @@
+"""Do two models answer alike? The same texts through both: ids, logits, continuations, bits per byte."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from wenlu.bundle import Bundle, load
+from wenlu.config import Config, check, override
+from wenlu.errors import DataError, UsageError
+from wenlu.generation.engine import Engine, Request
+from wenlu.generation.forward import context_of, inference
+from wenlu.lifecycle.evaluate import HeldOutConfig, read_texts
+from wenlu.models import Ability, family_of
+from wenlu.progress import QUIET, Progress
+from wenlu.tokenizers import Tokenizer
+
+Kind = Literal["causal", "masked", "vectors"]
+
+TEXTS = (
+    "The ferry left the harbour at half past six, and nobody on board had noticed that the captain was missing.",
+    "Water boils at 100 °C at sea level; at 3,000 m it boils at about 90 °C, so potatoes take longer to cook.",
+    "“Where did you put the key?” she asked. He shrugged: it wasn't under the mat, and it wasn't in the drawer.",
+    "def mean(values, n):\n    total = 0\n    for value in values:\n        total += value\n    return total / n",
+    "渡船六点半离开港口，船上没有人发现船长不见了。海面很平静，远处的灯塔刚刚亮起来。",
+    "“钥匙放在哪里了？”她问。他耸耸肩：垫子下面没有，抽屉里也没有。",
+    "2024年第三季度，产量增长了12.5%，其中出口占38%，其余销往国内市场。",
+    "Tea (茶, chá) is drunk in many ways 🍵: with milk in England, with mint in Morocco, 配点心在广州。",
+)
+
+
+class Thresholds(Config):
+    """How far two models that answer alike may be apart.
+
+    Attributes:
+        logits: the largest difference of a logit (of a number in a vector).
+        kl_nats: mean Kullback–Leibler divergence of the second model's next token from the first's.
+        top1: least share of positions with the same likeliest token.
+        cosine: least cosine of two vectors.
+        same_continuation: whether greedy continuations must be equal.
+    """
+
+    logits: float = Field(ge=0)
+    kl_nats: float = Field(ge=0)
+    top1: float = Field(ge=0, le=1)
+    cosine: float = Field(ge=-1, le=1)
+    same_continuation: bool
+
+
+THRESHOLDS = {
+    "float64": Thresholds(logits=1e-9, kl_nats=1e-12, top1=1.0, cosine=1 - 1e-12, same_continuation=True),
+    "float32": Thresholds(logits=1e-3, kl_nats=1e-6, top1=0.999, cosine=1 - 1e-6, same_continuation=True),
+    "float16": Thresholds(logits=0.25, kl_nats=1e-3, top1=0.98, cosine=0.9999, same_continuation=False),
+    "bfloat16": Thresholds(logits=2.0, kl_nats=1e-2, top1=0.95, cosine=0.999, same_continuation=False),
+    "q8_0": Thresholds(logits=2.0, kl_nats=1e-2, top1=0.95, cosine=0.999, same_continuation=False),
+}
+"""By the coarser of the two types of numbers."""
+
+
+class ParitySettings(Config):
+    """The section `[parity]`; what is "auto" follows from the types of the two models' numbers.
+
+    Attributes:
+        dtype: whose thresholds to take.
+        texts: how many at most. text_tokens: of each, from its beginning.
+        prompt_tokens: of each text that are continued, by `new_tokens`.
+    """
+
+    dtype: Literal["auto", "float64", "float32", "float16", "bfloat16", "q8_0"] = "auto"
+    logits: float | Literal["auto"] = "auto"
+    kl_nats: float | Literal["auto"] = "auto"
+    top1: float | Literal["auto"] = "auto"
+    cosine: float | Literal["auto"] = "auto"
+    same_continuation: bool | Literal["auto"] = "auto"
+    texts: PositiveInt = 64
+    text_tokens: PositiveInt = 256
+    prompt_tokens: PositiveInt = 12
+    new_tokens: PositiveInt = 32
+
+    def thresholds(self, dtypes: Sequence[str]) -> Thresholds:
+        """Those of the coarsest of `dtypes`, with what is set by hand."""
+        order = list(THRESHOLDS)
+        name = max(dtypes, key=order.index) if self.dtype == "auto" else self.dtype
+        given = {key: value for key in Thresholds.model_fields if (value := getattr(self, key)) != "auto"}
+        return check(Thresholds, {**THRESHOLDS[name].model_dump(), **given}, where="parity")
+
+
+class ParityConfig(Config):
+    """What `wenlu parity` takes."""
+
+    data: HeldOutConfig = HeldOutConfig()
+    parity: ParitySettings = ParitySettings()
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two.
+
+    Attributes:
+        answer: gives logits, or vectors, (1, T, V) of ids (1, T).
+        go_on: the likeliest `count` next tokens of each prompt, one after another.
+    """
+
+    name: str
+    kind: Kind
+    tokenizer: Tokenizer
+    answer: Callable[[Tensor], Tensor]
+    go_on: Callable[[list[list[int]], int], list[list[int]]]
+    context: int | None
+    dtype: str
+
+    def framed(self, ids: list[int]) -> list[int]:
+        """The ids of a text with what stands around it: an opening; both ends where the model reads both ways."""
+        if self.kind == "causal":
+            return [*self.tokenizer.opening, *ids]
+        ends = (self.tokenizer.bos_id, self.tokenizer.eos_id)
+        return ids if None in ends else [ends[0], *ids, ends[1]]  # type: ignore[list-item]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place where the two are too far apart: `position` counts the tokens of text number `text`."""
+
+    text: int
+    position: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What was found; a number is None where the models have nothing of the kind.
+
+    Attributes:
+        failed: names of what lies beyond its threshold; empty: the two answer alike.
+        bits_per_byte: of the texts' tokens, given what stands before each text.
+    """
+
+    a: str
+    b: str
+    kind: Kind
+    texts: int
+    tokens: int
+    same_ids: bool
+    max_difference: float | None
+    mean_kl_nats: float | None
+    top1_agreement: float | None
+    min_cosine: float | None
+    same_continuation: bool | None
+    bits_per_byte: tuple[float, float] | None
+    thresholds: dict[str, Any]
+    failed: tuple[str, ...]
+    first_difference: Difference | None
+
+    @property
+    def equal(self) -> bool:
+        return not self.failed
+
+    def to_json(self) -> dict[str, Any]:
+        return {"equal": self.equal, **asdict(self)}
+
+
+def parity(a: str, b: str, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> Parity:
+    """Compare two models, `a` being the one that `b` should answer like.
+
+    Args:
+        a: what `load` takes; so is `b`.
+        overrides: of `[parity]`, and `data.test=FILE` in place of the built-in texts.
+
+    Raises:
+        UsageError: one continues text and the other does not.
+        ConfigError, DataError, WeightsError: what cannot be read.
+    """
+    config = check(ParityConfig, override({}, overrides), where="parity")
+    texts = [record.text for record in read_texts(config.data.test, progress)] if config.data.test else TEXTS
+    return compare(side_of(load(a), a), side_of(load(b), b), texts, config.parity, progress=progress)
+
+
+def side_of(bundle: Bundle, name: str | Path) -> Side:
+    """A loaded model as one side of a comparison."""
+    model = bundle.model
+    abilities = family_of(model).abilities
+    if Ability.ENCODER_DECODER in abilities:
+        raise UsageError(f"{name}: encoder–decoders are not compared yet; give causal models or encoders")
+    kind: Kind = "causal" if Ability.CAUSAL in abilities else "vectors"
+    if kind == "vectors" and getattr(model.config, "head", None) == "masked-lm":
+        kind = "masked"
+
+    def answer(ids: Tensor) -> Tensor:
+        with inference(model):
+            found: Tensor = model(ids.to(next(model.parameters()).device))
+        return found.cpu()
+
+    def go_on(prompts: list[list[int]], count: int) -> list[list[int]]:
+        engine = Engine(model, max_batch=len(prompts))
+        size = bundle.tokenizer.vocab_size
+        rows = {
+            engine.submit(Request(prompt, max_new_tokens=count, vocab_size=size)): row
+            for row, prompt in enumerate(prompts)
+        }
+        found: list[list[int]] = [[] for _ in prompts]
+        while engine.busy:
+            for emission in engine.step():
+                found[rows[emission.id]].append(emission.token)
+        return found
+
+    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    return Side(str(name), kind, bundle.tokenizer, answer, go_on, context_of(model), dtype)
+
+
+def compare(a: Side, b: Side, texts: Sequence[str], settings: ParitySettings, *, progress: Progress = QUIET) -> Parity:
+    """Answer `texts` with both sides; the errors are those of `parity`."""
+    if a.kind != b.kind:
+        raise UsageError(
+            f"{a.name} ({a.kind}) and {b.name} ({b.kind}) answer with different things; compare alike models"
+        )
+    found = _Found(a, b, settings.thresholds((a.dtype, b.dtype)))
+    texts = [text for text in texts if text][: settings.texts]
+    if not texts:
+        raise DataError("no texts to compare the models on; give some with data.test=FILE")
+    progress.start("compare", total=len(texts), unit="texts")
+    for number, text in enumerate(texts):
+        found.read(number, text, settings)
+        progress.update(number + 1)
+    found.go_on(settings)
+    progress.finish(f"{len(texts)} texts, {found.tokens:,} tokens")
+    return found.result(len(texts))
+
+
+class _Found:
+    """Sums over the texts so far."""
+
+    def __init__(self, a: Side, b: Side, thresholds: Thresholds) -> None:
+        self.a, self.b, self.thresholds = a, b, thresholds
+        self.tokens = 0
+        self.positions = 0
+        self.bytes = 0
+        self.same_ids = True
+        self.same_continuation = True
+        self.prompts: dict[int, list[int]] = {}
+        self.max_difference = 0.0
+        self.kl = 0.0
+        self.agreeing = 0
+        self.min_cosine = 1.0
+        self.nats = [0.0, 0.0]
+        self.first: Difference | None = None
+
+    def read(self, number: int, text: str, settings: ParitySettings) -> None:
+        ids, others = (side.framed(side.tokenizer.encode(text)) for side in (self.a, self.b))
+        if ids != others:
+            at = next(
+                (i for i, (x, y) in enumerate(zip(ids, others, strict=False)) if x != y), min(len(ids), len(others))
+            )
+            self.same_ids = False
+            shown = [
+                side.tokenizer.token(row[at]) if at < len(row) else "nothing"
+                for side, row in ((self.a, ids), (self.b, others))
+            ]
+            self._note(number, at, f"token {shown[0]!r} against {shown[1]!r}")
+            return
+        longest = min(
+            settings.text_tokens, *(side.context for side in (self.a, self.b) if side.context is not None), 2**30
+        )
+        ids = ids[:longest]
+        self.tokens += len(ids)
+        tensor = torch.tensor([ids])
+        mine, theirs = (side.answer(tensor)[0].double() for side in (self.a, self.b))  # (T, V)
+        width = min(mine.shape[-1], theirs.shape[-1])
+        if self.a.kind == "vectors" and mine.shape != theirs.shape:
+            raise UsageError(
+                f"{self.a.name} and {self.b.name} answer with {mine.shape[-1]} and {theirs.shape[-1]} numbers"
+            )
+        mine, theirs = mine[..., :width], theirs[..., :width]
+        self._distances(number, mine, theirs)
+        if self.a.kind == "vectors":
+            self._cosines(number, mine, theirs)
+            return
+        self._likelihoods(number, mine, theirs)
+        if self.a.kind == "causal":
+            self._costs(ids, mine, theirs)
+            if longest > settings.new_tokens:
+                self.prompts[number] = ids[: min(settings.prompt_tokens, longest - settings.new_tokens)]
+
+    def go_on(self, settings: ParitySettings) -> None:
+        """Let both continue the beginnings of the texts, by the likeliest token each time."""
+        if not self.prompts:
+            return
+        prompts = list(self.prompts.values())
+        both = [side.go_on(prompts, settings.new_tokens) for side in (self.a, self.b)]
+        for text, prompt, mine, theirs in zip(self.prompts, prompts, *both, strict=True):
+            if mine == theirs:
+                continue
+            self.same_continuation = False
+            if self.thresholds.same_continuation:
+                at = next(i for i, (x, y) in enumerate(zip(mine, theirs, strict=True)) if x != y)
+                shown = [side.tokenizer.token(row[at]) for side, row in ((self.a, mine), (self.b, theirs))]
+                self._note(text, len(prompt) + at, f"goes on with {shown[0]!r} against {shown[1]!r}")
+
+    def result(self, texts: int) -> Parity:
+        counted = max(1, self.positions)
+        read = self.tokens > 0
+        likely = read and self.a.kind != "vectors"
+        causal = read and self.a.kind == "causal"
+        bits = [nats / math.log(2) / max(1, self.bytes) for nats in self.nats]
+        found = Parity(
+            a=self.a.name,
+            b=self.b.name,
+            kind=self.a.kind,
+            texts=texts,
+            tokens=self.tokens,
+            same_ids=self.same_ids,
+            max_difference=self.max_difference if read else None,
+            mean_kl_nats=self.kl / counted if likely else None,
+            top1_agreement=self.agreeing / counted if likely else None,
+            min_cosine=self.min_cosine if read and not likely else None,
+            same_continuation=self.same_continuation if self.prompts else None,
+            bits_per_byte=(bits[0], bits[1]) if causal else None,
+            thresholds=self.thresholds.model_dump(),
+            failed=(),
+            first_difference=self.first,
+        )
+        failed = _failed(found, self.thresholds)
+        return replace(found, failed=failed, first_difference=self.first if failed else None)
+
+    def _note(self, text: int, position: int, what: str) -> None:
+        if self.first is None:
+            self.first = Difference(text, position, what)
+
+    def _distances(self, text: int, mine: Tensor, theirs: Tensor) -> None:
+        apart = (mine - theirs).abs().nan_to_num(nan=math.inf).amax(dim=-1)  # (T,)
+        self.max_difference = max(self.max_difference, float(apart.max()))
+        beyond = (apart > self.thresholds.logits).nonzero()
+        if len(beyond):
+            at = int(beyond[0])
+            self._note(text, at, f"a number differs by {float(apart[at]):.3g}")
+
+    def _cosines(self, text: int, mine: Tensor, theirs: Tensor) -> None:
+        cosines = F.cosine_similarity(mine, theirs, dim=-1).nan_to_num(nan=-1.0)
+        self.min_cosine = min(self.min_cosine, float(cosines.min()))
+        if self.min_cosine < self.thresholds.cosine:
+            self._note(text, int(cosines.argmin()), f"a cosine of {float(cosines.min()):.6f}")
+
+    def _likelihoods(self, text: int, mine: Tensor, theirs: Tensor) -> None:
+        p, q = mine.log_softmax(-1), theirs.log_softmax(-1)
+        self.kl += float(F.kl_div(q, p, reduction="sum", log_target=True).nan_to_num(nan=math.inf))
+        same = mine.argmax(-1) == theirs.argmax(-1)
+        self.agreeing += int(same.sum())
+        self.positions += len(same)
+        if self.thresholds.top1 == 1 and not bool(same.all()):
+            self._note(text, int((~same).nonzero()[0]), "another likeliest token")
+
+    def _costs(self, ids: list[int], mine: Tensor, theirs: Tensor) -> None:
+        targets = torch.tensor(ids[1:])
+        for side, logits in enumerate((mine, theirs)):
+            self.nats[side] += float(F.cross_entropy(logits[:-1], targets, reduction="sum")) if len(targets) else 0.0
+        self.bytes += len(self.a.tokenizer.decode(ids[1:]).encode())
+
+
+def _failed(found: Parity, most: Thresholds) -> tuple[str, ...]:
+    verdicts = {
+        "same_ids": found.same_ids,
+        "max_difference": found.max_difference is None or found.max_difference <= most.logits,
+        "mean_kl_nats": found.mean_kl_nats is None or found.mean_kl_nats <= most.kl_nats,
+        "top1_agreement": found.top1_agreement is None or found.top1_agreement >= most.top1,
+        "min_cosine": found.min_cosine is None or found.min_cosine >= most.cosine,
+        "same_continuation": not (most.same_continuation and found.same_continuation is False),
+    }
+    return tuple(name for name, passed in verdicts.items() if not passed)
