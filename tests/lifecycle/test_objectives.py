@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import wenlu
+from wenlu.cli.app import app as main
 from wenlu.cli.run import _words as closing_words
 from wenlu.errors import ConfigError, Interrupted, UsageError
 from wenlu.evaluation import EvaluateConfig, evaluate_texts
@@ -91,6 +92,17 @@ def test_it_is_not_asked_to_continue_text(life: tuple[Path, verbs.RunSummary]) -
     for ask in (lambda: encode_prompt(bundle, "a"), lambda: wenlu.chat(life[0])):
         with pytest.raises(UsageError, match=message):
             ask()
+
+
+def test_it_fills_in_on_the_command_line(
+    life: tuple[Path, verbs.RunSummary], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["predict", str(life[0]), "--text", "import [MASK]", "--json"], standalone_mode=False)
+    line = json.loads(capsys.readouterr().out)
+    assert line["text"].startswith("import")
+    assert len(line["candidates"][0]) == 5
+    main(["predict", str(life[0]), "candidates=2", "--text", "import [MASK]"], standalone_mode=False)
+    assert len(capsys.readouterr().out.splitlines()[-1].split("  ")) == 2
 
 
 def test_the_resolved_settings_repeat_the_run(life: tuple[Path, verbs.RunSummary], tmp_path: Path) -> None:
