@@ -102,6 +102,18 @@ def test_an_embedding_under_several_names_must_be_one(kind: str, tmp_path: Path)
         ours(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["t5", "bart", "marian"])
+def test_a_tied_embedding_may_be_stored_as_the_head_alone(kind: str, tmp_path: Path) -> None:
+    """As tools do that keep the first of several equal names."""
+    theirs(kind, {}, tmp_path)
+    expected = ours(tmp_path)(ids(), decoder_input_ids=ids())
+    name = "shared.weight" if kind == "t5" else "model.shared.weight"
+    rewrite(tmp_path, lambda each: {"lm_head.weight" if key == name else key: item for key, item in each.items()})
+    model = ours(tmp_path)
+    assert torch.equal(model(ids(), decoder_input_ids=ids()), expected)
+    assert model.get_parameter("lm_head.weight") is model.get_parameter("embed_tokens.weight")
+
+
 @pytest.mark.parametrize("kind", ["t5", "mt5"])
 def test_a_head_that_the_file_leaves_out_begins_as_the_embedding(kind: str, tmp_path: Path) -> None:
     """As transformers 5 reads it; in ours they are two tensors from then on, unless the head is tied."""

@@ -147,10 +147,16 @@ def report_stage(life: Life) -> Life:
     if not life.cache.is_done("report", key):
         with life.working("report", key):
             write_report(life.out, life.recipe.language)
-            bundle = load(life.out / "model")
-            subject = Subject(life.recipe.name, bundle.model, family_of(bundle.model), bundle.tokenizer)
-            atomic.write_text(life.out / "model" / CARD, model_card(subject, life.out, life.recipe.language))
+            if life.recipe.vectors is None:
+                _renew_card(life)
     return life.with_key("report", key)
+
+
+def _renew_card(life: Life) -> None:
+    """The model card with the scores that are known by now."""
+    bundle = load(life.out / "model")
+    subject = Subject(life.recipe.name, bundle.model, family_of(bundle.model), bundle.tokenizer)
+    atomic.write_text(life.out / "model" / CARD, model_card(subject, life.out, life.recipe.language))
 
 
 def splits(data: Path) -> list[str]:

@@ -14,7 +14,7 @@ from wenlu.models.family import Ability, Family
 from wenlu.models.layers.encoder_decoder import GENERATION_KEYS
 from wenlu.models.layers.post_norm_encoder_decoder import PostNormEncoderDecoder, PostNormEncoderDecoderConfig
 from wenlu.models.weights.bart import IGNORED, LAYERS
-from wenlu.models.weights.rules import Duplicate, Rename, Tie
+from wenlu.models.weights.rules import Duplicate, Rename, Tie, When
 
 OFFSET = 2
 """Rows of the table of positions that stand before the first one's, once meant for padding."""
@@ -58,6 +58,10 @@ class Bart(PostNormEncoderDecoder):
         return out
 
 
+def _tied(config: BartConfig) -> bool:
+    return config.tie_word_embeddings
+
+
 def _untied(config: BartConfig) -> bool:
     return not config.tie_word_embeddings
 
@@ -75,6 +79,7 @@ FAMILY = Family(
         *LAYERS,
         Duplicate("model.encoder.embed_tokens.weight", "model.shared.weight", written=_untied),
         Duplicate("model.decoder.embed_tokens.weight", "model.shared.weight", written=_untied),
+        When(_tied, Duplicate("lm_head.weight", "model.shared.weight")),
         Rename("model.shared.weight", "embed_tokens.weight"),
         Rename("model.encoder.embed_positions.weight", "embed_positions.weight"),
         Rename("model.decoder.embed_positions.weight", "decoder_embed_positions.weight"),

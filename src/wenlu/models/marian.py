@@ -73,6 +73,10 @@ def _separate(config: MarianConfig) -> bool:
     return not _shared(config)
 
 
+def _shared_and_tied(config: MarianConfig) -> bool:
+    return _shared(config) and config.tie_word_embeddings
+
+
 def _shared_and_untied(config: MarianConfig) -> bool:
     return _shared(config) and not config.tie_word_embeddings
 
@@ -92,6 +96,7 @@ FAMILY = Family(
         *LAYERS,
         When(_shared, Duplicate(_SOURCE, "model.shared.weight", written=_shared_and_untied)),
         When(_shared, Duplicate(_TARGET, "model.shared.weight", written=_shared_and_untied)),
+        When(_shared_and_tied, Duplicate("lm_head.weight", "model.shared.weight")),
         When(_shared, Rename("model.shared.weight", "embed_tokens.weight")),
         When(_shared, Tie("lm_head.weight", "embed_tokens.weight", when="tie_word_embeddings")),
         When(_separate, Rename(_SOURCE, "embed_tokens.weight")),

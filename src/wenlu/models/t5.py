@@ -42,6 +42,10 @@ class T5(RelativeEncoderDecoder):
     config: T5Config
 
 
+def _tied(config: T5Config) -> bool:
+    return config.tie_word_embeddings
+
+
 def _gated(config: RelativeConfig) -> bool:
     return config.is_gated
 
@@ -99,6 +103,7 @@ FAMILY = Family(
     model=T5,
     proportions=PROPORTIONS,
     rules=(
+        When(_tied, Duplicate("lm_head.weight", "shared.weight")),
         *RULES,
         Tie("lm_head.weight", "embed_tokens.weight", when="tie_word_embeddings"),
         OwnCopy("lm_head.weight", "embed_tokens.weight"),
