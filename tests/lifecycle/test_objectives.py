@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 import wenlu
+from wenlu.cli.app import app as main
 from wenlu.cli.run import _words as closing_words
 from wenlu.errors import ConfigError, Interrupted, UsageError
 from wenlu.evaluation import EvaluateConfig, evaluate_texts
 from wenlu.generation.text import encode_prompt
 from wenlu.lifecycle import verbs
 from wenlu.progress import Progress
-from wenlu.tasks import MaskedLM
+from wenlu.tasks import TASKS, MaskedLM, Objective
 
 RECIPE = Path("recipes/tiny.toml")
 MASKED = [
@@ -93,6 +94,17 @@ def test_it_is_not_asked_to_continue_text(life: tuple[Path, verbs.RunSummary]) -
             ask()
 
 
+def test_it_fills_in_on_the_command_line(
+    life: tuple[Path, verbs.RunSummary], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["predict", str(life[0]), "--text", "import [MASK]", "--json"], standalone_mode=False)
+    line = json.loads(capsys.readouterr().out)
+    assert line["text"].startswith("import")
+    assert len(line["candidates"][0]) == 5
+    main(["predict", str(life[0]), "candidates=2", "--text", "import [MASK]"], standalone_mode=False)
+    assert len(capsys.readouterr().out.splitlines()[-1].split("  ")) == 2
+
+
 def test_the_resolved_settings_repeat_the_run(life: tuple[Path, verbs.RunSummary], tmp_path: Path) -> None:
     wenlu.pretrain(life[0] / "config.toml", tmp_path / "again")
     name = "model/model.safetensors"
@@ -157,3 +169,41 @@ def test_what_does_not_fit_is_refused_before_work_starts(overrides: list[str], m
 def test_a_head_that_the_task_cannot_use_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"model\.head='none': the task needs 'masked-lm'; leave it out"):
         wenlu.pretrain(RECIPE, tmp_path / "run", [*MASKED, "model.head=none"])
+
+
+OTHERS = {
+    "denoising": ["model.family=bart"],
+    "next-sentence": ["model.family=bert"],
+    "prefix-lm": [],
+    "replaced-tokens": ["model.family=roberta"],
+    "sentence-order": ["model.family=bert"],
+    "span-corruption": ["model.family=t5", "task.sentinels=20"],
+}
+
+
+@pytest.mark.parametrize("name", [task.name for task in TASKS if task.name not in ("causal-lm", "masked-lm")])
+def test_a_model_of_every_other_task_is_trained_and_scored_beside_the_commonest_answer(
+    name: str, tmp_path: Path
+) -> None:
+    short = ["data.train={path='stdlib', limit=24}", "train.duration=3 steps", "train.validations=1"]
+    out = tmp_path / "run"
+    found = wenlu.run(
+        RECIPE, out, [*MASKED, f"task.name={name}", "model.family=llama", *OTHERS[name], *short]
+    ).evaluation
+    assert found is not None
+    bundle = wenlu.load(out)
+    assert isinstance(bundle.task, Objective)
+    assert bundle.task.name == found["task"] == name
+    assert found["settings"]["context"] == 64
+    for score in (found["headline"], found["baseline"]):
+        assert 0 <= score["low"] <= score["value"] <= score["high"] <= 1
+        assert f"|task:{name}|ctx:64|" in score["signature"]
+    logged = {event["name"]: event["unit"] for event in events(out)}
+    assert logged["validation"] == logged["loss"] == f"nats/{bundle.task.target}"
+    assert {f"{part}.accuracy" for part in bundle.task.parts} <= logged.keys()
+    assert ({f"{part}.loss" for part in bundle.task.parts} <= logged.keys()) == (len(bundle.task.parts) > 1)
+    again = wenlu.evaluate(str(out))
+    assert again.value(found["headline"]["name"]) == found["headline"]["value"]
+    assert json.loads((out / "samples.json").read_text()) == []
+    with pytest.raises(UsageError, match=f"was trained for {name}: it {bundle.task.ability.split()[0]}"):
+        bundle.require_causal()

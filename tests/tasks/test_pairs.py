@@ -143,5 +143,5 @@ def test_the_loss_is_the_sum_over_hidden_tokens_and_the_weighted_sum_over_pairs(
 def test_one_document_has_no_others(new_tokenizer: NewTokenizer, new_data: NewData) -> None:
     tokenizer = new_tokenizer(special=SPECIAL)
     source = Passages(new_data(tokenizer, [" ".join(ENGLISH)]), 45, least=8)
-    with pytest.raises(DataError, match=r'are all of one document, .* or use task\.name="sentence-order"'):
+    with pytest.raises(DataError, match=r'holds one document only, .* or use task\.name="sentence-order"'):
         pairs_task("next-sentence", tokenizer).batch(Draw.at(source, np.arange(10)))

@@ -28,6 +28,8 @@ NewTokenizer = Callable[..., Tokenizer]
 NewData = Callable[..., TokenData]
 
 FAMILIES = {
+    "denoising": "bart",
+    "span-corruption": "t5",
     "causal-lm": "llama",
     "masked-lm": "bert",
     "next-sentence": "bert",
@@ -42,6 +44,8 @@ SIZES: dict[str, Any] = {
     "num_attention_heads": 2,
     "max_position_embeddings": 128,
     "hidden_dropout_prob": 0.0,
+    "dropout_rate": 0.0,
+    "dropout": 0.0,
     "attention_probs_dropout_prob": 0.0,
 }
 

@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from wenlu.bundle import Bundle, VectorsBundle
+    from wenlu.generation.filling import FillingConfig
     from wenlu.generation.neighbours import NeighboursConfig
     from wenlu.generation.predict import PredictConfig
 
@@ -29,7 +30,8 @@ def predict(
 ) -> None:
     """Answer each prompt of FILE with one JSON object a line, in order; a bad row gets an `error` in its place.
 
-    Word vectors answer a word, or a sum as in "king - man + woman", with its neighbours.
+    A masked language model fills in each [MASK]; word vectors answer a word, or a sum as in "king - man + woman",
+    with its neighbours.
     Exit code 3 when a row was bad.
 
     Example: wenlu predict runs/tiny --text "def " max_new_tokens=32 temperature=0.8
@@ -38,7 +40,7 @@ def predict(
     from wenlu.cli.progress import TerminalProgress
     from wenlu.config import check, override
     from wenlu.errors import DataError, Interrupted, UsageError
-    from wenlu.generation import neighbours
+    from wenlu.generation import filling, neighbours
     from wenlu.generation import predict as prediction
 
     file, overrides = _file_and_overrides(arguments or [])
@@ -53,12 +55,19 @@ def predict(
             return
         answer = partial(neighbours.predict_neighbours, vectors, config=listing)
     else:
-        config = check(prediction.PredictConfig, override({}, overrides), where="predict")
         bundle = load(model)
-        if text is not None:
-            _answer(bundle, text, config, json=json, out=out)
-            return
-        answer = partial(prediction.predict, bundle, config=config)
+        if filling.fills(bundle):
+            places = check(filling.FillingConfig, override({}, overrides), where="predict")
+            if text is not None:
+                _fill(bundle, text, places, json=json, out=out)
+                return
+            answer = partial(filling.predict_filled, bundle, config=places)
+        else:
+            config = check(prediction.PredictConfig, override({}, overrides), where="predict")
+            if text is not None:
+                _answer(bundle, text, config, json=json, out=out)
+                return
+            answer = partial(prediction.predict, bundle, config=config)
     source = sys.stdin.buffer if file == "-" else Path(str(file))
     with TerminalProgress() as progress:
         try:
@@ -96,6 +105,24 @@ def _answer(bundle: Bundle, text: str, config: PredictConfig, *, json: bool, out
         for piece in pieces:
             typer.echo(piece, nl=False)
         typer.echo()
+
+
+def _fill(bundle: Bundle, text: str, config: FillingConfig, *, json: bool, out: Path | None) -> None:
+    from wenlu.errors import UsageError
+    from wenlu.generation.filling import fill_rows
+    from wenlu.generation.rows import Row
+
+    if out is not None:
+        raise UsageError("--text answers on the screen; --out belongs to a FILE of prompts")
+    line = next(fill_rows(bundle, [Row("text", text)], config))
+    if "error" in line:
+        raise UsageError(line["error"])
+    if json:
+        typer.echo(encoder.dumps(line, ensure_ascii=False))
+        return
+    typer.echo(line["text"])
+    for place in line["candidates"]:
+        typer.echo("  ".join(f"{found['token']} {found['probability']:.3f}" for found in place))
 
 
 def _name_neighbours(

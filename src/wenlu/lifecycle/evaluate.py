@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from wenlu.bundle import Bundle, load, vectors_path
-from wenlu.config import Config, check, override, read_toml
+from wenlu.config import Config, check, override
+from wenlu.config import load as read_config
 from wenlu.corpus.record import Drop, Record
 from wenlu.corpus.shards import TokenData
 from wenlu.corpus.sources import SourceList, open_sources
 from wenlu.errors import UsageError
 from wenlu.evaluation import EvaluateConfig, Evaluation, evaluate_run, evaluate_texts
+from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.word_evaluation import evaluate_word_model
 from wenlu.progress import QUIET, Progress
 
@@ -65,7 +67,7 @@ def _of_recipe(path: Path, overrides: Sequence[str], out: Path | None, progress:
     verbs.pretrain(path, out, overrides, progress=progress)
     if vectors_path(out) is not None:
         return evaluate_word_model(str(out), progress=progress)
-    settings = check(EvaluateConfig, override(read_toml(path), overrides).get("evaluate", {}), where=str(path))
+    settings = read_config(Recipe, path, overrides).task_evaluate
     return evaluate_run(load(out / "model"), out, settings, progress=progress)
 
 
@@ -93,7 +95,7 @@ def _of_model(target: str, overrides: Sequence[str], progress: Progress) -> Eval
 def _settings_of(path: Path) -> dict[str, Any]:
     """The run's own `[evaluate]`, from which overrides start."""
     file = path / "config.toml"
-    return {"evaluate": read_toml(file).get("evaluate", {})} if file.is_file() else {}
+    return {"evaluate": read_config(Recipe, file).task_evaluate.model_dump(mode="json")} if file.is_file() else {}
 
 
 def _training(path: Path, bundle: Bundle) -> TokenData | None:

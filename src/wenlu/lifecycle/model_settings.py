@@ -66,7 +66,7 @@ class ModelSettings(Config):
         filled: dict[str, Any] = dict(self.chosen().proportions) if self.parameters is not None else {}
         filled |= {"vocab_size": vocab_size, "max_position_embeddings": context}
         if end_id is not None:
-            filled |= {"bos_token_id": end_id, "eos_token_id": end_id}
+            filled |= {"bos_token_id": end_id, "eos_token_id": end_id, "decoder_start_token_id": end_id}
         filled |= needed or {}
         for key, value in (needed or {}).items():
             if (self.model_extra or {}).get(key, value) != value:

@@ -56,6 +56,13 @@ class Recipe(Config):
     word_tests: WordTestsConfig = WordTestsConfig()
 
     @property
+    def task_evaluate(self) -> EvaluateConfig:
+        """`[evaluate]`; a task that does not continue text is scored in the context of its training, unless told."""
+        if isinstance(self.task, CausalLMConfig) or self.evaluate.context != "auto":
+            return self.evaluate
+        return self.evaluate.model_copy(update={"context": self.train.context})
+
+    @property
     def task_tokenizer(self) -> TokenizerConfig:
         """The tokenizer's settings with the special tokens that the task needs."""
         tokenizer = self.tokenizer

@@ -102,12 +102,12 @@ def train_stage(life: Life) -> Life:
 def evaluate_stage(life: Life) -> Life:
     """`model/` and the held-out part → `evaluation.json`, beside the n-gram baseline."""
     recipe = life.recipe
-    settings = [recipe.evaluate, *([] if recipe.verse is None else [recipe.verse, recipe.generate])]
+    settings = [recipe.task_evaluate, *([] if recipe.verse is None else [recipe.verse, recipe.generate])]
     key = stage_key(settings, code=EVALUATION_CODE, inputs=[life.key("train"), life.key("data")])
     if not life.cache.is_done("evaluate", key):
         with life.working("evaluate", key):
             bundle = load(life.out / "model")
-            evaluation = evaluate_run(bundle, life.root, recipe.evaluate, progress=life.progress)
+            evaluation = evaluate_run(bundle, life.root, recipe.task_evaluate, progress=life.progress)
             if recipe.verse is not None:
                 poems = list(read_split(life.root / "data", evaluation.settings["split"]))
                 scores = evaluate_verse(

@@ -11,12 +11,14 @@ from pydantic import BeforeValidator, SerializeAsAny, ValidationError, WithJsonS
 from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError, WeightsError
 from wenlu.tasks.causal_lm import CausalLM, CausalLMConfig, Likelihood, Text
+from wenlu.tasks.denoising import Denoising
 from wenlu.tasks.masked_lm import MaskedLM
 from wenlu.tasks.next_sentence import NextSentence
 from wenlu.tasks.objective import Guesses, Objective
 from wenlu.tasks.prefix_lm import PrefixLM
 from wenlu.tasks.replaced_tokens import ReplacedTokens
 from wenlu.tasks.sentence_order import SentenceOrder
+from wenlu.tasks.span_corruption import SpanCorruption
 from wenlu.tasks.task import (
     FILE,
     IGNORED,
@@ -35,7 +37,16 @@ from wenlu.tasks.word_analogy import WordAnalogy
 from wenlu.tasks.word_similarity import WordSimilarity
 from wenlu.tokenizers import Tokenizer
 
-TASKS: tuple[type[Task], ...] = (CausalLM, MaskedLM, NextSentence, PrefixLM, ReplacedTokens, SentenceOrder)
+TASKS: tuple[type[Task], ...] = (
+    CausalLM,
+    Denoising,
+    MaskedLM,
+    NextSentence,
+    PrefixLM,
+    ReplacedTokens,
+    SentenceOrder,
+    SpanCorruption,
+)
 """What models are trained for."""
 SCORED_TASKS: tuple[type[ScoredTask], ...] = (WordAnalogy, WordSimilarity)
 """What is only measured."""
@@ -105,6 +116,7 @@ __all__ = [
     "Batch",
     "CausalLM",
     "CausalLMConfig",
+    "Denoising",
     "Draw",
     "Guesses",
     "Likelihood",
@@ -119,6 +131,7 @@ __all__ = [
     "ReplacedTokens",
     "ScoredTask",
     "SentenceOrder",
+    "SpanCorruption",
     "Task",
     "TaskConfig",
     "TaskField",

@@ -15,7 +15,7 @@ from wenlu.errors import DataError
 from wenlu.tasks.corruption.pairs import Pairs, PairsConfig
 
 TRIES = 16
-"""Passages to draw until one is of another document and long enough."""
+"""Passages to draw until one is long enough."""
 
 
 class NextSentenceConfig(PairsConfig):
@@ -44,11 +44,16 @@ class NextSentence(Pairs):
 
         Were they mostly fewer, the length would give the answer away: so the longest of some passages is taken.
         """
+        own = np.searchsorted(source.documents, source.documents[place] + np.arange(2))  # its rows stand together
+        others = len(source) - int(own[1] - own[0])
+        if not others:
+            raise DataError(
+                f"{source.data.folder}: holds one document only, and next-sentence needs texts of others; give more, "
+                'or use task.name="sentence-order"'
+            )
         best = np.empty(0, np.int64)
-        for other in rng.integers(len(source), size=TRIES).tolist():
-            if source.documents[other] == source.documents[place]:
-                continue
-            row = source.rows(np.array([other]))
+        for other in rng.integers(others, size=TRIES):
+            row = source.rows(np.array([other if other < own[0] else other + own[1] - own[0]]))
             ids = row.ids[row.segments != PADDING]
             starts = np.flatnonzero(self.vocabulary.ends_sentence[ids]) + 1
             starts = np.concatenate([[0], starts[starts + length <= len(ids)]])
@@ -56,10 +61,5 @@ class NextSentence(Pairs):
             if len(found) > len(best):
                 best = found
             if len(best) == length:
-                return best
-        if not len(best):
-            raise DataError(
-                f"{source.data.folder}: {TRIES} passages drawn are all of one document, and next-sentence needs texts "
-                'of others; give more documents, or use task.name="sentence-order"'
-            )
+                break
         return best
