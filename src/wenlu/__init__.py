@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wenlu.bundle import Bundle, load
     from wenlu.cli.doctor import examine as doctor
+    from wenlu.lifecycle.export import export
     from wenlu.lifecycle.parity import parity
     from wenlu.lifecycle.verbs import chat, data, evaluate, predict, pretrain, run, runs, tokenizer
 
 _HOMES = {
     "Bundle": ("wenlu.bundle", "Bundle"),
     "doctor": ("wenlu.cli.doctor", "examine"),
+    "export": ("wenlu.lifecycle.export", "export"),
     "load": ("wenlu.bundle", "load"),
     "parity": ("wenlu.lifecycle.parity", "parity"),
     **{
@@ -34,6 +36,7 @@ __all__ = [
     "data",
     "doctor",
     "evaluate",
+    "export",
     "load",
     "parity",
     "predict",
