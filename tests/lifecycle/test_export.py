@@ -74,6 +74,7 @@ def test_an_onnx_graph_of_every_attention_family_answers_in_any_batch_and_length
     done = wenlu.export(source, tmp_path / "out", ["format=onnx"])
     assert done.parity.equal
     assert {path.name for path in done.path.iterdir()} >= {"model.onnx", "tokenizer.json", "config.json", "README.md"}
+    assert (done.path / "generation_config.json").exists() == (Ability.CAUSAL in row.abilities)
     onnx.checker.check_model(str(done.path / "model.onnx"))
     session = onnxruntime.InferenceSession(str(done.path / "model.onnx"))
     bundle = wenlu.load(source)

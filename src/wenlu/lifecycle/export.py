@@ -17,11 +17,12 @@ from wenlu.compression.onnx import OnnxModel, example_length, export_onnx
 from wenlu.config import Config, check, override
 from wenlu.errors import ParityError, UsageError
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
-from wenlu.lifecycle.model_folder import write_bundle
+from wenlu.lifecycle.model_folder import generation_kept, write_bundle
 from wenlu.lifecycle.parity import TEXTS, Parity, ParitySettings, Side, compare, side_of
 from wenlu.lifecycle.report.words import Language
-from wenlu.models import family_of
+from wenlu.models import Ability, family_of
 from wenlu.models.weights import save_config
+from wenlu.models.weights.generation_config import write_generation_config
 from wenlu.models.weights.gguf import FileType, write_gguf
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import atomic, is_run
@@ -149,6 +150,8 @@ def _onnx(folder: Path, job: Job) -> Side:
     export_onnx(folder / "model.onnx", bundle.model, family)
     save_config(folder, bundle.model, family)
     bundle.tokenizer.save(folder)
+    if Ability.CAUSAL in family.abilities:
+        write_generation_config(folder, generation_kept(bundle))
     _write_card(folder, job)
     graph = OnnxModel(folder / "model.onnx")
     _check_lengths(graph, side_of(bundle, "onnx"), (1, example_length(bundle.model) + 2))
