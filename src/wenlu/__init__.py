@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from wenlu.bundle import Bundle
     from wenlu.bundle import load_any as load
     from wenlu.cli.doctor import examine as doctor
+    from wenlu.lifecycle.export import export
     from wenlu.lifecycle.parity import parity
     from wenlu.lifecycle.verbs import chat, data, evaluate, predict, pretrain, run, runs, tokenizer
 
 _HOMES = {
     "Bundle": ("wenlu.bundle", "Bundle"),
     "doctor": ("wenlu.cli.doctor", "examine"),
+    "export": ("wenlu.lifecycle.export", "export"),
     "load": ("wenlu.bundle", "load_any"),
     "parity": ("wenlu.lifecycle.parity", "parity"),
     **{
@@ -35,6 +37,7 @@ __all__ = [
     "data",
     "doctor",
     "evaluate",
+    "export",
     "load",
     "parity",
     "predict",

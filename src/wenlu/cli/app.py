@@ -15,6 +15,7 @@ from wenlu.cli.chat import chat
 from wenlu.cli.data import data
 from wenlu.cli.doctor import doctor
 from wenlu.cli.evaluate import evaluate
+from wenlu.cli.export import export
 from wenlu.cli.parity import parity
 from wenlu.cli.predict import predict
 from wenlu.cli.pretrain import pretrain
@@ -40,6 +41,7 @@ VERBS = (
     (evaluate, "Perplexity and bits per byte, beside an n-gram."),
     (predict, "Answers to a file of prompts."),
     (chat, "Write in turns with a model at the terminal."),
+    (export, "A model as a folder, a GGUF file or an ONNX graph."),
     (parity, "Whether two models answer alike."),
     (runs, "List runs, their state and scores."),
     (doctor, "Examine this machine and what is installed."),

@@ -58,7 +58,7 @@ def render(found: Parity) -> Group:
         table.add_column(column, justify="left" if column in ("check", "") else "right")
     rows = (
         ("same_ids", _yes(found.same_ids), "yes"),
-        ("max_difference", _number(found.max_difference), f"≤ {most['logits']:g}"),
+        ("max_difference", _number(found.max_difference), f"≤ {most['logits']:g} + {most['relative']:g} · largest"),
         ("mean_kl_nats", _number(found.mean_kl_nats), f"≤ {most['kl_nats']:g}"),
         ("top1_agreement", _number(found.top1_agreement), f"≥ {most['top1']:g}"),
         ("min_cosine", _number(found.min_cosine), f"≥ {most['cosine']:g}"),

@@ -62,11 +62,16 @@ def generation_of(model: LanguageModel, tokenizer: Tokenizer, sampling: Sampling
 def write_bundle(folder: Path, bundle: Bundle, *, name: str, run: Path | None, language: Language) -> None:
     """Write a loaded model as a folder that loads alike; `run` is the directory that tells of its training."""
     family = family_of(bundle.model)
+    card = model_card(Subject(name, bundle.model, family, bundle.tokenizer), run, language)
+    generation = generation_kept(bundle)
+    write_model_folder(folder, bundle.model, family, bundle.tokenizer, generation=generation, card=card)
+
+
+def generation_kept(bundle: Bundle) -> dict[str, Any]:
+    """What generation_config.json says of a model that was loaded: as before, with every token that ends an answer."""
     ends = sorted(bundle.end_ids)
-    generation = {
+    return {
         **generation_of(bundle.model, bundle.tokenizer, SamplingConfig()),
         **bundle.generation,
         "eos_token_id": ends[0] if len(ends) == 1 else ends or None,
     }
-    card = model_card(Subject(name, bundle.model, family, bundle.tokenizer), run, language)
-    write_model_folder(folder, bundle.model, family, bundle.tokenizer, generation=generation, card=card)

@@ -42,6 +42,7 @@ class Thresholds(Config):
 
     Attributes:
         logits: the largest difference of a logit (of a number in a vector).
+        relative: on top of it, this share of the largest logit of the position, by which numbers are rounded.
         kl_nats: mean Kullback–Leibler divergence of the second model's next token from the first's.
         top1: least share of positions with the same likeliest token.
         cosine: least cosine of two vectors.
@@ -49,6 +50,7 @@ class Thresholds(Config):
     """
 
     logits: float = Field(ge=0)
+    relative: float = Field(ge=0)
     kl_nats: float = Field(ge=0)
     top1: float = Field(ge=0, le=1)
     cosine: float = Field(ge=-1, le=1)
@@ -56,11 +58,16 @@ class Thresholds(Config):
 
 
 THRESHOLDS = {
-    "float64": Thresholds(logits=1e-9, kl_nats=1e-12, top1=1.0, cosine=1 - 1e-12, same_continuation=True),
-    "float32": Thresholds(logits=1e-3, kl_nats=1e-6, top1=0.999, cosine=1 - 1e-6, same_continuation=True),
-    "float16": Thresholds(logits=0.25, kl_nats=1e-3, top1=0.98, cosine=0.9999, same_continuation=False),
-    "bfloat16": Thresholds(logits=2.0, kl_nats=1e-2, top1=0.95, cosine=0.999, same_continuation=False),
-    "q8_0": Thresholds(logits=2.0, kl_nats=1e-2, top1=0.95, cosine=0.999, same_continuation=False),
+    name: Thresholds(
+        logits=logits, relative=relative, kl_nats=kl, top1=top1, cosine=1 - cosine, same_continuation=continues
+    )
+    for name, logits, relative, kl, top1, cosine, continues in (
+        ("float64", 1e-9, 1e-9, 1e-12, 1.0, 1e-12, True),
+        ("float32", 1e-3, 1e-5, 1e-6, 0.999, 1e-6, True),
+        ("float16", 0.25, 1e-2, 1e-3, 0.98, 1e-4, False),
+        ("bfloat16", 2.0, 5e-2, 1e-2, 0.93, 1e-3, False),
+        ("q8_0", 2.0, 5e-2, 1e-2, 0.93, 1e-3, False),
+    )
 }
 """By the coarser of the two types of numbers."""
 
@@ -76,6 +83,7 @@ class ParitySettings(Config):
 
     dtype: Literal["auto", "float64", "float32", "float16", "bfloat16", "q8_0"] = "auto"
     logits: float | Literal["auto"] = "auto"
+    relative: float | Literal["auto"] = "auto"
     kl_nats: float | Literal["auto"] = "auto"
     top1: float | Literal["auto"] = "auto"
     cosine: float | Literal["auto"] = "auto"
@@ -246,6 +254,7 @@ class _Found:
         self.same_continuation = True
         self.prompts: dict[int, list[int]] = {}
         self.max_difference = 0.0
+        self.is_beyond = False
         self.kl = 0.0
         self.agreeing = 0
         self.min_cosine = 1.0
@@ -326,7 +335,7 @@ class _Found:
             failed=(),
             first_difference=self.first,
         )
-        failed = _failed(found, self.thresholds)
+        failed = _failed(found, self.thresholds, self.is_beyond)
         return replace(found, failed=failed, first_difference=self.first if failed else None)
 
     def _note(self, text: int, position: int, what: str) -> None:
@@ -336,9 +345,10 @@ class _Found:
     def _distances(self, text: int, mine: Tensor, theirs: Tensor) -> None:
         apart = (mine - theirs).abs().nan_to_num(nan=math.inf).amax(dim=-1)  # (T,)
         self.max_difference = max(self.max_difference, float(apart.max()))
-        beyond = (apart > self.thresholds.logits).nonzero()
-        if len(beyond):
-            at = int(beyond[0])
+        beyond = ~(apart <= self.thresholds.logits + self.thresholds.relative * mine.abs().amax(dim=-1))
+        if bool(beyond.any()):
+            self.is_beyond = True
+            at = int(beyond.nonzero()[0])
             self._note(text, at, f"a number differs by {float(apart[at]):.3g}")
 
     def _cosines(self, text: int, mine: Tensor, theirs: Tensor) -> None:
@@ -363,10 +373,10 @@ class _Found:
         self.bytes += len(self.a.tokenizer.decode(ids[1:]).encode())
 
 
-def _failed(found: Parity, most: Thresholds) -> tuple[str, ...]:
+def _failed(found: Parity, most: Thresholds, is_beyond: bool) -> tuple[str, ...]:
     verdicts = {
         "same_ids": found.same_ids,
-        "max_difference": found.max_difference is None or found.max_difference <= most.logits,
+        "max_difference": not is_beyond,
         "mean_kl_nats": found.mean_kl_nats is None or found.mean_kl_nats <= most.kl_nats,
         "top1_agreement": found.top1_agreement is None or found.top1_agreement >= most.top1,
         "min_cosine": found.min_cosine is None or found.min_cosine >= most.cosine,

@@ -93,7 +93,7 @@ class _Worker:
         self.stop()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", str(_WORKER)],
+                [sys.executable, "-P", str(_WORKER)],  # without the modules beside it in reach
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -55,6 +55,11 @@ def save_model(folder: Path, model: LanguageModel, family: Family, *, shard_byte
     entries = {key: Stored.of(tensor.detach()) for key, tensor in model.state_dict().items()}
     theirs = invert_rules(family.rules, entries, model.config)
     write_tensors(folder, {key: item.read() for key, item in theirs.items()}, shard_bytes=shard_bytes)
+    save_config(folder, model, family)
+
+
+def save_config(folder: Path, model: LanguageModel, family: Family) -> None:
+    """Write `config.json` alone."""
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
     config: dict[str, Any] = {
         "architectures": [_class_name(model, family)],

@@ -44,8 +44,8 @@ def metadata_of(tokenizer: Tokenizer, *, vocab_size: int, chat_template: str | N
         token = getattr(tokenizer.roles, role)
         if token is not None:
             metadata[key] = ids[token]
-    for name in ("add_bos_token", "add_eos_token"):
-        metadata[PREFIX + name] = bool(tokenizer.settings.config.get(name, False))
+    metadata[f"{PREFIX}add_bos_token"] = bool(tokenizer.opening)
+    metadata[f"{PREFIX}add_eos_token"] = bool(tokenizer.settings.config.get("add_eos_token", False))
     template = chat_template or tokenizer.settings.template
     return metadata if template is None else {**metadata, TEMPLATE: template}
 

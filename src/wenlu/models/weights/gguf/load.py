@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +25,15 @@ _IDS = {
     "eos_token_id": "tokenizer.ggml.eos_token_id",
     "pad_token_id": "tokenizer.ggml.padding_token_id",
 }
-_END_OF_TURN = "tokenizer.ggml.eot_token_id"
+END_OF_TURN = "tokenizer.ggml.eot_token_id"
 
 
 def load_gguf(path: Path, *, dtype: torch.dtype | None = None) -> tuple[Family, LanguageModel, Header]:
     """The model of a GGUF file, in evaluation mode, and the header with all that the file says of its tokenizer.
 
     Args:
-        dtype: convert the weights to it; by default blocks become float32 and floats stay as stored.
+        dtype: convert the weights to it; by default blocks become float32 and floats stay as stored, but vectors, which
+            most files have in float32, take the type of the matrices, since a model computes in one.
 
     Raises:
         WeightsError: what does not fit, and where.
@@ -55,7 +57,8 @@ def load_gguf(path: Path, *, dtype: torch.dtype | None = None) -> tuple[Family, 
         raise WeightsError(f"{path}: {error}") from error
     model = row.outline(config)
     check_fit(path, row, model, entries, settings="its metadata")
-    fill(model, entries, dtype)
+    matrices = (item.dtype for item in entries.values() if len(item.shape) > 1)
+    fill(model, entries, dtype or reduce(torch.promote_types, matrices))
     return row, model.eval(), header
 
 
@@ -98,7 +101,7 @@ def _settings(architecture: Architecture, header: Header, tensors: Entries) -> S
 
 def _token_ids(metadata: dict[str, Any]) -> Settings:
     ids = {field: metadata[key] for field, key in _IDS.items() if key in metadata}
-    end, turn = ids.get("eos_token_id"), metadata.get(_END_OF_TURN)
+    end, turn = ids.get("eos_token_id"), metadata.get(END_OF_TURN)
     if turn is not None and turn != end:
         ids["eos_token_id"] = turn if end is None else [end, turn]
     return ids

@@ -18,6 +18,7 @@ from wenlu.models.weights.gguf.architecture import Architecture
 from wenlu.models.weights.gguf.architectures import ARCHITECTURES
 from wenlu.models.weights.gguf.header import ALIGNMENT, MAGIC
 from wenlu.models.weights.gguf.kinds import KINDS, Kind
+from wenlu.models.weights.gguf.load import END_OF_TURN
 from wenlu.models.weights.rules import Entries, Stored, invert_rules
 from wenlu.rundir.atomic import failed_to_write, sync_folder, temporary_name
 from wenlu.tokenizers import Tokenizer
@@ -46,6 +47,7 @@ def write_gguf(
     *,
     type: FileType = "f16",
     chat_template: str | None = None,
+    end_of_turn_id: int | None = None,
 ) -> None:
     """Write a GGUF file that llama.cpp and `wenlu.load` read; what was at `path` is whole until then.
 
@@ -54,6 +56,7 @@ def write_gguf(
 
     Args:
         chat_template: in place of the tokenizer's own.
+        end_of_turn_id: a token that ends an answer, beside the tokenizer's end.
 
     Raises:
         WeightsError: the family or the tokenizer has no form in GGUF.
@@ -75,6 +78,8 @@ def write_gguf(
         **{f"{architecture.name}.{key}": value for key, value in {**settings, **keys}.items() if value is not None},
         **metadata_of(tokenizer, vocab_size=model.config.vocab_size, chat_template=chat_template),
     }
+    if end_of_turn_id is not None:
+        metadata[END_OF_TURN] = end_of_turn_id
     by_name = {kind.name: kind for kind in KINDS.values()}
     kinds = {name: by_name[_kind_name(name, item, kind_name)] for name, item in entries.items()}
     if kind_name == "Q8_0":

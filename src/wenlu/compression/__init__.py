@@ -1,0 +1,1 @@
+"""Algorithms that give a model another form."""

