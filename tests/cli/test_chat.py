@@ -8,20 +8,25 @@ import pty
 import re
 import select
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import typer
 from typer.testing import CliRunner, Result
 
+from wenlu.bundle import load
 from wenlu.cli.chat import chat
+from wenlu.cli.chat_session import starting_settings
 from wenlu.cli.chat_texts import CHINESE, ENGLISH, texts
-from wenlu.errors import UsageError
+from wenlu.errors import ConfigError, UsageError
 from wenlu.models import family
 from wenlu.models.weights import save_model
 from wenlu.tokenizers import TokenizerConfig, train_tokenizer
@@ -49,6 +54,39 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
     save_model(folder, row.build(config), row)
     return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("generation", "expected"),
+    [
+        ({}, {"temperature": 0.8, "top_p": 0.95}),
+        ({"do_sample": False, "temperature": 0.3}, {"temperature": 0.8, "top_p": 0.95}),
+        ({"do_sample": True, "top_k": 0, "min_p": None}, {"temperature": 0.8, "top_p": 0.95}),
+        ({"do_sample": True, "top_k": 20}, {"temperature": 1.0, "top_k": 20}),
+        (
+            {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "eos_token_id": [1, 2]},
+            {"temperature": 0.6, "top_p": 0.9},
+        ),
+    ],
+)
+def test_a_conversation_is_sampled_as_its_checkpoint_says(
+    model: str, generation: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    bundle = replace(load(model), generation=generation)
+    assert starting_settings(bundle, draw_seed=False) == {**expected, "max_new_tokens": 256}
+    assert "seed" in starting_settings(bundle, draw_seed=True)
+
+
+def test_a_model_that_answers_in_roles_is_sampled_almost_greedily(model: str, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "chat")
+    (tmp_path / "chat" / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    assert starting_settings(load(tmp_path / "chat"), draw_seed=False)["temperature"] == 0.2
+
+
+def test_a_checkpoint_with_sampling_out_of_range_is_named(model: str) -> None:
+    bundle = replace(load(model), generation={"do_sample": True, "top_p": 1.5})
+    with pytest.raises(ConfigError, match=r"(?s)generation_config\.json.*top_p"):
+        starting_settings(bundle, draw_seed=False)
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -22,7 +22,8 @@ def chat(
 ) -> None:
     """Write in turns with a model: answers stream, Ctrl-C stops one, /help lists the commands.
 
-    A model with a chat template answers as an assistant; another one continues the text.
+    A model with a chat template answers as an assistant; another one continues the text. They are sampled from as
+    generation_config.json says, or at temperature 0.2 and 0.8.
 
     With piped input each line is answered in plain text, or with --json as one object.
 
@@ -41,10 +42,11 @@ def chat(
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if terminal and json:
         raise UsageError("--json answers piped lines, for example: echo 'Once' | wenlu chat MODEL --json")
-    settings = override(starting_settings(draw_seed=terminal), overrides or [])
-    checked(settings)  # before the model is read
+    checked(override({}, overrides or []))  # before the model is read
+    bundle = load(model)
+    settings = override(starting_settings(bundle, draw_seed=terminal), overrides or [])
     notes, answers = Console(stderr=True, highlight=False), Console(highlight=False)
-    session = Session(Conversation(load(model), system), settings, texts(), notes, answers)
+    session = Session(Conversation(bundle, system), settings, texts(), notes, answers)
     if terminal:
         Terminal(session).run()
     elif answer_lines(session, read_rows(sys.stdin.buffer, name="stdin", format="txt"), as_json=json):

@@ -13,12 +13,13 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from wenlu.bundle import Bundle
 from wenlu.cli.chat_texts import Texts
 from wenlu.config import check, did_you_mean, override
 from wenlu.errors import DataError, UsageError, WenluError
 from wenlu.generation.conversation import Conversation
 from wenlu.generation.rows import BadRow, Row
-from wenlu.generation.settings import SamplingConfig
+from wenlu.generation.settings import Sampling, SamplingConfig
 from wenlu.generation.text import Piece, check_streams
 
 PROMPT = "> "
@@ -206,10 +207,23 @@ def _read() -> str:
     return line
 
 
-def starting_settings(*, draw_seed: bool) -> dict[str, Any]:
-    """Livelier than those of `[generate]`; a drawn seed makes two conversations differ, and /set shows it."""
-    settings: dict[str, Any] = {"temperature": 0.8, "top_p": 0.95, "max_new_tokens": 256}
-    return {**settings, "seed": secrets.randbits(32)} if draw_seed else settings
+def starting_settings(bundle: Bundle, *, draw_seed: bool) -> dict[str, Any]:
+    """How a conversation is sampled unless it is set otherwise: as generation_config.json says; where it says nothing,
+    close to greedy for a model that answers in roles, and livelier for one that continues text.
+
+    A drawn seed makes two conversations differ, and /set shows it. Raises ConfigError for values out of range.
+    """
+    told = {name: bundle.generation.get(name) for name in Sampling.model_fields}
+    own = {name: value for name, value in told.items() if value}  # 0 and null stand for "off"
+    if bundle.generation.get("do_sample") and own:
+        check(Sampling, own, where=f"{bundle.path}: generation_config.json")
+        settings = {"temperature": 1.0, **own}
+    elif bundle.tokenizer.chat_template is not None:
+        settings = {"temperature": 0.2, "top_p": 0.9}
+    else:
+        settings = {"temperature": 0.8, "top_p": 0.95}
+    seed = {"seed": secrets.randbits(32)} if draw_seed else {}
+    return {**settings, "max_new_tokens": 256, **seed}
 
 
 def checked(settings: dict[str, Any]) -> SamplingConfig:
