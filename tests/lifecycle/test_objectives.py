@@ -111,26 +111,46 @@ def test_the_resolved_settings_repeat_the_run(life: tuple[Path, verbs.RunSummary
     assert (tmp_path / "again" / name).read_bytes() == (life[0] / name).read_bytes()
 
 
+class StopAfterFive(Progress):
+    """Presses Ctrl-C in the fifth step of the training."""
+
+    part = ""
+
+    def start(self, name: str, total: float | None = None, unit: str = "") -> None:  # noqa: ARG002
+        self.part = name
+
+    def update(self, done: float, **facts: str) -> None:  # noqa: ARG002
+        if self.part == "train" and done == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def stopped_and_resumed(out: Path, settings: list[str]) -> None:
+    with pytest.raises(Interrupted):
+        wenlu.pretrain(RECIPE, out, settings, progress=StopAfterFive())
+    wenlu.pretrain(RECIPE, out, settings)
+
+
+def assert_equal(a: Path, b: Path, *weights: str) -> None:
+    for name in weights:
+        assert (a / name).read_bytes() == (b / name).read_bytes()
+    assert [e["value"] for e in events(a) if e["name"] == "loss"] == [
+        e["value"] for e in events(b) if e["name"] == "loss"
+    ]
+
+
 def test_a_run_that_was_stopped_hides_the_same_tokens_when_it_goes_on(
     life: tuple[Path, verbs.RunSummary], tmp_path: Path
 ) -> None:
-    class StopAt(Progress):
-        part = ""
+    stopped_and_resumed(tmp_path / "run", MASKED)
+    assert_equal(life[0], tmp_path / "run", "model/model.safetensors")
 
-        def start(self, name: str, total: float | None = None, unit: str = "") -> None:  # noqa: ARG002
-            self.part = name
 
-        def update(self, done: float, **facts: str) -> None:  # noqa: ARG002
-            if self.part == "train" and done == 5:
-                os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(Interrupted):
-        wenlu.pretrain(RECIPE, tmp_path / "run", MASKED, progress=StopAt())
-    wenlu.pretrain(RECIPE, tmp_path / "run", MASKED)
-    name = "model/model.safetensors"
-    assert (tmp_path / "run" / name).read_bytes() == (life[0] / name).read_bytes()
-    whole, resumed = ([e["value"] for e in events(out) if e["name"] == "loss"] for out in (life[0], tmp_path / "run"))
-    assert whole == resumed
+def test_a_stopped_pair_of_generator_and_discriminator_resumes_bit_for_bit(tmp_path: Path) -> None:
+    settings = [*MASKED, "task.name=replaced-tokens"]
+    wenlu.pretrain(RECIPE, tmp_path / "whole", settings)
+    stopped_and_resumed(tmp_path / "stopped", settings)
+    names = ("model/model.safetensors", "model/generator/model.safetensors")
+    assert_equal(tmp_path / "whole", tmp_path / "stopped", *names)
 
 
 def test_a_model_is_scored_the_same_whatever_stands_beside_it(life: tuple[Path, verbs.RunSummary]) -> None:

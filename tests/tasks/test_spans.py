@@ -152,7 +152,10 @@ def test_the_loss_is_the_summed_cross_entropy_of_the_target(
     asked = (batch.targets != IGNORED).nonzero().tolist()
     by_hand = -sum(logits[row, place, batch.targets[row, place]].item() for row, place in asked)
     assert loss.sum.item() == pytest.approx(by_hand, rel=1e-12)
-    assert loss.count == len(asked)
+    assert loss.count == len(asked) == sum(part.count for part in loss.parts.values())
+    if name == "span-corruption":  # sentinels and the end are scored apart
+        special = [batch.targets[row, place].item() in tokenizer.special_tokens.values() for row, place in asked]
+        assert loss.parts["sentinels"].count == sum(special)
     read = batch.input_ids.numel() if batch.attention_mask is None else int(batch.attention_mask.sum())
     assert loss.tokens == read + len(asked)
 

@@ -43,18 +43,24 @@ class Guesses:
         nll = F.cross_entropy(logits.to(wide), targets, reduction="none")
         return cls(nll, targets, logits.detach().argmax(dim=-1), rows)
 
+    def where(self, kept: Tensor) -> Guesses:
+        """Those that are `kept`, (N,)."""
+        return Guesses(self.nll[kept], self.targets[kept], self.best[kept], self.rows[kept])
+
 
 class Objective(Task):
     """A task whose loss is a weighted sum over one or two kinds of targets.
 
     Attributes:
-        parts: names of the kinds of targets. The loss is counted in the first.
+        parts: names of the kinds of targets.
+        counted: in how many of them, from the first on, the loss is counted.
         headline: the part whose accuracy says how good a model is.
     """
 
     example = Text
     metrics = (TARGET_ACCURACY, TARGET_PERPLEXITY)
     parts: ClassVar[tuple[str, ...]]
+    counted: ClassVar[int] = 1
     headline: ClassVar[str]
 
     def __init__(self, config: TaskConfig, tokenizer: Tokenizer) -> None:
@@ -82,7 +88,7 @@ class Objective(Task):
         return Passages(data, context)
 
     def loss(self, model: LanguageModel, batch: Batch) -> Loss:
-        """Summed loss in nats, counted in targets of the first part."""
+        """Summed loss in nats, counted in targets of the first parts."""
         weights, total, parts = self.weights(), None, {}
         for name, found in self.guesses(model, batch).items():
             nats = found.nll.sum()
@@ -91,7 +97,8 @@ class Objective(Task):
             right = int((found.best == found.targets).sum())
             parts[name] = Part(nats.item(), len(found.nll), right)
         assert total is not None, f"{self.name} asks for nothing"
-        return Loss(total, parts[self.parts[0]].count, parts, tokens=tokens_in(batch))
+        count = sum(parts[name].count for name in self.parts[: self.counted])
+        return Loss(total, count, parts, tokens=tokens_in(batch))
 
     def readings(self, totals: Totals, data: TokenData) -> tuple[Reading, ...]:  # noqa: ARG002
         """The loss, and the accuracy of each part."""

@@ -9,11 +9,16 @@ from itertools import chain
 from typing import Literal
 
 import numpy as np
+import torch
 from pydantic import Field
+from torch import Tensor
 
 from wenlu.corpus.packing import Ids
+from wenlu.models import LanguageModel
 from wenlu.tasks.corruption.seq2seq import Seq2SeqConfig, Seq2SeqObjective
 from wenlu.tasks.corruption.vocabulary import Vocabulary
+from wenlu.tasks.objective import Guesses, asked_tokens
+from wenlu.tasks.task import Batch
 from wenlu.tokenizers import Tokenizer
 
 Mode = Literal["[R]", "[S]", "[X]"]
@@ -73,21 +78,37 @@ class SpanCorruptionConfig(Seq2SeqConfig):
 
 
 class SpanCorruption(Seq2SeqObjective):
-    """Source: the text with a sentinel in each gap. Target: each sentinel and what stood in its gap."""
+    """Source: the text with a sentinel in each gap. Target: each sentinel and what stood in its gap.
+
+    Sentinels and the end are learnt too, but scored apart: their order is no knowledge of language.
+    """
 
     name = "span-corruption"
     settings = SpanCorruptionConfig
     ability = "writes what stood in the gaps <extra_id_N> of a text"
-    parts = ("span-corruption",)
+    parts = ("span-corruption", "sentinels")
+    counted = 2
     headline = "span-corruption"
     extra_places = 3  # the end, a mode, and a gap of one token, whose target has two
     config: SpanCorruptionConfig
 
     def __init__(self, config: SpanCorruptionConfig, tokenizer: Tokenizer) -> None:
         super().__init__(config, tokenizer)
-        found = Vocabulary(tokenizer).ids_of(config.special_tokens, self.name)
+        vocabulary = Vocabulary(tokenizer)
+        self.is_special = torch.from_numpy(vocabulary.is_special)
+        found = vocabulary.ids_of(config.special_tokens, self.name)
         self.sentinels: Ids = np.array(found[: config.sentinels])
         self.modes = dict(zip(MODES, found[config.sentinels :], strict=False))
+
+    def guesses(self, model: LanguageModel, batch: Batch) -> dict[str, Guesses]:
+        found = super().guesses(model, batch)[self.headline]
+        special = self.is_special.to(found.targets.device)[found.targets]
+        return {"span-corruption": found.where(~special), "sentinels": found.where(special)}
+
+    def answers(self, batch: Batch) -> dict[str, Tensor]:
+        asked = asked_tokens(batch)
+        special = self.is_special[asked]
+        return {"span-corruption": asked[~special], "sentinels": asked[special]}
 
     def noised(self, ids: Ids, rng: np.random.Generator) -> tuple[Ids, Ids]:
         denoisers = self.config.denoisers

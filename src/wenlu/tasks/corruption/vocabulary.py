@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wenlu.corpus.packing import Ids
-from wenlu.errors import ConfigError
+from wenlu.errors import ConfigError, DataError
 from wenlu.tokenizers import Tokenizer
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
@@ -22,7 +22,8 @@ class Vocabulary:
 
     Attributes:
         is_special: (V,) tokens that are not text.
-        text_ids: ids of all others.
+        text_ids: ids of tokens that are.
+        spellings: what each token adds to a text after others; nothing for special ones.
         ends_sentence: (V,) tokens that end in a full stop, a mark of question or exclamation, or a line break.
     """
 
@@ -31,8 +32,9 @@ class Vocabulary:
         self.size = tokenizer.vocab_size
         self.is_special: Flags = np.zeros(self.size, np.bool_)
         self.is_special[list(tokenizer.special_tokens.values())] = True
-        self.text_ids: Ids = np.flatnonzero(~self.is_special)
-        self.ends_sentence: Flags = np.array([self._ends(number) for number in range(self.size)])
+        self.spellings = [b"" if self.is_special[i] else _spelling(tokenizer, i) for i in range(self.size)]
+        self.text_ids: Ids = np.array([i for i, spelling in enumerate(self.spellings) if spelling])
+        self.ends_sentence: Flags = np.array([_ends_sentence(spelling) for spelling in self.spellings])
 
     def ids_of(self, tokens: Sequence[str], task: str) -> list[int]:
         """Ids of special tokens; raises ConfigError where the vocabulary lacks one."""
@@ -45,7 +47,14 @@ class Vocabulary:
             )
         return [known[token] for token in tokens]
 
-    def _ends(self, number: int) -> bool:
-        if self.is_special[number]:
-            return False
-        return self.tokenizer.spelling(number).decode("utf-8", "replace").rstrip(_CLOSING).endswith(_SENTENCE_ENDS)
+
+def _spelling(tokenizer: Tokenizer, number: int) -> bytes:
+    """Nothing where the vocabulary leaves the number out."""
+    try:
+        return tokenizer.spelling(number)
+    except DataError:
+        return b""
+
+
+def _ends_sentence(spelling: bytes) -> bool:
+    return spelling.decode("utf-8", "replace").rstrip(_CLOSING).endswith(_SENTENCE_ENDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from itertools import pairwise
 from typing import Literal
 
@@ -40,19 +41,19 @@ def word_numbers(ids: Ids, vocabulary: Vocabulary, segmentation: Segmentation) -
 def _spellings(ids: Ids, vocabulary: Vocabulary) -> list[bytes]:
     """The bytes of each token, with a boundary for special ones, and no space between two Chinese characters,
     which WordPiece shows there."""
-    spelt = [
-        _BOUNDARY if vocabulary.is_special[number] else vocabulary.tokenizer.spelling(number) for number in ids.tolist()
-    ]
+    spelt = [vocabulary.spellings[number] or _BOUNDARY for number in ids.tolist()]
     for place, (before, piece) in enumerate(pairwise(spelt), start=1):
         if piece[:1] == b" " and _starts_han(piece[1:]) and _ends_han(before):
             spelt[place] = piece[1:]
     return spelt
 
 
+@cache
 def _starts_han(piece: bytes) -> bool:
     return _HAN.match(piece.decode("utf-8", "replace")) is not None
 
 
+@cache
 def _ends_han(piece: bytes) -> bool:
     return _HAN.match(piece.decode("utf-8", "replace")[-1:]) is not None
 
