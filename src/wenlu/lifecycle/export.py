@@ -18,7 +18,8 @@ from wenlu.lifecycle.export_record import refuse_foreign, write_record
 from wenlu.lifecycle.export_vectors import VECTORS_FORMATS, VectorsExport, VectorsFormat, export_vectors
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
 from wenlu.lifecycle.model_folder import generation_kept, write_bundle
-from wenlu.lifecycle.parity import TEXTS, Parity, ParitySettings, Side, compare, side_of
+from wenlu.lifecycle.parity import TEXTS, Parity, ParitySettings, compare
+from wenlu.lifecycle.parity_side import Side, side_of
 from wenlu.lifecycle.report.words import Language
 from wenlu.models import Ability, family_of
 from wenlu.models.weights import save_config
@@ -135,7 +136,7 @@ def export_model(
         if not found.equal:
             raise ParityError(_message(row, found))
         name = made.dtype if job.dtype == "auto" else job.dtype
-        size = sum(path.stat().st_size for path in folder.iterdir())
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         done = Export(out, row.name, name, size, replace(found, a=job.name, b=row.name))
         write_record(folder, done.to_json(), name=out.name)
     return done
