@@ -168,7 +168,9 @@ def test_a_model_that_writes_another_text_is_not_asked_to_continue_one(tmp_path:
     tokenizer.save(tmp_path / "m")
     bundle = load(tmp_path / "m")
     assert bundle.task is None
-    with pytest.raises(UsageError, match="T5 does not continue text: it reads one text and writes another; give a"):
+    with pytest.raises(
+        UsageError, match="T5 does not continue text: it reads one text and writes another; ask it with"
+    ):
         bundle.require_causal()
 
 

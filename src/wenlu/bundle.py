@@ -48,13 +48,21 @@ class Bundle:
     def require_causal(self) -> CausalLM:
         """The task of a model that continues text; raises UsageError for another."""
         name = type(self.model).__name__
+        if isinstance(self.model, EncoderDecoder):
+            raise UsageError(
+                f"{self.path}: {name} does not continue text: it reads one text and writes another; ask it with: "
+                f"wenlu predict {self.path} --text TEXT"
+            )
         if self.task is None:
-            way = "reads one text and writes another" if isinstance(self.model, EncoderDecoder) else "reads both ways"
-            raise UsageError(f"{self.path}: {name} does not continue text: it {way}; give a causal model")
+            raise UsageError(
+                f"{self.path}: {name} does not continue text: it reads both ways; give a causal model or an "
+                "encoder–decoder"
+            )
         if not isinstance(self.task, CausalLM):
             raise UsageError(
                 f"{self.path}: this {name} was trained for {self.task.name}: it {self.task.ability}, but does not "
-                "continue text; give a causal model, or see how well it does with: wenlu evaluate RUN"
+                "continue text; give a causal model or an encoder–decoder, or see how well it does with: "
+                "wenlu evaluate RUN"
             )
         return self.task
 
@@ -127,6 +135,9 @@ def load(path_or_id: str | Path, *, dtype: torch.dtype | None = None) -> Bundle:
         family, model = load_model(path, dtype=dtype)
         tokenizer = Tokenizer.load(path)
         generation = read_generation_config(path)
+        start = generation.get("decoder_start_token_id")
+        if isinstance(model, EncoderDecoder) and type(start) is int:
+            model.config = model.config.model_copy(update={"decoder_start_token_id": start})
     if tokenizer.vocab_size > model.config.vocab_size:
         raise WeightsError(
             f"{path}: the tokenizer has {tokenizer.vocab_size} tokens, but the model only "

@@ -17,7 +17,8 @@ import wenlu
 from wenlu.cli.app import app
 from wenlu.errors import UsageError
 from wenlu.lifecycle.model_folder import write_bundle
-from wenlu.lifecycle.parity import TEXTS, ParitySettings, compare, side_of
+from wenlu.lifecycle.parity import TEXTS, ParitySettings, compare
+from wenlu.lifecycle.parity_side import side_of
 from wenlu.models import family
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 
@@ -38,7 +39,8 @@ def write(tokenizer: Tokenizer, tmp_path: Path) -> Callable[..., str]:
     ) -> str:
         torch.manual_seed(1)
         chosen = family(row)
-        sizes = {**SIZES, "initializer_range": 0.3, "vocab_size": tokenizer.vocab_size, **settings}
+        given = {**SIZES, "initializer_range": 0.3, "vocab_size": tokenizer.vocab_size, **settings}
+        sizes = {name: value for name, value in given.items() if value is not None}
         model = chosen.build(chosen.config(**sizes)).eval()  # type: ignore[arg-type]
         with torch.no_grad():
             words = next(weight for weight in model.parameters() if len(weight) == tokenizer.vocab_size)
@@ -130,6 +132,43 @@ def test_a_recurrent_model_is_compared_too(tokenizer: Tokenizer) -> None:
     found = compare(side, side, TEXTS, ParitySettings())
     assert found.equal
     assert found.same_continuation
+
+
+@pytest.mark.parametrize("row", ["t5", "mt5", "bart", "marian", "transformer", "lstm_encoder_decoder"])
+def test_an_encoder_decoder_reads_a_text_as_source_and_as_target(
+    row: str, write: Callable[..., str], tokenizer: Tokenizer
+) -> None:
+    start = {"decoder_start_token_id": tokenizer.eos_id, "eos_token_id": tokenizer.eos_id}
+    sizes = {"max_position_embeddings": 128} if row in ("bart", "marian", "transformer") else {}
+    foreign = {} if row != "lstm_encoder_decoder" else {"intermediate_size": None, "num_attention_heads": None}
+    settings = {**start, **sizes, **foreign, "pad_token_id": tokenizer.pad_id}
+    a, b = write("a", row, **settings), write("b", row, shift=4.0, **settings)
+    same = wenlu.parity(a, a)
+    assert (same.kind, same.equal, same.max_difference, same.same_continuation) == ("seq2seq", True, 0.0, True)
+    found = wenlu.parity(a, b, ["parity.texts=1", "parity.text_tokens=20"])
+    one, two = wenlu.load(a), wenlu.load(b)
+    ids = torch.tensor([one.tokenizer.encode(TEXTS[0])])[:, :20]
+    before = torch.cat([torch.tensor([[one.tokenizer.eos_id]]), ids[:, :-1]], dim=1)
+    with torch.no_grad():
+        x, y = (bundle.model(ids, decoder_input_ids=before)[0].double() for bundle in (one, two))
+    p, q = x.log_softmax(-1), y.log_softmax(-1)
+    assert found.max_difference == pytest.approx(float((x - y).abs().max()), rel=1e-6)
+    assert found.mean_kl_nats == pytest.approx(float((p.exp() * (p - q)).sum(-1).mean()), rel=1e-5)
+    bits = float(F.cross_entropy(x, ids[0])) * 20 / math.log(2) / len(one.tokenizer.decode(ids[0].tolist()).encode())
+    assert found.bits_per_byte is not None
+    assert found.bits_per_byte[0] == pytest.approx(bits, rel=1e-6)
+    assert found.failed[0] == "max_difference"
+    assert found.first_difference is not None
+    causal = write("causal")
+    with pytest.raises(UsageError, match=r"\(seq2seq\) and .* \(causal\) answer with different things"):
+        wenlu.parity(a, causal)
+
+
+def test_a_target_with_a_vocabulary_of_its_own_is_refused(write: Callable[..., str], tokenizer: Tokenizer) -> None:
+    start = {"decoder_start_token_id": 0, "pad_token_id": 0, "max_position_embeddings": 32}
+    path = write("a", "marian", share_encoder_decoder_embeddings=False, decoder_vocab_size=9, **start)
+    with pytest.raises(UsageError, match=f"writes 9 tokens and reads {tokenizer.vocab_size}"):
+        wenlu.parity(path, path)
 
 
 def test_the_verb_exits_1_where_models_differ_and_prints_one_object(write: Callable[..., str], tmp_path: Path) -> None:

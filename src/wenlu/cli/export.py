@@ -1,4 +1,4 @@
-"""`wenlu export`: a model in a form that other programs read."""
+"""`wenlu export`: a model, or word vectors, in a form that other programs read."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from wenlu.cli.settings import Json
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Run, model folder, GGUF file, package or hub id.")],
-    out: Annotated[Path, typer.Option(help="New folder; an earlier export is replaced.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Run, model or vectors, package or hub id.")],
+    out: Annotated[Path, typer.Option(help="New folder, replacing an export; or FILE.vec.")],
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="format, dtype, language, parity.….")
     ] = None,
@@ -22,7 +22,8 @@ def export(
     """Write a model as a Hugging Face folder, a GGUF file or an ONNX graph, with tokenizer, config and model card.
 
     format=hf|gguf|onnx, dtype=float32|float16|bfloat16|q8_0. What was written answers the same texts as the model,
-    or nothing is left behind.
+    or nothing is left behind. Word vectors have format=text (word2vec's, where --out ends in .vec or .txt) and
+    format=folder; both are read again and compared.
 
     Example: wenlu export runs/tiny format=gguf dtype=float16 --out exported/tiny
     """
@@ -30,6 +31,7 @@ def export(
 
     from wenlu.cli.parity import render
     from wenlu.cli.progress import TerminalProgress
+    from wenlu.lifecycle.export import Export
     from wenlu.lifecycle.export import export as write
 
     with TerminalProgress() as progress:
@@ -37,5 +39,6 @@ def export(
     if json:
         typer.echo(encoder.dumps(done.to_json(), ensure_ascii=False))
         return
-    Console().print(render(done.parity))
-    typer.echo(f"{out}: {done.format}, {done.dtype}, {done.bytes:,} bytes")
+    if isinstance(done, Export):
+        Console().print(render(done.parity))
+    typer.echo(str(done))

@@ -31,7 +31,8 @@ def predict(
     """Answer each prompt of FILE with one JSON object a line, in order; a bad row gets an `error` in its place.
 
     A masked language model fills in each [MASK]; word vectors answer a word, or a sum as in "king - man + woman",
-    with its neighbours.
+    with its neighbours; an encoder–decoder reads the prompt and writes a text of its own, its gaps filled where it has
+    <extra_id_0> or [MASK].
     Exit code 3 when a row was bad.
 
     Example: wenlu predict runs/tiny --text "def " max_new_tokens=32 temperature=0.8
@@ -85,12 +86,13 @@ def predict(
 
 def _answer(bundle: Bundle, text: str, config: PredictConfig, *, json: bool, out: Path | None) -> None:
     from wenlu.errors import UsageError
-    from wenlu.generation.predict import predict_rows
+    from wenlu.generation.predict import predict_rows, writes_another_text
     from wenlu.generation.rows import Row
     from wenlu.generation.text import complete, stream_text
 
     if out is not None:
         raise UsageError("--text answers on the screen; --out belongs to a FILE of prompts")
+    in_front = "" if writes_another_text(bundle) else text
     if json:
         line = next(predict_rows(bundle, [Row("text", text)], config))
         if "error" in line:
@@ -98,10 +100,10 @@ def _answer(bundle: Bundle, text: str, config: PredictConfig, *, json: bool, out
         typer.echo(encoder.dumps(line, ensure_ascii=False))
     elif config.n > 1 or config.num_beams > 1:
         for choice in complete(bundle, [text], config)[0].choices:
-            typer.echo(text + choice.text)
+            typer.echo(in_front + choice.text)
     else:
         pieces = stream_text(bundle, text, config)
-        typer.echo(text, nl=False)
+        typer.echo(in_front, nl=False)
         for piece in pieces:
             typer.echo(piece, nl=False)
         typer.echo()

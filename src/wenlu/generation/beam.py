@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from wenlu.generation.constraints import NONE, Constraints
 from wenlu.generation.engine import Finish
 from wenlu.generation.forward import before_answer, decode, inference, prefill, room_for, to_logits
-from wenlu.generation.sampling import penalise
+from wenlu.generation.sampling import NEVER, penalise
 from wenlu.generation.settings import Sampling
 from wenlu.models import LanguageModel
 
@@ -50,12 +51,14 @@ def beam_search(
     stop_ids: frozenset[int] = frozenset(),
     length_penalty: float = 1.0,
     rules: Sampling | None = None,
+    constraints: Constraints = NONE,
     vocab_size: int | None = None,
 ) -> list[Hypothesis]:
     """At most `num_beams` answers to `prompt`, best score first.
 
     Args:
         rules: only its penalties are read; they act on log-probabilities, as in `transformers`.
+        constraints: what the checkpoint forbids and forces; a forced token costs nothing.
         vocab_size: tokens from this id on are never chosen.
 
     Raises:
@@ -71,6 +74,8 @@ def beam_search(
         beams = [_Beam()]
         for length in range(1, limit + 1):
             logprobs = _logprobs(to_logits(model, hidden), rules or Sampling(), before, beams)[:, :vocab_size]
+            answers = [beam.tokens for beam in beams]
+            logprobs = constraints.apply(logprobs, [before] * len(beams), answers, [limit] * len(beams))
             candidates = _best(beams, logprobs, count=num_beams * (1 + max(1, len(stop_ids))))
             finished += _ended(candidates[:num_beams], stop_ids, last=length == limit, length_penalty=length_penalty)
             finished = sorted(finished, key=lambda hypothesis: -hypothesis.score)[:num_beams]
@@ -93,6 +98,8 @@ def _best(beams: list[_Beam], logprobs: Tensor, count: int) -> list[tuple[int, _
     best = sums.flatten().topk(min(count, sums.numel()))
     rows = []
     for logprob, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+        if logprob == NEVER:
+            break
         parent, token = divmod(index, logprobs.shape[-1])
         rows.append((parent, _Beam((*beams[parent].tokens, token), logprob)))
     return rows

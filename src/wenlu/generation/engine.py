@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from wenlu.generation import sampling
+from wenlu.generation.constraints import NONE, Constraints
 from wenlu.generation.forward import before_answer, decode, inference, prefill, room_for, to_logits
 from wenlu.generation.settings import Sampling
 from wenlu.models import DecodeState, LanguageModel
@@ -30,6 +31,7 @@ class Request:
     """One prompt to continue, or one source from which an encoder–decoder writes.
 
     Attributes:
+        constraints: what the checkpoint forbids and forces.
         stop_ids: tokens that end the answer; the one that does is emitted too.
         vocab_size: tokens from this id on are never chosen: a model may have more of them than its tokenizer.
         choice: number of this answer among those to the same prompt and seed; each draws its own numbers.
@@ -38,6 +40,7 @@ class Request:
     prompt: Sequence[int]
     max_new_tokens: int
     rules: Sampling = field(default_factory=Sampling)
+    constraints: Constraints = NONE
     stop_ids: frozenset[int] = frozenset()
     vocab_size: int | None = None
     seed: int = 0
@@ -151,8 +154,9 @@ class Engine:
 
     def _sample(self, logits: Tensor) -> list[Emission]:
         tokens = torch.empty(len(self._running), dtype=torch.int64, device=logits.device)
-        for (rules, vocab_size), rows in _alike(self._running).items():
-            tokens[rows] = _choose(logits[rows, :vocab_size], rules, [self._running[index] for index in rows])
+        for (rules, constraints, vocab_size), rows in _alike(self._running).items():
+            running = [self._running[index] for index in rows]
+            tokens[rows] = _choose(logits[rows, :vocab_size], rules, constraints, running)
         logprobs = logits.log_softmax(dim=-1).gather(1, tokens.unsqueeze(1)).squeeze(1)
         emissions = []
         for row, token, logprob in zip(self._running, tokens.tolist(), logprobs.tolist(), strict=True):
@@ -171,9 +175,11 @@ class Engine:
             self._state = self._state.select(rows.to(self._state.lengths.device))
 
 
-def _choose(logits: Tensor, rules: Sampling, rows: list[_Row]) -> Tensor:
+def _choose(logits: Tensor, rules: Sampling, constraints: Constraints, rows: list[_Row]) -> Tensor:
     """(B,) next tokens of rows that share their rules."""
-    logits = sampling.penalise(logits, rules, [row.before for row in rows], [row.answer for row in rows])
+    before, answers = [row.before for row in rows], [row.answer for row in rows]
+    logits = sampling.penalise(logits, rules, before, answers)
+    logits = constraints.apply(logits, before, answers, [row.limit for row in rows])
     if rules.temperature == 0:
         return logits.argmax(dim=-1)
     uniforms = [sampling.uniform(row.request.seed, row.request.choice, row.position) for row in rows]
@@ -186,9 +192,10 @@ def _finish(row: _Row) -> Finish | None:
     return "length" if len(row.answer) >= row.limit else None
 
 
-def _alike(rows: list[_Row]) -> dict[tuple[Sampling, int | None], list[int]]:
+def _alike(rows: list[_Row]) -> dict[tuple[Sampling, Constraints, int | None], list[int]]:
     """Indices of the rows that choose by the same rules from the same vocabulary."""
-    groups: dict[tuple[Sampling, int | None], list[int]] = {}
+    groups: dict[tuple[Sampling, Constraints, int | None], list[int]] = {}
     for index, row in enumerate(rows):
-        groups.setdefault((row.request.rules, row.request.vocab_size), []).append(index)
+        request = row.request
+        groups.setdefault((request.rules, request.constraints, request.vocab_size), []).append(index)
     return groups

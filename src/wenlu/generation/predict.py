@@ -21,10 +21,12 @@ from typing import IO, Any, BinaryIO, Literal, cast, get_args
 from wenlu.bundle import Bundle
 from wenlu.config import Config
 from wenlu.errors import DataError, UsageError
+from wenlu.generation.constraints import NONE
 from wenlu.generation.resume import Earlier, resume
 from wenlu.generation.rows import BadRow, Format, Row, read_rows
 from wenlu.generation.settings import SamplingConfig
-from wenlu.generation.text import Choice, answers, encode_prompt
+from wenlu.generation.text import Choice, answers, constraints, encode_prompt
+from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.progress import QUIET, Progress
 
 WINDOW_BATCHES = 8
@@ -74,6 +76,10 @@ def signature(bundle: Bundle, config: SamplingConfig) -> str:
     """12 hex digits of model, tokenizer and settings, as far as they decide a prediction."""
     digest = hashlib.sha256(bundle.tokenizer.fingerprint.encode())
     digest.update(config.model_dump_json(include=_DECIDING).encode())
+    rules = constraints(bundle)
+    if rules != NONE:
+        digest.update(repr([sorted(rules.never), sorted(rules.never_first), rules.sequences]).encode())
+        digest.update(repr([rules.first, sorted(rules.last)]).encode())
     for name, tensor in sorted(bundle.model.state_dict().items()):
         values = tensor.detach().flatten()
         sample = values[:: max(1, len(values) // 64)].double().tolist()  # no two trained models agree on these
@@ -222,16 +228,21 @@ def _window(
             good.append((index, row))
     for number, choices in answers(bundle, prompts, config):
         index, row = good[number]
-        yield index, _line(row, choices, mark)
+        yield index, _line(row, choices, mark, in_front="" if writes_another_text(bundle) else row.prompt)
 
 
-def _line(row: Row, choices: tuple[Choice, ...], mark: str) -> dict[str, Any]:
+def writes_another_text(bundle: Bundle) -> bool:
+    """Whether the answer is a text of its own, rather than the end of the prompt's."""
+    return isinstance(bundle.model, EncoderDecoder)
+
+
+def _line(row: Row, choices: tuple[Choice, ...], mark: str, *, in_front: str) -> dict[str, Any]:
     first = choices[0]
     line: dict[str, Any] = {
         "id": row.id,
         "prompt": row.prompt,
         "prediction": first.text,
-        "text": row.prompt + first.text,
+        "text": in_front + first.text,
         "tokens": first.tokens,
         "logprob": round(first.logprob, 4),
         "finish": first.finish,

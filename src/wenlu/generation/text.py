@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from wenlu.bundle import Bundle
 from wenlu.errors import UsageError
 from wenlu.generation.beam import Hypothesis, beam_search
+from wenlu.generation.constraints import Constraints, constraints_of
 from wenlu.generation.engine import Engine, Finish, Request
 from wenlu.generation.forward import room_for
 from wenlu.generation.settings import SamplingConfig
+from wenlu.generation.source import source_ids
 from wenlu.generation.stops import StopStrings
+from wenlu.models.layers.encoder_decoder import EncoderDecoder
+from wenlu.models.weights.generation_config import FILE as GENERATION_CONFIG
 from wenlu.progress import QUIET, Progress
-from wenlu.tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def stream_ids(bundle: Bundle, prompt: list[int], sampling: SamplingConfig) -> I
     check_streams(sampling)
     engine = Engine(bundle.model, max_batch=1)
     engine.submit(_request(bundle, prompt, sampling, choice=0))
-    return _pieces(engine, _Answer(bundle.tokenizer, prompt, sampling))
+    return _pieces(engine, _Answer(bundle, prompt, sampling))
 
 
 def check_streams(sampling: SamplingConfig) -> None:
@@ -118,9 +121,13 @@ def answers(
 
 
 def encode_prompt(bundle: Bundle, prompt: str) -> list[int]:
-    """The ids of `prompt` behind the tokenizer's opening; raises UsageError where no answer could follow."""
-    bundle.require_causal()
-    ids = [*bundle.tokenizer.opening, *bundle.tokenizer.encode(prompt)]
+    """The ids of `prompt` behind the tokenizer's opening, or of a source; raises UsageError where no answer could
+    follow."""
+    if isinstance(bundle.model, EncoderDecoder):
+        ids = source_ids(bundle, prompt)
+    else:
+        bundle.require_causal()
+        ids = [*bundle.tokenizer.opening, *bundle.tokenizer.encode(prompt)]
     room_for(bundle.model, ids)
     return ids
 
@@ -128,22 +135,30 @@ def encode_prompt(bundle: Bundle, prompt: str) -> list[int]:
 class _Answer:
     """Gathers the tokens of one answer into text."""
 
-    def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int], sampling: SamplingConfig) -> None:
+    def __init__(self, bundle: Bundle, prompt: Sequence[int], sampling: SamplingConfig) -> None:
+        tokenizer = bundle.tokenizer
         self.tokens = 0
         self.logprob = 0.0
         self.finish: Finish | None = None
         self.parts: list[str] = []
         self._stops = StopStrings(sampling.stop)
-        self._decoder = tokenizer.stream()
-        for id in prompt:  # so that the space at the seam comes out as in the whole text
-            self._decoder.push(id)
+        self._hidden: frozenset[int] = frozenset()
+        if not isinstance(bundle.model, EncoderDecoder):
+            self._decoder = tokenizer.stream()
+            for id in prompt:  # so that the space at the seam comes out as in the whole text
+                self._decoder.push(id)
+            return
+        marks = {tokenizer.special_tokens[mark] for mark in tokenizer.marks}
+        shown = not marks.isdisjoint(prompt)  # who asks with gaps is answered with gaps
+        self._hidden = frozenset(tokenizer.special_tokens.values()) - (marks if shown else set())
+        self._decoder = tokenizer.stream(skip_special=not shown)
 
     def add(self, token: int, logprob: float, finish: Finish | None) -> Piece:
         """Take the next token; at the end of the answer all text that was held back comes with it."""
         self.tokens += 1
         self.logprob += logprob
         self.finish = finish
-        text = self._stops.push(self._decoder.push(token))
+        text = "" if token in self._hidden else self._stops.push(self._decoder.push(token))
         if self.finish is not None:
             text += self._stops.push(self._decoder.flush())
             text += self._stops.flush()
@@ -172,7 +187,7 @@ def _generate(
     for row in order:
         for choice in range(sampling.n):
             id = engine.submit(_request(bundle, prompts[row], sampling, choice))
-            rows[row].append(_Answer(bundle.tokenizer, prompts[row], sampling))
+            rows[row].append(_Answer(bundle, prompts[row], sampling))
             running[id] = row, rows[row][-1]
     while engine.busy:
         for emission in engine.step():
@@ -197,14 +212,15 @@ def _search(
             stop_ids=_stop_ids(bundle, sampling),
             length_penalty=sampling.length_penalty,
             rules=sampling.rules(),
+            constraints=constraints(bundle),
             vocab_size=bundle.tokenizer.vocab_size,
         )
         best = hypotheses[: sampling.n]
-        yield row, tuple(_read(bundle.tokenizer, prompts[row], sampling, hypothesis) for hypothesis in best)
+        yield row, tuple(_read(bundle, prompts[row], sampling, hypothesis) for hypothesis in best)
 
 
-def _read(tokenizer: Tokenizer, prompt: Sequence[int], sampling: SamplingConfig, hypothesis: Hypothesis) -> Choice:
-    answer = _Answer(tokenizer, prompt, sampling)
+def _read(bundle: Bundle, prompt: Sequence[int], sampling: SamplingConfig, hypothesis: Hypothesis) -> Choice:
+    answer = _Answer(bundle, prompt, sampling)
     for token in hypothesis.tokens[:-1]:
         answer.add(token, 0.0, None)
     answer.add(hypothesis.tokens[-1], hypothesis.logprob, hypothesis.finish)
@@ -216,11 +232,19 @@ def _request(bundle: Bundle, prompt: list[int], sampling: SamplingConfig, choice
         prompt=prompt,
         max_new_tokens=sampling.max_new_tokens,
         rules=sampling.rules(),
+        constraints=constraints(bundle),
         stop_ids=_stop_ids(bundle, sampling),
         vocab_size=bundle.tokenizer.vocab_size,
         seed=sampling.seed,
         choice=choice,
     )
+
+
+def constraints(bundle: Bundle) -> Constraints:
+    """What generation_config.json forbids and forces; raises WeightsError."""
+    is_seq2seq = isinstance(bundle.model, EncoderDecoder)
+    said = {name: value for name, value in bundle.generation.items() if is_seq2seq or name != "forced_bos_token_id"}
+    return constraints_of(said, bundle.end_ids, where=f"{bundle.path / GENERATION_CONFIG}")
 
 
 def _stop_ids(bundle: Bundle, sampling: SamplingConfig) -> frozenset[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,14 +10,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from wenlu import __version__
-from wenlu.bundle import Bundle, load
+from wenlu.bundle import Bundle, load, vectors_path
 from wenlu.compression.onnx import OnnxModel, example_length, export_onnx
 from wenlu.config import Config, check, override
 from wenlu.errors import ParityError, UsageError
+from wenlu.lifecycle.export_record import refuse_foreign, write_record
+from wenlu.lifecycle.export_vectors import VECTORS_FORMATS, VectorsExport, VectorsFormat, export_vectors
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
 from wenlu.lifecycle.model_folder import generation_kept, write_bundle
-from wenlu.lifecycle.parity import TEXTS, Parity, ParitySettings, Side, compare, side_of
+from wenlu.lifecycle.parity import TEXTS, Parity, ParitySettings, compare
+from wenlu.lifecycle.parity_side import Side, side_of
 from wenlu.lifecycle.report.words import Language
 from wenlu.models import Ability, family_of
 from wenlu.models.weights import save_config
@@ -28,22 +29,22 @@ from wenlu.progress import QUIET, Progress
 from wenlu.rundir import atomic, is_run
 
 FormatName = Literal["hf", "gguf", "onnx"]
+Name = FormatName | VectorsFormat
 Dtype = Literal["auto", "float32", "float16", "bfloat16", "q8_0"]
-RECORD = "export.json"
-"""Says that a folder is an export, which a later one may replace."""
 
 
 class ExportConfig(Config):
     """What `wenlu export` takes.
 
     Attributes:
-        format: a folder in Hugging Face's layout, one GGUF file, or an ONNX graph; each with its tokenizer.
+        format: a folder in Hugging Face's layout, one GGUF file, or an ONNX graph; each with its tokenizer. Of word
+            vectors: word2vec's text format, or a folder. "auto" is "hf", and goes by the ending of `out` for vectors.
         dtype: of the numbers; "auto" keeps those of a Hugging Face folder, and takes float16 for GGUF and float32 for
             ONNX.
         language: of the model card.
     """
 
-    format: FormatName = "hf"
+    format: Name | Literal["auto"] = "auto"
     dtype: Dtype = "auto"
     language: Language = "en"
     parity: ParitySettings = ParitySettings()
@@ -88,37 +89,56 @@ class Export:
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "path": str(self.path), "parity": self.parity.to_json()}
 
+    def __str__(self) -> str:
+        return f"{self.path}: {self.format}, {self.dtype}, {self.bytes:,} bytes"
 
-def export(model: str | Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> Export:
+
+def export(
+    model: str | Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET
+) -> Export | VectorsExport:
     """Write `model` in another form to the new folder `out`, unless it answers otherwise than the model.
 
     Args:
-        model: what `load` takes.
-        out: a folder that does not exist, is empty, or holds an export, which is replaced at once.
+        model: what `load_any` takes, so word vectors too.
+        out: a folder that does not exist, is empty, or holds an export, which is replaced at once; for word vectors
+            also a new file that ends in .vec or .txt.
         overrides: `format=…`, `dtype=…`, `language=…`, and the thresholds of `[parity]`.
 
     Raises:
         ParityError: the exported form answers otherwise; nothing is left behind.
-        UsageError: `out` holds something else, or the format has no such dtype.
+        UsageError: `out` holds something else, or the model has no such format, or the format no such dtype.
         WeightsError: the model cannot be loaded, or has no such form.
+        DataError: a line of word vectors that is none, or a word that their text format cannot hold.
     """
     config = check(ExportConfig, override({}, overrides), where="export")
-    row = next(row for row in FORMATS if row.name == config.format)
-    if config.dtype not in ("auto", *row.dtypes):
+    name: Name = "hf" if config.format == "auto" else config.format
+    row = next((row for row in FORMATS if row.name == name), None)
+    if row is not None and config.dtype not in ("auto", *row.dtypes):
         raise UsageError(f"dtype = {config.dtype!r}: format {row.name} has {', '.join(row.dtypes)}")
-    _refuse_foreign(out)
+    if vectors_path(model) is not None:
+        return _vectors(model, out, config, progress)
+    if row is None:
+        named = ", ".join(row.name for row in FORMATS)
+        raise UsageError(f"format = {name!r} is one of word vectors; {model} is a language model, which has {named}")
+    return export_model(model, out, config, row, progress=progress)
+
+
+def export_model(
+    model: str | Path, out: Path, config: ExportConfig, row: Format, *, progress: Progress = QUIET
+) -> Export:
+    """Write a language model as `row` does it; the rest is `export`'s."""
+    refuse_foreign(out)
     bundle = load(model)
-    job = _job(bundle, out, config)
+    job = _job(bundle, out, config, row)
     with atomic.atomic_folder(out) as folder:
         made = row.write(folder, job)
         found = compare(side_of(bundle, model), made, TEXTS, _settings(row, job, config), progress=progress)
         if not found.equal:
             raise ParityError(_message(row, found))
         name = made.dtype if job.dtype == "auto" else job.dtype
-        size = sum(path.stat().st_size for path in folder.iterdir())
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         done = Export(out, row.name, name, size, replace(found, a=job.name, b=row.name))
-        record = {"wenlu": __version__, **done.to_json(), "path": out.name}
-        atomic.write_text(folder / RECORD, json.dumps(record, ensure_ascii=False, indent=2) + "\n")
+        write_record(folder, done.to_json(), name=out.name)
     return done
 
 
@@ -172,7 +192,7 @@ FORMATS: tuple[Format, ...] = (
     Format("gguf", ("float16", "float32", "bfloat16", "q8_0"), keeps=False, write=_gguf),
     Format("onnx", ("float32",), keeps=False, write=_onnx),
 )
-"""Forms of language models; what is not one, as word vectors, has formats of its own beside them."""
+"""Forms of language models; those of word vectors are `VECTORS_FORMATS`."""
 
 _ONNX_LOGITS = 1e-4
 """Beside 1e-5 of the largest logit: SmolLM2-135M in float32 is itself 0.9e-4 from what it says in float64."""
@@ -189,8 +209,20 @@ def _settings(row: Format, job: Job, config: ExportConfig) -> ParitySettings:
     return settings
 
 
-def _job(bundle: Bundle, out: Path, config: ExportConfig) -> Job:
-    row = next(row for row in FORMATS if row.name == config.format)
+def _vectors(model: str | Path, out: Path, config: ExportConfig, progress: Progress) -> VectorsExport:
+    foreign = sorted(config.model_fields_set - {"format"})
+    if foreign:
+        raise UsageError(f"{foreign[0]}: word vectors have no such setting, they stay float32 as they are; remove it")
+    match config.format:
+        case "auto" | "text" | "folder":
+            return export_vectors(model, out, config.format, progress=progress)
+    raise UsageError(
+        f"format = {config.format!r} is one of language models; {model} holds word vectors, which have "
+        f"{', '.join(VECTORS_FORMATS)}"
+    )
+
+
+def _job(bundle: Bundle, out: Path, config: ExportConfig, row: Format) -> Job:
     dtype = config.dtype if config.dtype != "auto" or row.keeps else row.dtypes[0]
     path = bundle.path
     run = next((folder for folder in (path, path.parent) if is_run(folder)), None)
@@ -251,10 +283,3 @@ def _message(row: Format, found: Parity) -> str:
         f"format {row.name}: the exported model answers otherwise than the model ({shown}{where}), so nothing was "
         "written. Another dtype may be near enough, or thresholds that you set yourself (parity.logits=…)"
     )
-
-
-def _refuse_foreign(out: Path) -> None:
-    if out.is_dir() and (any(out.iterdir()) and not (out / RECORD).is_file()):
-        raise UsageError(f"{out}: holds something that is no export (no {RECORD} in it); choose another --out")
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out}: is a file; --out names a folder")

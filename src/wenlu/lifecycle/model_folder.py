@@ -11,9 +11,12 @@ from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
 from wenlu.lifecycle.report.words import Language
 from wenlu.models import Ability, Family, LanguageModel, family_of
+from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.models.weights import save_model
 from wenlu.models.weights.generation_config import write_generation_config
 from wenlu.rundir import atomic
+from wenlu.tasks import CausalLM, Task
+from wenlu.tasks.corruption.seq2seq import Seq2SeqObjective
 from wenlu.tokenizers import Tokenizer
 
 
@@ -29,7 +32,7 @@ def write_model_folder(
     """Write all that Wenlu and, for a family with `hf_types`, stock `transformers` need into an existing folder."""
     save_model(folder, model, family)
     tokenizer.save(folder)
-    if Ability.CAUSAL in family.abilities:
+    if family.abilities & {Ability.CAUSAL, Ability.ENCODER_DECODER}:
         write_generation_config(folder, generation)
     atomic.write_text(folder / CARD, card)
 
@@ -42,6 +45,9 @@ def generation_of(model: LanguageModel, tokenizer: Tokenizer, sampling: Sampling
         "eos_token_id": config.eos_token_id if tokenizer.eos_id is None else tokenizer.eos_id,
         "pad_token_id": config.pad_token_id if tokenizer.pad_id is None else tokenizer.pad_id,
     }
+    if isinstance(model, EncoderDecoder):
+        start = model.config.decoder_start_token_id
+        tokens["decoder_start_token_id"] = config.bos_token_id if start is None else start
     draws = sampling.temperature > 0
     drawing = {
         "temperature": sampling.temperature,
@@ -64,7 +70,15 @@ def write_bundle(folder: Path, bundle: Bundle, *, name: str, run: Path | None, l
     family = family_of(bundle.model)
     card = model_card(Subject(name, bundle.model, family, bundle.tokenizer), run, language)
     generation = generation_kept(bundle)
-    write_model_folder(folder, bundle.model, family, bundle.tokenizer, generation=generation, card=card)
+    tokenizer = tokenizer_kept(bundle.tokenizer, bundle.task)
+    write_model_folder(folder, bundle.model, family, tokenizer, generation=generation, card=card)
+    if bundle.task is not None and not isinstance(bundle.task, CausalLM):
+        bundle.task.save(folder, bundle.model, family)
+
+
+def tokenizer_kept(tokenizer: Tokenizer, task: Task | None) -> Tokenizer:
+    """As it is saved beside a model: one that was trained here to read sources with an end says so to others too."""
+    return tokenizer.closing() if isinstance(task, Seq2SeqObjective) else tokenizer
 
 
 def generation_kept(bundle: Bundle) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -13,17 +12,12 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from wenlu.bundle import Bundle, load
+from wenlu.bundle import load
 from wenlu.config import Config, check, override
 from wenlu.errors import DataError, UsageError
-from wenlu.generation.engine import Engine, Request
-from wenlu.generation.forward import context_of, inference
 from wenlu.lifecycle.evaluate import HeldOutConfig, read_texts
-from wenlu.models import Ability, family_of
+from wenlu.lifecycle.parity_side import Kind, Side, side_of
 from wenlu.progress import QUIET, Progress
-from wenlu.tokenizers import Tokenizer
-
-Kind = Literal["causal", "masked", "vectors"]
 
 TEXTS = (
     "The ferry left the harbour at half past six, and nobody on board had noticed that the captain was missing.",
@@ -78,7 +72,8 @@ class ParitySettings(Config):
     Attributes:
         dtype: whose thresholds to take.
         texts: how many at most. text_tokens: of each, from its beginning.
-        prompt_tokens: of each text that are continued, by `new_tokens`.
+        prompt_tokens: of each text that are continued, by `new_tokens`; an encoder–decoder reads the whole text as
+            its source, and in place of costs of a translation those of the same text as its target are compared.
     """
 
     dtype: Literal["auto", "float64", "float32", "float16", "bfloat16", "q8_0"] = "auto"
@@ -109,31 +104,6 @@ class ParityConfig(Config):
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the two.
-
-    Attributes:
-        answer: gives logits, or vectors, (1, T, V) of ids (1, T).
-        go_on: the likeliest `count` next tokens of each prompt, one after another.
-    """
-
-    name: str
-    kind: Kind
-    tokenizer: Tokenizer
-    answer: Callable[[Tensor], Tensor]
-    go_on: Callable[[list[list[int]], int], list[list[int]]]
-    context: int | None
-    dtype: str
-
-    def framed(self, ids: list[int]) -> list[int]:
-        """The ids of a text with what stands around it: an opening; both ends where the model reads both ways."""
-        if self.kind == "causal":
-            return [*self.tokenizer.opening, *ids]
-        ends = (self.tokenizer.bos_id, self.tokenizer.eos_id)
-        return ids if None in ends else [ends[0], *ids, ends[1]]  # type: ignore[list-item]
-
-
-@dataclass(frozen=True)
 class Difference:
     """The first place where the two are too far apart: `position` counts the tokens of text number `text`."""
 
@@ -148,7 +118,7 @@ class Parity:
 
     Attributes:
         failed: names of what lies beyond its threshold; empty: the two answer alike.
-        bits_per_byte: of the texts' tokens, given what stands before each text.
+        bits_per_byte: of the texts' tokens, given what stands before each text, or given the text as a source.
     """
 
     a: str
@@ -191,38 +161,6 @@ def parity(a: str, b: str, overrides: Sequence[str] = (), *, progress: Progress 
     return compare(side_of(load(a), a), side_of(load(b), b), texts, config.parity, progress=progress)
 
 
-def side_of(bundle: Bundle, name: str | Path) -> Side:
-    """A loaded model as one side of a comparison."""
-    model = bundle.model
-    abilities = family_of(model).abilities
-    if Ability.ENCODER_DECODER in abilities:
-        raise UsageError(f"{name}: encoder–decoders are not compared yet; give causal models or encoders")
-    kind: Kind = "causal" if Ability.CAUSAL in abilities else "vectors"
-    if kind == "vectors" and getattr(model.config, "head", None) == "masked-lm":
-        kind = "masked"
-
-    def answer(ids: Tensor) -> Tensor:
-        with inference(model):
-            found: Tensor = model(ids.to(next(model.parameters()).device))
-        return found.cpu()
-
-    def go_on(prompts: list[list[int]], count: int) -> list[list[int]]:
-        engine = Engine(model, max_batch=len(prompts))
-        size = bundle.tokenizer.vocab_size
-        rows = {
-            engine.submit(Request(prompt, max_new_tokens=count, vocab_size=size)): row
-            for row, prompt in enumerate(prompts)
-        }
-        found: list[list[int]] = [[] for _ in prompts]
-        while engine.busy:
-            for emission in engine.step():
-                found[rows[emission.id]].append(emission.token)
-        return found
-
-    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
-    return Side(str(name), kind, bundle.tokenizer, answer, go_on, context_of(model), dtype)
-
-
 def compare(a: Side, b: Side, texts: Sequence[str], settings: ParitySettings, *, progress: Progress = QUIET) -> Parity:
     """Answer `texts` with both sides; the errors are those of `parity`."""
     if a.kind != b.kind:
@@ -262,7 +200,7 @@ class _Found:
         self.first: Difference | None = None
 
     def read(self, number: int, text: str, settings: ParitySettings) -> None:
-        ids, others = (side.framed(side.tokenizer.encode(text)) for side in (self.a, self.b))
+        ids, others = (side.frame(side.tokenizer.encode(text)) for side in (self.a, self.b))
         if ids != others:
             at = next(
                 (i for i, (x, y) in enumerate(zip(ids, others, strict=False)) if x != y), min(len(ids), len(others))
@@ -293,9 +231,12 @@ class _Found:
             return
         self._likelihoods(number, mine, theirs)
         if self.a.kind == "causal":
-            self._costs(ids, mine, theirs)
+            self._costs(ids[1:], mine[:-1], theirs[:-1])
             if longest > settings.new_tokens:
                 self.prompts[number] = ids[: min(settings.prompt_tokens, longest - settings.new_tokens)]
+        if self.a.kind == "seq2seq":
+            self._costs(ids, mine, theirs)
+            self.prompts[number] = ids
 
     def go_on(self, settings: ParitySettings) -> None:
         """Let both continue the beginnings of the texts, by the likeliest token each time."""
@@ -310,13 +251,14 @@ class _Found:
             if self.thresholds.same_continuation:
                 at = next(i for i, (x, y) in enumerate(zip(mine, theirs, strict=True)) if x != y)
                 shown = [side.tokenizer.token(row[at]) for side, row in ((self.a, mine), (self.b, theirs))]
-                self._note(text, len(prompt) + at, f"goes on with {shown[0]!r} against {shown[1]!r}")
+                begin = 0 if self.a.kind == "seq2seq" else len(prompt)
+                self._note(text, begin + at, f"goes on with {shown[0]!r} against {shown[1]!r}")
 
     def result(self, texts: int) -> Parity:
         counted = max(1, self.positions)
         read = self.tokens > 0
         likely = read and self.a.kind != "vectors"
-        causal = read and self.a.kind == "causal"
+        predicts = read and self.a.kind in ("causal", "seq2seq")
         bits = [nats / math.log(2) / max(1, self.bytes) for nats in self.nats]
         found = Parity(
             a=self.a.name,
@@ -330,7 +272,7 @@ class _Found:
             top1_agreement=self.agreeing / counted if likely else None,
             min_cosine=self.min_cosine if read and not likely else None,
             same_continuation=self.same_continuation if self.prompts else None,
-            bits_per_byte=(bits[0], bits[1]) if causal else None,
+            bits_per_byte=(bits[0], bits[1]) if predicts else None,
             thresholds=self.thresholds.model_dump(),
             failed=(),
             first_difference=self.first,
@@ -367,10 +309,11 @@ class _Found:
             self._note(text, int((~same).nonzero()[0]), "another likeliest token")
 
     def _costs(self, ids: list[int], mine: Tensor, theirs: Tensor) -> None:
-        targets = torch.tensor(ids[1:])
+        """Add what the tokens `ids` cost, each under the logits before it."""
+        targets = torch.tensor(ids, dtype=torch.int64)
         for side, logits in enumerate((mine, theirs)):
-            self.nats[side] += float(F.cross_entropy(logits[:-1], targets, reduction="sum")) if len(targets) else 0.0
-        self.bytes += len(self.a.tokenizer.decode(ids[1:]).encode())
+            self.nats[side] += float(F.cross_entropy(logits, targets, reduction="sum")) if ids else 0.0
+        self.bytes += len(self.a.tokenizer.decode(ids).encode())
 
 
 def _failed(found: Parity, most: Thresholds, is_beyond: bool) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from wenlu.lifecycle.cache import stage_key
 from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
-from wenlu.lifecycle.model_folder import generation_of, write_model_folder
+from wenlu.lifecycle.model_folder import generation_of, tokenizer_kept, write_model_folder
 from wenlu.lifecycle.report import write_report
 from wenlu.lifecycle.vectors_start import begin_with_vectors, vectors_fingerprint
 from wenlu.models import family_of
@@ -212,7 +212,8 @@ def _train(life: Life) -> TrainState:
         kept = task.kept(model)
         card = model_card(Subject(recipe.name, kept, family, tokenizer), run.path, recipe.language)
         generation = generation_of(kept, tokenizer, recipe.generate)
-        write_model_folder(folder, kept, family, tokenizer, generation=generation, card=card)
+        saved = tokenizer_kept(tokenizer, task)
+        write_model_folder(folder, kept, family, saved, generation=generation, card=card)
         task.save(folder, model, family)
     return state
 

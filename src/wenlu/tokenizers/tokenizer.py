@@ -17,6 +17,8 @@ from wenlu.errors import DataError, UsageError
 from wenlu.tokenizers.chat_template import ChatTemplate, Message, Special, read_chat_template
 from wenlu.tokenizers.decoding import Pieces, TokenStream, rules_of
 from wenlu.tokenizers.files import Roles, Settings, content_of, read_folder, write_folder
+from wenlu.tokenizers.framing import frame_of, with_end
+from wenlu.tokenizers.framing import rules_of as cutting_rules
 
 # The library needs about 100 bytes of memory a character while it encodes.
 _CHARACTERS_A_BATCH = 1 << 20
@@ -73,6 +75,23 @@ class Tokenizer:
         return [self.bos_id]
 
     @cached_property
+    def frame(self) -> tuple[list[int], list[int]]:
+        """What tokenizer.json puts before and behind a text that it is asked to put into a frame; `encode` does not."""
+        return frame_of(self._inner)
+
+    def closing(self) -> Tokenizer:
+        """The same tokenizer; where its tokenizer.json puts nothing around a text, the end of text behind it."""
+        if self.roles.eos is None or self.frame != ([], []):
+            return self
+        return type(self)(with_end(self._inner, self.roles.eos), self.roles, self.settings)
+
+    @cached_property
+    def marks(self) -> frozenset[str]:
+        """Special tokens that a text may hold as themselves: gaps `<extra_id_0>`, masks, languages; not its ends."""
+        named = {content_of(self.settings.config.get(f"{role}_token")) for role in ("cls", "sep")}
+        return frozenset(self.special_tokens) - {*self.roles.tokens(), *named}
+
+    @cached_property
     def chat_template(self) -> ChatTemplate | None:
         """How a chat model's conversations are written; None for a base model. Raises WeightsError for a broken one."""
         added = {token.content: token for token in self._inner.get_added_tokens_decoder().values()}
@@ -119,9 +138,7 @@ class Tokenizer:
     @cached_property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that change with the vocabulary, the rules or the roles."""
-        # The library's reader of JSON may change the last bit of a score, which is no other vocabulary.
-        rules = json.loads(self._inner.to_str(), parse_float=lambda digits: f"{float(digits):.9g}")
-        content = [rules, [self.bos_id, self.eos_id, self.pad_id, self.unk_id]]
+        content = [cutting_rules(self._inner), [self.bos_id, self.eos_id, self.pad_id, self.unk_id]]
         return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def encode(self, text: str) -> list[int]:
@@ -143,6 +160,25 @@ class Tokenizer:
                 utf8_bytes(text, f"text {number}")
             raise
         return result
+
+    def encode_marked(self, text: str) -> list[int]:
+        """Ids of `text` as `encode` gives them, in which each of the `marks` is one; raises DataError as it does."""
+        present = sorted((mark for mark in self.marks if mark in text), key=lambda mark: (-len(mark), mark))
+        if not present:
+            return self.encode(text)
+        added = {token.content: token for token in self._inner.get_added_tokens_decoder().values()}
+        pieces = re.split(f"({'|'.join(map(re.escape, present))})", text)
+        ids: list[int] = []
+        for number, piece in enumerate(pieces):
+            if number % 2:
+                ids.append(self.special_tokens[piece])
+                continue
+            if number and (before := added.get(pieces[number - 1])) is not None and before.rstrip:
+                piece = piece.lstrip()
+            if number + 1 < len(pieces) and (after := added.get(pieces[number + 1])) is not None and after.lstrip:
+                piece = piece.rstrip()
+            ids += (self._inside if number else self).encode(piece) if piece else []
+        return ids
 
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
         """Text of `ids`; raises DataError for an id that is not in the vocabulary."""

@@ -13,13 +13,19 @@ from wenlu.rundir.atomic import write_text
 
 FILE = "generation_config.json"
 _TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
+_OLDER = ("bad_words_ids", "begin_suppress_tokens", "forced_bos_token_id", "forced_eos_token_id", "suppress_tokens")
+"""What stood in config.json before there was this file."""
 
 
 def read_generation_config(folder: Path) -> dict[str, Any]:
-    """What the file says, nothing where there is none; raises WeightsError for ids that are none."""
+    """What the file says; where there is none, what an older config.json forbids and forces in its place.
+
+    Raises WeightsError for ids that are none.
+    """
     path = folder / FILE
     if not path.exists():
-        return {}
+        config = read_json(folder / "config.json")
+        return {name: config[name] for name in _OLDER if config.get(name) is not None}
     content = read_json(path)
     for name in _TOKENS:
         for number in ids_of(content.get(name)):
