@@ -13,12 +13,14 @@ from __future__ import annotations
 import json
 import os
 import random
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wenlu.lifecycle import verbs
+from wenlu.training import AdamWConfig
 
 GOLDEN = Path(__file__).with_name("losses.json")
 RENEW = os.environ.get("WENLU_RENEW_GOLDEN") == "1"
@@ -38,7 +40,6 @@ TINY = [
     "train.allocator=as-is",
     "train.validations=2",
     "train.validation_tokens=256",
-    "optimizer.name=adamw",
 ]
 SIZES = [
     "model.hidden_size=32",
@@ -63,13 +64,23 @@ def texts(language: str) -> list[str]:
     return [join.join(drawn.choices(words, k=30)) + "。\n" for _ in range(200)]
 
 
+def adamw(recipe: str) -> str:
+    """The recipe's optimizer section, with AdamW and what it uses of it."""
+    section = tomllib.loads(Path(f"recipes/{recipe}.toml").read_text(encoding="utf-8")).get("optimizer", {})
+    kept = {key: value for key, value in section.items() if key in AdamWConfig.model_fields}
+    return (
+        f"optimizer={{{', '.join(f'{key}={json.dumps(value)}' for key, value in {**kept, 'name': 'adamw'}.items())}}}"
+    )
+
+
 def overrides(recipe: str, folder: Path) -> list[str]:
     chinese = recipe.endswith("-zh")
     source = folder / "texts.jsonl"
     source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts("zh" if chinese else "en")))
+    tiny = [*TINY, adamw(recipe)]
     if recipe == "architectures":
-        return [*TINY, f"data.train={source}", "model.parameters=60000"]
-    return [*TINY, *SIZES, f"data.train={source}", *OWN.get(recipe, ())]
+        return [*tiny, f"data.train={source}", "model.parameters=60000"]
+    return [*tiny, *SIZES, f"data.train={source}", *OWN.get(recipe, ())]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

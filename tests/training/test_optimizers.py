@@ -1,77 +1,219 @@
+"""Each optimizer's numbers, against torch's or a plain version written from the paper; and exact resume."""
+
 from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from wenlu.training.optimizers import Optimizer, OptimizerConfig
+from wenlu.errors import Interrupted, WenluError
+from wenlu.models import LanguageModel
+from wenlu.progress import QUIET, Progress
+from wenlu.rundir import Run
+from wenlu.tasks import CausalLM
+from wenlu.training import OPTIMIZERS, AdamWConfig, ScheduleConfig, TrainConfig, TrainData, TrainState, train
+from wenlu.training.optimizers import Optimizer, read_optimizer
+from wenlu.training.validation import validate
+
+NAMES: list[str] = [row.model_fields["name"].default for row in OPTIMIZERS]
+STEPS, LR, DECAY = 20, 0.03, 0.2
+SHAPES = {"layers.0.q_proj.weight": (6, 4), "lm_head.weight": (3, 5)}
+NewModel = Callable[[], LanguageModel]
+NewRun = Callable[[str], Run]
 
 
-def weights() -> dict[str, nn.Parameter]:
+def start() -> dict[str, Tensor]:
     torch.manual_seed(1)
-    shapes = {
-        "embed_tokens.weight": (5, 4),
-        "layers.0.q_proj.weight": (4, 4),
-        "norm.weight": (4,),
-        "lm_head.weight": (5, 4),
-    }
-    return {name: nn.Parameter(torch.randn(shape)) for name, shape in shapes.items()}
+    return {name: torch.randn(shape, dtype=torch.float64) for name, shape in SHAPES.items()}
 
 
-def step(optimizer: Optimizer, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    for weight in optimizer.weights.values():
-        weight.grad = torch.randn(weight.shape, generator=generator)
+def gradients(step: int) -> dict[str, Tensor]:
+    torch.manual_seed(100 + step)
+    return {name: torch.randn(shape, dtype=torch.float64) for name, shape in SHAPES.items()}
+
+
+def factor(step: int) -> float:
+    return min(1.0, (step + 1) / 5)
+
+
+def ours(**settings: Any) -> Optimizer:
+    """After 20 steps with 5 of warm-up."""
+    optimizer = Optimizer(read_optimizer(settings), {name: nn.Parameter(w) for name, w in start().items()})
+    for step in range(STEPS):
+        for name, gradient in gradients(step).items():
+            optimizer.weights[name].grad = gradient
+        optimizer.step(factor(step))
+    return optimizer
+
+
+def assert_equal(found: dict[str, Any], expected: dict[str, Tensor]) -> None:
+    for name, weight in expected.items():
+        torch.testing.assert_close(found[name].detach(), weight, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reference"),
+    [
+        ({"name": "adam", "betas": (0.8, 0.9)}, lambda w: torch.optim.Adam(w, lr=LR, betas=(0.8, 0.9))),
+        (
+            {"name": "adamw", "weight_decay": DECAY, "betas": (0.8, 0.9)},
+            lambda w: torch.optim.AdamW(w, lr=LR, betas=(0.8, 0.9), weight_decay=DECAY),
+        ),
+        ({"name": "sgd", "momentum": 0.0}, lambda w: torch.optim.SGD(w, lr=LR)),
+        ({"name": "sgd", "momentum": 0.8}, lambda w: torch.optim.SGD(w, lr=LR, momentum=0.8)),
+        (
+            {"name": "sgd", "momentum": 0.8, "nesterov": True},
+            lambda w: torch.optim.SGD(w, lr=LR, momentum=0.8, nesterov=True),
+        ),
+        ({"name": "adafactor", "weight_decay": DECAY}, lambda w: torch.optim.Adafactor(w, lr=LR, weight_decay=DECAY)),
+    ],
+    ids=["adam", "adamw", "sgd", "momentum", "nesterov", "adafactor"],
+)
+def test_twenty_steps_equal_those_of_torch(settings: Any, reference: Callable[[Any], torch.optim.Optimizer]) -> None:
+    expected = {name: nn.Parameter(weight) for name, weight in start().items()}
+    optimizer = reference([{"params": list(expected.values())}])
+    for step in range(STEPS):
+        for name, gradient in gradients(step).items():
+            expected[name].grad = gradient
+        optimizer.param_groups[0]["lr"] = LR * factor(step)
+        optimizer.step()
+    assert_equal(ours(lr=LR, **settings).weights, {name: weight.detach() for name, weight in expected.items()})
+
+
+def test_adafactor_equals_the_paper() -> None:
+    """Algorithm 4 with relative steps; the rate caps ρ where the paper has 0.01."""
+    weights, rows, columns = start(), {}, {}
+    for step in range(STEPS):
+        for name, gradient in gradients(step).items():
+            t, squares = step + 1, gradient.square() + 1e-30
+            beta = 1 - t**-0.8
+            rows[name] = beta * rows.get(name, 0.0) + (1 - beta) * squares.sum(1)
+            columns[name] = beta * columns.get(name, 0.0) + (1 - beta) * squares.sum(0)
+            update = gradient / (torch.outer(rows[name], columns[name]) / rows[name].sum()).sqrt()
+            update = update / max(1.0, update.square().mean().sqrt().item())
+            size = max(1e-3, weights[name].square().mean().sqrt().item()) * min(LR * factor(step), t**-0.5)
+            weights[name] = weights[name] - size * update
+    assert_equal(ours(name="adafactor", lr=LR).weights, weights)
+
+
+def test_adafactor_takes_gradients_far_smaller_than_one_for_what_they_are() -> None:
+    """In float32 torch's own epsilon would be larger than their squares."""
+    tiny = {"layers.0.q_proj.weight": nn.Parameter(torch.ones(2, 2))}
+    optimizer = Optimizer(read_optimizer({"name": "adafactor", "lr": 0.01}), tiny)
+    tiny["layers.0.q_proj.weight"].grad = torch.tensor([[1e-8, -1e-8], [1e-8, 0.0]])
     optimizer.step(1.0)
+    moved = 1 - tiny["layers.0.q_proj.weight"].detach()
+    assert moved.square().mean().sqrt() == pytest.approx(0.01, rel=1e-3)
 
 
-def test_muon_takes_the_hidden_matrices_and_adamw_the_rest() -> None:
-    optimizer = Optimizer(OptimizerConfig(name="muon"), weights())
-    step(optimizer, 0)
-    kinds = {key.rpartition(".")[0] for key in optimizer.tensors() if key.endswith("momentum_buffer")}
-    assert kinds == {"layers.0.q_proj.weight"}
-    assert {key.rpartition(".")[0] for key in optimizer.tensors()} == set(optimizer.weights)
+def test_sgd_decays_apart_from_its_momentum() -> None:
+    weights, momenta = start(), {name: torch.zeros_like(w) for name, w in start().items()}
+    for step in range(STEPS):
+        lr = LR * factor(step)
+        for name, gradient in gradients(step).items():
+            momenta[name] = 0.9 * momenta[name] + gradient
+            weights[name] = weights[name] - lr * DECAY * weights[name] - lr * momenta[name]
+    assert_equal(ours(name="sgd", lr=LR, momentum=0.9, weight_decay=DECAY).weights, weights)
 
 
-def test_adamw_equals_the_published_update_on_its_first_step() -> None:
-    config = OptimizerConfig(name="adamw", lr=0.01, weight_decay=0.1, eps=1e-8)
-    optimizer = Optimizer(config, weights())
-    before = {name: weight.detach().clone() for name, weight in optimizer.weights.items()}
-    step(optimizer, 0)
-    for name, weight in optimizer.weights.items():
-        assert weight.grad is not None
-        decay = 0.1 if name in ("layers.0.q_proj.weight", "lm_head.weight") else 0.0
-        expected = before[name] * (1 - 0.01 * decay) - 0.01 * weight.grad / (weight.grad.abs() + 1e-8)
-        torch.testing.assert_close(weight.detach(), expected, rtol=1e-5, atol=1e-6)
+def test_lion_equals_the_paper() -> None:
+    weights, momenta = start(), {name: torch.zeros_like(w) for name, w in start().items()}
+    for step in range(STEPS):
+        for name, gradient in gradients(step).items():
+            sign = (0.9 * momenta[name] + 0.1 * gradient).sign()
+            momenta[name] = 0.95 * momenta[name] + 0.05 * gradient
+            weights[name] = weights[name] - LR * factor(step) * (sign + DECAY * weights[name])
+    assert_equal(ours(name="lion", lr=LR, betas=(0.9, 0.95), weight_decay=DECAY).weights, weights)
 
 
-def test_a_muon_update_is_nearly_orthogonal() -> None:
-    config = OptimizerConfig(name="muon", muon_lr=1.0)
-    optimizer = Optimizer(config, weights())
-    name = "layers.0.q_proj.weight"
-    before = optimizer.weights[name].detach().clone()
-    step(optimizer, 0)
-    values = torch.linalg.svdvals(before - optimizer.weights[name].detach())
-    assert 0.5 < values.min() < values.max() < 1.3
+def test_schedule_free_adamw_equals_the_paper() -> None:
+    z, x, v = start(), start(), {name: torch.zeros_like(w) for name, w in start().items()}
+    y, total = start(), 0.0
+    for step in range(STEPS):
+        rate = LR * (1 - 0.95 ** (step + 1)) ** 0.5 * factor(step)
+        total += rate**2
+        for name, gradient in gradients(step).items():
+            v[name] = 0.95 * v[name] + 0.05 * gradient**2
+            z[name] = z[name] - rate * gradient / (v[name].sqrt() + 1e-8) - rate * DECAY * y[name]
+            x[name] = (1 - rate**2 / total) * x[name] + rate**2 / total * z[name]
+            y[name] = 0.1 * z[name] + 0.9 * x[name]
+    optimizer = ours(name="schedule-free", lr=LR, betas=(0.9, 0.95), weight_decay=DECAY)
+    assert_equal(optimizer.weights, y)
+    assert_equal(optimizer.averages(), x)
 
 
-@pytest.mark.parametrize("name", ["adamw", "muon"])
-def test_a_restored_optimizer_goes_on_bit_for_bit(name: str) -> None:
-    config = OptimizerConfig(name=name)  # type: ignore[arg-type]
-    first = Optimizer(config, weights())
-    step(first, 0)
-    second = Optimizer(config, {k: nn.Parameter(w.detach().clone()) for k, w in first.weights.items()})
-    second.restore(first.tensors())
-    step(first, 1)
-    step(second, 1)
-    for key, weight in first.weights.items():
-        assert torch.equal(weight, second.weights[key])
+def go(name: str, model: LanguageModel, data: TrainData, run: Run, config: TrainConfig, stop: int = 0) -> TrainState:
+    class StopAt(Progress):
+        def update(self, done: float, **facts: str) -> None:  # noqa: ARG002
+            if done == stop:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    progress = StopAt() if stop else QUIET
+    schedule = ScheduleConfig(name="constant", warmup_steps=2)
+    parts: dict[str, Any] = {"task": CausalLM(), "seed": 1, "progress": progress}
+    return train(config, read_optimizer({"name": name}), schedule, model=model, data=data, run=run, **parts)
 
 
-def test_the_factor_scales_every_rate() -> None:
-    still = Optimizer(OptimizerConfig(name="muon", weight_decay=0.0), weights())
-    before = {name: weight.detach().clone() for name, weight in still.weights.items()}
-    for weight in still.weights.values():
-        weight.grad = torch.ones_like(weight)
-    still.step(0.0)
-    assert all(torch.equal(weight.detach(), before[name]) for name, weight in still.weights.items())
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+@pytest.mark.parametrize("name", NAMES)
+def test_six_steps_a_stop_and_six_more_are_twelve_bit_for_bit(
+    name: str,
+    dtype: str,
+    config: TrainConfig,
+    new_model: Callable[..., LanguageModel],
+    data: TrainData,
+    new_run: NewRun,
+) -> None:
+    whole, model = new_model(getattr(torch, dtype)), new_model(getattr(torch, dtype))
+    go(name, whole, data, new_run("whole"), config)
+    stopped = new_run("stopped")
+    with pytest.raises(Interrupted, match="stopped after step 6 of 12"):
+        go(name, new_model(getattr(torch, dtype)), data, stopped, config, stop=6)
+    go(name, model, data, stopped, config)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), model.parameters(), strict=True))
+
+
+def test_schedule_free_validates_and_keeps_the_averages(
+    config: TrainConfig, new_model: NewModel, data: TrainData, new_run: NewRun
+) -> None:
+    model, run = new_model(), new_run("a")
+    state = go("schedule-free", model, data, run, config)
+    averages, checkpoint = state.optimizer.averages(), run.newest_checkpoint()
+    assert checkpoint is not None
+    for name, weight in model.named_parameters():
+        assert torch.equal(weight, averages[name])
+        assert torch.equal(weight, checkpoint.tensors[f"optimizer.{name}.average"])
+        assert not torch.equal(weight, checkpoint.tensors[f"weights.{name}"])
+    logged = [event.value for event in run.events() if event.name == "validation"][-1]
+    assert data.validation is not None
+    assert validate(CausalLM(), model, data.validation, config)[0].value == logged
+
+
+def test_looking_at_the_averages_changes_nothing_that_is_learnt(
+    config: TrainConfig, new_model: NewModel, data: TrainData, new_run: NewRun
+) -> None:
+    often, never = new_model(), new_model()
+    go("schedule-free", often, data, new_run("a"), config.model_copy(update={"validations": 12}))
+    go("schedule-free", never, data, new_run("b"), config.model_copy(update={"validations": 0}))
+    assert all(torch.equal(a, b) for a, b in zip(often.parameters(), never.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("name", "rates"), [("lion", "optimizer.lr"), ("muon", "optimizer.lr or optimizer.muon_lr")])
+def test_advice_on_divergence_names_the_rates_that_the_optimizer_has(
+    name: str, rates: str, new_model: NewModel
+) -> None:
+    state = TrainState(new_model(), read_optimizer({"name": name}))
+    state.skipped = [0, 0, 0, 0, 0]
+    for weight in state.masters.parameters.values():
+        weight.grad = torch.full_like(weight, torch.nan)
+    with pytest.raises(WenluError, match=f"Try a lower {rates}, or a longer schedule"):
+        state.update(count=1, factor=1.0, clip_norm=1.0)
+
+
+def test_adamw_is_what_a_recipe_gets_without_a_word() -> None:
+    assert read_optimizer({}) == AdamWConfig(name="adamw")

@@ -22,11 +22,11 @@ from wenlu.rundir import Run
 from wenlu.rundir.checkpoint import Checkpoint
 from wenlu.tasks import Batch, CausalLM, Draw, Loss
 from wenlu.tokenizers import Tokenizer
-from wenlu.training import OptimizerConfig, ScheduleConfig, TrainConfig, TrainData, TrainState, resolve_duration, train
+from wenlu.training import AdamWConfig, ScheduleConfig, TrainConfig, TrainData, TrainState, resolve_duration, train
 from wenlu.training.batches import Batches
 from wenlu.training.train import accumulate, due
 
-ADAMW = OptimizerConfig(name="adamw", lr=0.01)
+ADAMW = AdamWConfig(lr=0.01)
 SCHEDULE = ScheduleConfig(warmup_steps=2)
 NewModel = Callable[[], LanguageModel]
 NewRun = Callable[[str], Run]

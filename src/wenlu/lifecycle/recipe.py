@@ -17,7 +17,7 @@ from wenlu.lifecycle.model_settings import ModelSettings, check_family
 from wenlu.models.vectors import VectorsConfig
 from wenlu.tasks import CausalLMConfig, TaskField
 from wenlu.tokenizers import TokenizerConfig
-from wenlu.training import OptimizerConfig, ScheduleConfig, TrainConfig
+from wenlu.training import AdamWConfig, OptimizerField, ScheduleConfig, TrainConfig
 
 
 class ArchitecturesConfig(Config):
@@ -45,7 +45,7 @@ class Recipe(Config):
     model: ModelSettings = ModelSettings()
     architectures: ArchitecturesConfig | None = None
     train: TrainConfig = TrainConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
+    optimizer: OptimizerField = AdamWConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     verse: VerseConfig | None = None
@@ -80,6 +80,11 @@ class Recipe(Config):
             for section in ("architectures", "verse"):
                 if getattr(self, section) is not None:
                     raise ValueError(f"{section}: is for models that continue text, but task is {self.task.name}")
+        if self.optimizer.name == "schedule-free" and self.schedule.name != "constant":
+            raise ValueError(
+                f'schedule.name: {self.schedule.name!r} lets the rate fall, and optimizer.name="schedule-free" '
+                'averages instead; set schedule.name="constant"'
+            )
         if self.vectors is None:
             for section in ("words", "word_tests"):
                 if getattr(self, section) != type(self).model_fields[section].default:

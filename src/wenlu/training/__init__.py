@@ -3,7 +3,7 @@
 from wenlu.training.bigrams import check_bigram_start, start_from_bigrams
 from wenlu.training.config import TrainConfig
 from wenlu.training.hardware import choose_device, choose_dtype, choose_threads
-from wenlu.training.optimizers import OptimizerConfig
+from wenlu.training.optimizers import OPTIMIZERS, AdamWConfig, OptimizerConfig, OptimizerField
 from wenlu.training.probe import resolve_duration
 from wenlu.training.schedule import ScheduleConfig
 from wenlu.training.state import TrainState
@@ -11,7 +11,10 @@ from wenlu.training.train import TrainData, train
 from wenlu.training.vectors import check_vectors_start, start_from_vectors
 
 __all__ = [
+    "OPTIMIZERS",
+    "AdamWConfig",
     "OptimizerConfig",
+    "OptimizerField",
     "ScheduleConfig",
     "TrainConfig",
     "TrainData",

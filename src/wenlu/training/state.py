@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ class TrainState:
 
     def __init__(self, model: LanguageModel, config: OptimizerConfig) -> None:
         self.model = model
+        self.config = config
         self.masters = Masters(model)
         self.optimizer = Optimizer(config, self.masters.parameters)
         self.step = 0
@@ -61,6 +63,24 @@ class TrainState:
         self.tokens += count if tokens is None else tokens
         return value
 
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within, the model has the weights that are evaluated and kept: the averages, where there are some."""
+        averages = self.optimizer.averages()
+        trained = {name: self.model.get_parameter(name).detach().clone() for name in averages}
+        self._set(averages)
+        yield
+        self._set(trained)
+
+    def settle(self) -> None:
+        """Leave the model with the weights that are kept; there are no further updates."""
+        self._set(self.optimizer.averages())
+
+    def _set(self, weights: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, weight in weights.items():
+                self.model.get_parameter(name).copy_(weight)
+
     def tensors(self) -> dict[str, Tensor]:
         return {
             **{f"weights.{k}": v.detach() for k, v in self.masters.parameters.items()},
@@ -87,8 +107,9 @@ class TrainState:
         self.skipped.append(self.step)
         recent = [step for step in self.skipped if step > self.step - SKIP_WINDOW]
         if len(recent) > MAX_SKIPPED:
+            rates = " or ".join(f"optimizer.{key}" for key in type(self.config).model_fields if key.endswith("lr"))
             raise WenluError(
                 f"training diverged: {len(recent)} of the last {SKIP_WINDOW} gradients were not finite "
                 f"(steps {', '.join(map(str, recent))}); the weights are those of the last good step. "
-                "Try a lower optimizer.lr or optimizer.muon_lr, or a longer schedule.warmup_steps"
+                f"Try a lower {rates}, or a longer schedule.warmup_steps"
             )

@@ -50,6 +50,8 @@ def train(
 ) -> TrainState:
     """Train `model` in place until `config.duration`, which must be in steps, from the run's newest checkpoint.
 
+    At the end the model has the weights that are to be kept, which may be averages.
+
     Raises:
         Preempted, Interrupted: on SIGTERM and SIGINT, after a checkpoint; the same call goes on from it.
         WenluError: the gradients keep being infinite or not a number.
@@ -75,18 +77,15 @@ def train(
                 log(run, state, "gradient_norm", norm, unit)
                 log(run, state, "speed", speed, "tokens/s")
             if data.validation is not None and due(state.step, steps, config.validations):
-                readings = validate(task, model, data.validation, config)
-                for reading in readings:
-                    log(run, state, reading.name, reading.value, reading.unit)
-                validated = {_label(reading): f"{reading.value:.3f}" for reading in readings}
-                if data.prompt is not None and data.tokenizer is not None:
-                    log(run, state, "sample", sample(model, task, data.tokenizer, data.prompt), "text")
+                with state.averaged():
+                    validated = look(state, task, data, config, run)
             if due(state.step, steps, config.checkpoints) and state.step < steps:
                 try_to_save(state, run, keep=config.keep_checkpoints, progress=progress)
             progress.update(state.step, loss=f"{totals.mean:.3f}", **validated, speed=f"{speed:,.0f} tokens/s")
     save(state, run, keep=config.keep_checkpoints)
     if state.step < steps:
         raise stop.error(f"stopped after step {state.step:,} of {steps:,}; the same command goes on from there")
+    state.settle()
     progress.finish(f"{state.tokens:,} tokens in {state.seconds:,.0f} s")
     return state
 
@@ -101,6 +100,17 @@ def accumulate(state: TrainState, task: Task, batches: Batches, config: TrainCon
         state.masters.pull_gradients()
         totals = totals.plus(loss)
     return totals
+
+
+def look(state: TrainState, task: Task, data: TrainData, config: TrainConfig, run: Run) -> dict[str, str]:
+    """Log what the model says of held-out rows, and how it continues the prompt; returns what progress shows of it."""
+    assert data.validation is not None, "only a run with held-out rows is looked at"
+    readings = validate(task, state.model, data.validation, config)
+    for reading in readings:
+        log(run, state, reading.name, reading.value, reading.unit)
+    if data.prompt is not None and data.tokenizer is not None:
+        log(run, state, "sample", sample(state.model, task, data.tokenizer, data.prompt), "text")
+    return {_label(reading): f"{reading.value:.3f}" for reading in readings}
 
 
 def due(step: int, steps: int, times: int) -> bool:

@@ -1,35 +1,30 @@
-"""Which rule moves the weights, and how far."""
+"""What the settings of every optimizer share."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from abc import abstractmethod
+from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+import torch
+from pydantic import Field, PositiveFloat
 
 from wenlu.config import Config
+from wenlu.training.optimizers.groups import Weights
 
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class OptimizerConfig(Config):
-    """The section `[optimizer]`.
+    """The section `[optimizer]`: a rule by its `name`, and the settings of that rule.
 
-    - `adamw`: Loshchilov & Hutter 2019, arXiv:1711.05101;
-    - `muon`: matrices by Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon), embeddings, head and
-      vectors by AdamW.
-
-    Weight decay is decoupled and spares vectors (norms, biases) and embeddings.
+    Weight decay is decoupled (Loshchilov & Hutter 2019, arXiv:1711.05101) and spares vectors (norms, biases) and
+    embeddings of tokens.
     """
 
-    name: Literal["adamw", "muon"] = "adamw"
-    lr: PositiveFloat = 2e-3
-    """Peak rate of AdamW."""
-    muon_lr: PositiveFloat = 0.02
-    """Peak rate of Muon, per unit of spectral norm of an update."""
-    betas: tuple[Decay, Decay] = (0.9, 0.95)
-    eps: PositiveFloat = 1e-8
-    weight_decay: NonNegativeFloat = 0.1
-    muon_momentum: Decay = 0.95
-    muon_weight_decay: NonNegativeFloat = 0.0
-    muon_iterations: Annotated[int, Field(ge=1, le=20)] = 5
-    """Newton–Schulz iterations that orthogonalise an update."""
+    name: str
+    lr: PositiveFloat
+    """Peak rate."""
+
+    @abstractmethod
+    def parts(self, weights: Weights) -> list[torch.optim.Optimizer]:
+        """One or more optimizers that together own every weight, each group with its peak rate as `lr`."""
