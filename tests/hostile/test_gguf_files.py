@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import subprocess
@@ -20,7 +21,7 @@ from wenlu.models.weights.gguf import load_gguf, read_header, write_gguf
 from wenlu.tokenizers import TokenizerConfig, train_tokenizer
 from wenlu.tokenizers.gguf import tokenizer_of
 
-EXAMPLES = 150
+EXAMPLES = 20_000 if os.environ.get("WENLU_PROOF") == "1" else 150
 U8, F32, ARRAY, STRING = 0, 6, 9, 8
 HUGE = 2**63
 LLAMA = family("llama")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import struct
 from pathlib import Path
@@ -17,7 +18,7 @@ from wenlu.errors import WeightsError
 from wenlu.models import family
 from wenlu.models.weights import load_model, read_config, save_model
 
-EXAMPLES = 150
+EXAMPLES = 20_000 if os.environ.get("WENLU_PROOF") == "1" else 150
 LLAMA = family("llama")
 SIZES: dict[str, Any] = {
     "vocab_size": 11,
