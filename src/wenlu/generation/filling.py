@@ -15,8 +15,8 @@ from pydantic import PositiveInt
 from torch import Tensor
 
 from wenlu.bundle import Bundle
-from wenlu.errors import DataError, UsageError
-from wenlu.generation.predict import PredictSummary, ReadingConfig, answer_file
+from wenlu.errors import UsageError
+from wenlu.generation.predict import PredictSummary, ReadingConfig, answer_each, answer_file, model_fingerprint
 from wenlu.generation.rows import BadRow, Row
 from wenlu.progress import QUIET, Progress
 from wenlu.tasks import MaskedLM, Objective
@@ -92,19 +92,10 @@ def fill(bundle: Bundle, text: str, *, candidates: int = 5) -> Filled:
 
 def fill_rows(bundle: Bundle, rows: Iterable[Row | BadRow], config: FillingConfig) -> Iterator[dict[str, Any]]:
     """One object a row: `prediction`, the tokens of the masks; `probability`; the whole `text`; or `error`."""
-    mark = filling_signature(bundle, config)
-    for row in rows:
-        if isinstance(row, BadRow):
-            yield {"id": row.id, "error": row.error, "signature": mark}
-            continue
-        try:
-            found = fill(bundle, row.prompt, candidates=config.candidates)
-        except (DataError, UsageError) as error:
-            yield {"id": row.id, "error": str(error), "signature": mark}
-            continue
-        yield {
-            "id": row.id,
-            "prompt": row.prompt,
+
+    def answer(prompt: str) -> dict[str, Any]:
+        found = fill(bundle, prompt, candidates=config.candidates)
+        return {
             "prediction": " ".join(found.tokens),
             "probability": round(found.probability, 6),
             "text": found.text,
@@ -112,8 +103,9 @@ def fill_rows(bundle: Bundle, rows: Iterable[Row | BadRow], config: FillingConfi
                 [{"token": token, "probability": round(chance, 6)} for token, chance in place]
                 for place in found.candidates
             ],
-            "signature": mark,
         }
+
+    return answer_each(rows, filling_signature(bundle, config), answer)
 
 
 def predict_filled(
@@ -138,13 +130,8 @@ def predict_filled(
 
 
 def filling_signature(bundle: Bundle, config: FillingConfig) -> str:
-    """12 hex digits of the tokenizer, a sample of the weights, and the settings that decide a prediction."""
-    digest = hashlib.sha256(repr((bundle.tokenizer.fingerprint, config.candidates)).encode())
-    for name, tensor in sorted(bundle.model.state_dict().items()):
-        values = tensor.detach().flatten()
-        sample = values[:: max(1, len(values) // 64)].double().tolist()
-        digest.update(repr((name, tuple(tensor.shape), sample)).encode())
-    return digest.hexdigest()[:12]
+    """12 hex digits of model, tokenizer and settings, as far as they decide a prediction."""
+    return hashlib.sha256(f"{model_fingerprint(bundle)} {config.candidates}".encode()).hexdigest()[:12]
 
 
 def _encoded(bundle: Bundle, task: Objective, parts: list[str]) -> tuple[list[int], list[int]]:

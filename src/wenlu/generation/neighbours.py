@@ -12,8 +12,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 from wenlu.bundle import VectorsBundle
-from wenlu.errors import DataError
-from wenlu.generation.predict import PredictSummary, ReadingConfig, answer_file
+from wenlu.generation.predict import PredictSummary, ReadingConfig, answer_each, answer_file
 from wenlu.generation.rows import BadRow, Row
 from wenlu.models.vectors import ask
 from wenlu.progress import QUIET, Progress
@@ -30,26 +29,18 @@ def neighbours_of_rows(
     bundle: VectorsBundle, rows: Iterable[Row | BadRow], config: NeighboursConfig
 ) -> Iterator[dict[str, Any]]:
     """One object a row: `prediction`, the nearest word; `score`, the cosine; the others; or `error`."""
-    mark = vectors_signature(bundle, config)
-    for row in rows:
-        if isinstance(row, BadRow):
-            yield {"id": row.id, "error": row.error, "signature": mark}
-            continue
-        try:
-            found = ask(bundle.model, row.prompt, count=config.neighbours)
-        except DataError as error:
-            yield {"id": row.id, "error": str(error), "signature": mark}
-            continue
+
+    def answer(prompt: str) -> dict[str, Any]:
+        found = ask(bundle.model, prompt, count=config.neighbours)
         listed = [{"word": neighbour.word, "score": round(neighbour.score, 4)} for neighbour in found]
-        yield {
-            "id": row.id,
-            "prompt": row.prompt,
+        return {
             "prediction": found[0].word if found else "",
             "score": listed[0]["score"] if listed else None,
             "text": " ".join(neighbour.word for neighbour in found),
             "predictions": listed,
-            "signature": mark,
         }
+
+    return answer_each(rows, vectors_signature(bundle, config), answer)
 
 
 def predict_neighbours(

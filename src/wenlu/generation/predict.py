@@ -74,17 +74,23 @@ class PredictSummary:
 
 def signature(bundle: Bundle, config: SamplingConfig) -> str:
     """12 hex digits of model, tokenizer and settings, as far as they decide a prediction."""
-    digest = hashlib.sha256(bundle.tokenizer.fingerprint.encode())
+    digest = hashlib.sha256(model_fingerprint(bundle).encode())
     digest.update(config.model_dump_json(include=_DECIDING).encode())
     rules = constraints(bundle)
     if rules != NONE:
         digest.update(repr([sorted(rules.never), sorted(rules.never_first), rules.sequences]).encode())
         digest.update(repr([rules.first, sorted(rules.last)]).encode())
+    return digest.hexdigest()[:12]
+
+
+def model_fingerprint(bundle: Bundle) -> str:
+    """Of the tokenizer and a sample of the weights, on which no two trained models agree."""
+    digest = hashlib.sha256(bundle.tokenizer.fingerprint.encode())
     for name, tensor in sorted(bundle.model.state_dict().items()):
         values = tensor.detach().flatten()
-        sample = values[:: max(1, len(values) // 64)].double().tolist()  # no two trained models agree on these
+        sample = values[:: max(1, len(values) // 64)].double().tolist()
         digest.update(repr((name, tuple(tensor.shape), sample)).encode())
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()
 
 
 def predict_rows(bundle: Bundle, rows: Iterable[Row | BadRow], config: SamplingConfig) -> Iterator[dict[str, Any]]:
@@ -123,6 +129,22 @@ def predict(
         overwrite=overwrite,
         progress=progress,
     )
+
+
+def answer_each(
+    rows: Iterable[Row | BadRow], mark: str, answer: Callable[[str], dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """One object a row: what `answer` gives for its prompt; or `error`, also for its DataError or UsageError."""
+    for row in rows:
+        line: dict[str, Any] = {"id": row.id}
+        if isinstance(row, BadRow):
+            line["error"] = row.error
+        else:
+            try:
+                line |= {"prompt": row.prompt, **answer(row.prompt)}
+            except (DataError, UsageError) as error:
+                line = {"id": row.id, "error": str(error)}
+        yield {**line, "signature": mark}
 
 
 def answer_file(
