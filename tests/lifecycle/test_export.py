@@ -30,7 +30,8 @@ from wenlu.tokenizers.files import Settings
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
 SIZES |= {"max_position_embeddings": 96, "initializer_range": 0.2}
 TEMPLATE = "{% for m in messages %}{{ m.content }}<|over|>{% endfor %}"
-ATTENTION = [row for row in FAMILIES if not row.abilities & {Ability.RECURRENT, Ability.ENCODER_DECODER}]
+UNROLLED = ("rnn", "lstm_encoder_decoder")
+GRAPHS = [row for row in FAMILIES if row.name not in UNROLLED]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,8 @@ def write(tokenizer: Tokenizer, tmp_path: Path) -> Callable[..., str]:
         fitting |= {"local_attention": 16} if row.name == "modernbert" else {}
         fitting |= {"head_dim": 16} if row.name == "gemma3" else {}
         fitting |= {"pad_token_id": tokenizer.pad_id} if row.name == "phi3" else {}
+        if Ability.ENCODER_DECODER in row.abilities:
+            fitting |= {"pad_token_id": tokenizer.pad_id, "decoder_start_token_id": tokenizer.eos_id}
         torch.manual_seed(0)
         model = row.build(row.config(vocab_size=tokenizer.vocab_size, **fitting), dtype=dtype).eval()  # type: ignore[arg-type]
         over = tokenizer.special_tokens["<|over|>"]
@@ -66,22 +69,43 @@ def logits_of(model: wenlu.Bundle, ids: torch.Tensor) -> torch.Tensor:
         return model.model(ids)
 
 
-@pytest.mark.parametrize("row", ATTENTION, ids=lambda row: row.name)
-def test_an_onnx_graph_of_every_attention_family_answers_in_any_batch_and_length(
-    row: Family, write: Callable[..., str], tmp_path: Path
+@pytest.mark.parametrize("row", GRAPHS, ids=lambda row: row.name)
+def test_an_onnx_graph_answers_in_any_batch_and_length_with_padding(
+    row: Family, write: Callable[..., str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     source = write(row)
     done = wenlu.export(source, tmp_path / "out", ["format=onnx"])
     assert done.parity.equal
     assert {path.name for path in done.path.iterdir()} >= {"model.onnx", "tokenizer.json", "config.json", "README.md"}
-    assert (done.path / "generation_config.json").exists() == (Ability.CAUSAL in row.abilities)
+    assert (done.path / "generation_config.json").exists() == (Ability.MASKED not in row.abilities)
     onnx.checker.check_model(str(done.path / "model.onnx"))
+    capfd.readouterr()
     session = onnxruntime.InferenceSession(str(done.path / "model.onnx"))
     bundle = wenlu.load(source)
-    for batch, length in ((1, 1), (3, 17), (2, 60)):
+    names = {value.name for value in session.get_inputs()}
+    is_seq2seq = Ability.ENCODER_DECODER in row.abilities
+    assert names == {"input_ids"} | ({"attention_mask"} if Ability.RECURRENT not in row.abilities else set()) | (
+        {"decoder_input_ids"} if is_seq2seq else set()
+    )
+    for batch, length, target in ((1, 1, 1), (3, 17, 9), (2, 60, 33)):
         ids = torch.randint(0, bundle.tokenizer.vocab_size, (batch, length))
-        (found,) = session.run(None, {"input_ids": ids.numpy()})
-        torch.testing.assert_close(torch.from_numpy(found), logits_of(bundle, ids), atol=2e-4, rtol=1e-5)
+        written = torch.randint(0, bundle.tokenizer.vocab_size, (batch, target))
+        mask = torch.ones_like(ids)
+        mask[0, length - length // 3 :] = 0
+        mask[-1, : length // 4 if batch > 1 else 0] = 0
+        feeds = {"input_ids": ids, "attention_mask": mask, "decoder_input_ids": written}
+        (answer,) = session.run(None, {name: feeds[name].numpy() for name in names})
+        found = torch.from_numpy(answer)
+        for number in range(batch):
+            real = mask[number].bool() if "attention_mask" in names else torch.ones(length, dtype=torch.bool)
+            alone = ids[number : number + 1, real]
+            with torch.no_grad():
+                if is_seq2seq:
+                    mine, theirs = bundle.model(alone, decoder_input_ids=written[number : number + 1]), found[number]
+                else:
+                    mine, theirs = bundle.model(alone), found[number][real]
+            torch.testing.assert_close(theirs, mine[0], atol=2e-4, rtol=1e-5)
+    assert capfd.readouterr().err == "", "onnxruntime warns of nothing"
 
 
 def test_a_graph_that_forgets_the_window_is_refused(
@@ -95,9 +119,23 @@ def test_a_graph_that_forgets_the_window_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_recurrent_model_has_no_onnx_form_and_says_so(write: Callable[..., str], tmp_path: Path) -> None:
-    source = write(family("lstm"))
-    with pytest.raises(UsageError, match="no form for a model of family lstm whose length stays free"):
+@pytest.mark.parametrize("name", UNROLLED)
+def test_a_model_whose_steps_are_unrolled_has_no_onnx_form_and_says_so(
+    name: str, write: Callable[..., str], tmp_path: Path
+) -> None:
+    source = write(family(name))
+    with pytest.raises(UsageError, match=f"no form for a model of family {name} whose length stays free"):
+        wenlu.export(source, tmp_path / "out", ["format=onnx"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_graph_that_forgets_its_mask_is_refused(
+    write: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(family("bert"))
+    right = exporter.OnnxModel.__call__
+    monkeypatch.setattr(exporter.OnnxModel, "__call__", lambda self, ids, *_, **__: right(self, ids))
+    with pytest.raises(ParityError, match="with 4 tokens and 5 of padding the graph answers otherwise than the model"):
         wenlu.export(source, tmp_path / "out", ["format=onnx"])
     assert not (tmp_path / "out").exists()
 
@@ -143,7 +181,9 @@ def test_an_export_that_answers_otherwise_is_refused_and_nothing_is_left(
 ) -> None:
     source = write(family("llama"))
     right = exporter.OnnxModel.__call__
-    monkeypatch.setattr(exporter.OnnxModel, "__call__", lambda self, ids: right(self, ids) + 0.001)
+    monkeypatch.setattr(
+        exporter.OnnxModel, "__call__", lambda self, *given, **named: right(self, *given, **named) + 0.001
+    )
     with pytest.raises(
         ParityError, match=r"format onnx: the exported model answers otherwise .*max_difference = 0.001"
     ):

@@ -1,8 +1,9 @@
 """A model as an ONNX graph, through torch's exporter, and that graph as a model again, through onnxruntime.
 
-The graph has one input, `input_ids` (batch, time) of int64, and one output: `logits` (batch, time, vocabulary), or
-`hidden` (batch, time, width) of a bare encoder. Both lengths are free. It keeps no memory between calls and knows no
-padding; a causal model needs none on the right.
+The graph takes `input_ids` (batch, time) of int64 and, unless the model is recurrent, `attention_mask` (batch, time), 0
+where a row is padded, on either side; an encoder–decoder `decoder_input_ids` (batch, target) as well. It answers with
+`logits` (batch, time or target, vocabulary), or with `hidden` (batch, time, width) of a bare encoder. All lengths are
+free. It keeps no memory between calls. A recurrent model needs no mask for padding on the right, and has none.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from torch import Tensor, nn
 from wenlu.errors import MissingExtra, UsageError, WeightsError
 from wenlu.models import Ability, Family, LanguageModel
 
-INPUT = "input_ids"
 _LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
 
 
@@ -34,28 +34,36 @@ def export_onnx(path: Path, model: LanguageModel, family: Family) -> None:
         WeightsError: torch's exporter cannot trace the model.
         MissingExtra: onnx or onnxscript are not installed.
     """
-    if family.abilities & {Ability.RECURRENT, Ability.ENCODER_DECODER}:
+    if any(isinstance(module, nn.RNN | nn.LSTMCell) for module in model.modules()):
         raise UsageError(
             f"format = 'onnx': the exporter has no form for a model of family {family.name} whose length stays free; "
             "use format = 'hf'"
         )
     _require("onnx", "onnxscript")
-    example = torch.zeros(2, example_length(model), dtype=torch.int64)
-    lengths = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("time", min=1)}
     was_training = model.training
-    wrapped = _OneInput(model).eval()
+    traced = _traced(model, family).eval()
+    batch, time, target = (torch.export.Dim(name, min=1) for name in ("batch", "time", "target"))
+    example = torch.ones(2, example_length(model), dtype=torch.int64)
+    inputs: dict[str, tuple[Tensor, dict[int, Any]]] = {
+        "input_ids": (example, {0: batch, 1: time}),
+        "attention_mask": (example.clone(), {0: batch, 1: time}),
+        "decoder_input_ids": (example[:, :-2].clone(), {0: batch, 1: target}),
+    }
+    taken = {name: inputs[name] for name in traced.takes}
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
-                wrapped,
-                (example,),
+                traced,
+                tuple(value for value, _ in taken.values()),
                 dynamo=True,
-                input_names=[INPUT],
+                input_names=list(taken),
                 output_names=["logits" if _has_vocabulary(model) else "hidden"],
-                dynamic_shapes={INPUT: lengths},
+                dynamic_shapes={name: lengths for name, (_, lengths) in taken.items()},
                 verbose=False,
             )
             assert program is not None, "without a file name the exporter returns what it made"
+            if isinstance(traced, _Recurrent):
+                _free_lengths(program)
             program.save(str(path), external_data=_bytes_of(model) > _MOST_IN_ONE_FILE)
     except torch.onnx.errors.OnnxExporterError as error:
         raise WeightsError(f"the model cannot be exported as ONNX: {str(error).splitlines()[0]}") from error
@@ -88,22 +96,73 @@ class OnnxModel:
         options.log_severity_level = 3
         self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def __call__(self, input_ids: Tensor) -> Tensor:
-        """(B, T, V) of (B, T) ids."""
-        (found,) = self._session.run(None, {INPUT: np.ascontiguousarray(input_ids.numpy())})
+        self.takes: tuple[str, ...] = tuple(value.name for value in self._session.get_inputs())
+
+    def __call__(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, decoder_input_ids: Tensor | None = None
+    ) -> Tensor:
+        """(B, T, V) of (B, T) ids; the mask, where none is given, says that nothing is padded."""
+        given = {
+            "input_ids": input_ids,
+            "attention_mask": torch.ones_like(input_ids) if attention_mask is None else attention_mask,
+            "decoder_input_ids": decoder_input_ids,
+        }
+        feeds = {name: value for name in self.takes if (value := given[name]) is not None}
+        (found,) = self._session.run(None, {name: np.ascontiguousarray(value.numpy()) for name, value in feeds.items()})
         return torch.from_numpy(found)
 
 
-class _OneInput(nn.Module):
-    """The call with nothing but ids, whose signature the exporter reads."""
+class _Traced(nn.Module):
+    """A call with nothing but what the graph takes, whose signature the exporter reads."""
+
+    takes: tuple[str, ...]
 
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()
         self.model = model
 
+
+class _Masked(_Traced):
+    takes = ("input_ids", "attention_mask")
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        out: Tensor = self.model(input_ids, attention_mask=attention_mask)
+        return out
+
+
+class _Recurrent(_Traced):
+    takes = ("input_ids",)
+
     def forward(self, input_ids: Tensor) -> Tensor:
         out: Tensor = self.model(input_ids)
         return out
+
+
+class _TwoTexts(_Traced):
+    takes = ("input_ids", "attention_mask", "decoder_input_ids")
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor) -> Tensor:
+        out: Tensor = self.model(input_ids, attention_mask=attention_mask, decoder_input_ids=decoder_input_ids)
+        return out
+
+
+def _traced(model: LanguageModel, family: Family) -> _Traced:
+    if Ability.ENCODER_DECODER in family.abilities:
+        return _TwoTexts(model)
+    return _Recurrent(model) if Ability.RECURRENT in family.abilities else _Masked(model)
+
+
+def _free_lengths(program: torch.onnx.ONNXProgram) -> None:
+    """Say of the output that its lengths are free, and nothing of what lies between: behind a loop over the steps the
+    exporter writes down the length that it traced, about which onnxruntime warns at every other."""
+    import onnx_ir
+
+    graph = program.model.graph
+    for node in graph.all_nodes():
+        for value in node.outputs:
+            value.shape = None
+    (output,) = graph.outputs
+    output.shape = onnx_ir.Shape(["batch", "time", None])
 
 
 _MOST_IN_ONE_FILE = 2**31 - 2**24

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from wenlu.bundle import Bundle, load, vectors_path
-from wenlu.compression.onnx import OnnxModel, example_length, export_onnx
+from wenlu.compression.onnx import OnnxModel, export_onnx
 from wenlu.config import Config, check, override
 from wenlu.errors import ParityError, UsageError
+from wenlu.lifecycle.export_onnx import onnx_side
 from wenlu.lifecycle.export_record import refuse_foreign, write_record
 from wenlu.lifecycle.export_vectors import VECTORS_FORMATS, VectorsExport, VectorsFormat, export_vectors
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
-from wenlu.lifecycle.model_folder import generation_kept, write_bundle
+from wenlu.lifecycle.model_folder import generation_kept, tokenizer_kept, write_bundle
 from wenlu.lifecycle.parity import TEXTS, Parity, ParitySettings, compare
 from wenlu.lifecycle.parity_side import Side, side_of
 from wenlu.lifecycle.report.words import Language
@@ -169,22 +169,11 @@ def _onnx(folder: Path, job: Job) -> Side:
     family = family_of(bundle.model)
     export_onnx(folder / "model.onnx", bundle.model, family)
     save_config(folder, bundle.model, family)
-    bundle.tokenizer.save(folder)
-    if Ability.CAUSAL in family.abilities:
+    tokenizer_kept(bundle.tokenizer, bundle.task).save(folder)
+    if family.abilities & {Ability.CAUSAL, Ability.ENCODER_DECODER}:
         write_generation_config(folder, generation_kept(bundle))
     _write_card(folder, job)
-    graph = OnnxModel(folder / "model.onnx")
-    _check_lengths(graph, side_of(bundle, "onnx"), (1, example_length(bundle.model) + 2))
-    size = bundle.tokenizer.vocab_size
-
-    def go_on(prompts: list[list[int]], count: int) -> list[list[int]]:
-        rows: dict[int, list[int]] = {}
-        for length in {len(prompt) for prompt in prompts}:  # rows of one length need no padding
-            alike = [row for row, prompt in enumerate(prompts) if len(prompt) == length]
-            rows |= zip(alike, _continued(graph, [prompts[row] for row in alike], count, size), strict=True)
-        return [rows[row] for row in range(len(prompts))]
-
-    return replace(side_of(bundle, "onnx"), answer=graph, go_on=go_on)
+    return onnx_side(OnnxModel(folder / "model.onnx"), bundle)
 
 
 FORMATS: tuple[Format, ...] = (
@@ -243,33 +232,6 @@ def _write_card(folder: Path, job: Job) -> None:
     model = job.bundle.model
     subject = Subject(job.name, model, family_of(model), job.bundle.tokenizer)
     atomic.write_text(folder / CARD, model_card(subject, job.run, job.language))
-
-
-def _continued(
-    graph: Callable[[Tensor], Tensor], prompts: list[list[int]], count: int, vocab_size: int
-) -> list[list[int]]:
-    """The likeliest next tokens of prompts of one length, read anew each time."""
-    ids = torch.tensor(prompts)
-    for _ in range(count):
-        ids = torch.cat([ids, graph(ids)[:, -1:, :vocab_size].argmax(-1)], dim=1)
-    found: list[list[int]] = ids[:, len(prompts[0]) :].tolist()
-    return found
-
-
-def _check_lengths(graph: OnnxModel, model: Side, lengths: Sequence[int]) -> None:
-    """Raise ParityError where the graph answers otherwise than the model at a length that texts seldom have."""
-    known = [number for text in TEXTS for number in model.tokenizer.encode(text)]
-    for length in lengths:
-        if model.context is not None and length + 2 > model.context:
-            continue
-        ids = torch.tensor([(known * (1 + length // len(known)))[:length]])
-        mine, graphs = model.answer(ids).double(), graph(ids).double()
-        apart = float((mine - graphs).abs().max())
-        if not apart <= 1e-3 + 1e-4 * float(mine.abs().max()):
-            raise ParityError(
-                f"format onnx: with {length} tokens the graph answers otherwise than the model: a number differs by "
-                f"{apart:.3g}, so nothing was written; the exporter has no form for what this model does with length"
-            )
 
 
 def _message(row: Format, found: Parity) -> str:

@@ -236,7 +236,8 @@ class _Found:
                 self.prompts[number] = ids[: min(settings.prompt_tokens, longest - settings.new_tokens)]
         if self.a.kind == "seq2seq":
             self._costs(ids, mine, theirs)
-            self.prompts[number] = ids
+            if all(side.context is None or side.context >= settings.new_tokens for side in (self.a, self.b)):
+                self.prompts[number] = ids
 
     def go_on(self, settings: ParitySettings) -> None:
         """Let both continue the beginnings of the texts, by the likeliest token each time."""

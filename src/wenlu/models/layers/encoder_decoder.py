@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from wenlu.models.family import DecodeState, LanguageModel, ModelConfig
 from wenlu.models.layers.attention import CrossAttention, LayerMemory
 from wenlu.models.layers.kv_cache import KVCache, Reading, read_tokens
-from wenlu.models.layers.mask import Mask, bidirectional_mask, count_positions, key_mask, with_bias
+from wenlu.models.layers.mask import Mask, bidirectional_mask, count_positions, is_all_real, key_mask, with_bias
 from wenlu.models.layers.relative_bias import RelativeBias
 from wenlu.models.layers.source import EncoderDecoderState, Source
 
@@ -141,9 +141,9 @@ class EncoderDecoder(LanguageModel):
             return known
         if known is not None:
             raise ValueError("the state holds a source already; give input_ids=None, or begin with a new state")
-        if attention_mask is None or bool(attention_mask.all()):
+        if attention_mask is None or is_all_real(attention_mask):
             return self.read_source(input_ids, None)
-        if not bool(attention_mask.any(dim=1).all()):
+        if not torch.compiler.is_exporting() and not bool(attention_mask.any(dim=1).all()):
             raise ValueError("a row of the source is nothing but padding; give it at least one token")
         return self.read_source(input_ids, attention_mask)
 

@@ -56,7 +56,7 @@ def bidirectional_mask(
     is empty. An `attention_mask` (B, T, T) says itself who sees whom.
     """
     length = x.size(1)
-    is_padded = attention_mask is not None and not bool(attention_mask.all())
+    is_padded = attention_mask is not None and not is_all_real(attention_mask)
     is_local = window is not None and window < length - 1
     if segments is None and not is_padded and not is_local:
         return EVERYTHING
@@ -140,6 +140,11 @@ def document_starts(segments: Tensor) -> Tensor:
     return starts
 
 
+def is_all_real(attention_mask: Tensor) -> bool:
+    """Whether nothing is padded; no, where a graph is traced, which must hold for every mask."""
+    return not torch.compiler.is_exporting() and bool(attention_mask.all())
+
+
 def is_right_padded(attention_mask: Tensor) -> bool:
-    """Whether no real token follows padding."""
-    return bool((attention_mask[:, 1:] <= attention_mask[:, :-1]).all())
+    """Whether no real token follows padding; no, where a graph is traced, which must hold for every mask."""
+    return not torch.compiler.is_exporting() and bool((attention_mask[:, 1:] <= attention_mask[:, :-1]).all())

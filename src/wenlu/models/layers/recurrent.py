@@ -124,7 +124,7 @@ class RecurrentLanguageModel(LanguageModel):
                 raise ValueError("segments are for packed rows without a state; give each document its own row")
             if attention_mask is not None and not is_right_padded(attention_mask):
                 raise ValueError("with a state, padding must stand on the right of the new tokens")
-        start = self.init_state(len(input_ids)) if state is None else state
+        start = self.init_state(input_ids.size(0)) if state is None else state
         x = self.dropout(self.embed_tokens(input_ids))
         x, memory = self._run_rows(x, start.memory, attention_mask, segments)
         if state is not None:
@@ -146,6 +146,8 @@ class RecurrentLanguageModel(LanguageModel):
 
         A new document starts from nothing; a padded row keeps the memory that it had.
         """
+        if attention_mask is None and segments is None:
+            return self.run(x, memory)
         length = x.size(1)
         changes = torch.zeros(length, dtype=torch.bool, device=x.device)
         changes[:1] = True
