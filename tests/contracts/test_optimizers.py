@@ -15,11 +15,12 @@ import wenlu.training.optimizers
 from wenlu.config import check, json_schema
 from wenlu.config.dump import to_toml
 from wenlu.config.load import load
-from wenlu.errors import ConfigError
+from wenlu.errors import ConfigError, UsageError
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.models import FAMILIES, Family
-from wenlu.training.optimizers import OPTIMIZERS, MuonConfig, Optimizer, OptimizerConfig, read_optimizer
-from wenlu.training.optimizers.groups import is_hidden_matrix
+from wenlu.models.layers.relative_bias import RelativeBias
+from wenlu.training.optimizers import OPTIMIZERS, AdamWConfig, MuonConfig, Optimizer, OptimizerConfig, read_optimizer
+from wenlu.training.optimizers.groups import depths_from_top, is_hidden_matrix
 
 NAMES: list[str] = [row.model_fields["name"].default for row in OPTIMIZERS]
 DECAYING = [row for row in OPTIMIZERS if "weight_decay" in row.model_fields]
@@ -172,6 +173,64 @@ def outline() -> Callable[[str], nn.Module]:
     return lambda head: bert.outline(bert.config(vocab_size=VOCAB, head=head, **SETTINGS["bert"]))
 
 
+RECURRENT = ("rnn", "lstm", "gru", "lstm_encoder_decoder")
+TRANSFORMERS = [family for family in FAMILIES if family.name not in RECURRENT]
+
+
+@pytest.mark.parametrize("family", TRANSFORMERS, ids=lambda family: family.name)
+def test_layer_decay_knows_each_weight_of_every_transformer(family: Family) -> None:
+    """Against the modules: which stack a weight is in, and which weights are tables."""
+    model = family.outline(family.config(**{"vocab_size": VOCAB, **SETTINGS[family.name]}))
+    found = depths_from_top(dict(model.named_parameters()))
+    stacks = [module for name, module in model.named_modules() if name.rpartition(".")[2] == "layers"]
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    expected = dict.fromkeys(found, 0)
+    tables = [module for module in model.modules() if isinstance(module, nn.Embedding | RelativeBias)]
+    tables += [module for name, module in model.named_modules() if name.endswith("embed_norm")]
+    for table in tables:
+        expected.update({names[id(weight)]: 1 + max(map(len, stacks)) for weight in table.parameters()})  # type: ignore[arg-type]
+    for stack in stacks:
+        for depth, layer in enumerate(reversed([*stack.children()]), start=1):
+            expected.update({names[id(weight)]: depth for weight in layer.parameters()})
+    assert found == expected
+
+
+@each_optimizer
+def test_layer_decay_multiplies_the_rate_once_for_each_layer_above(row: type[OptimizerConfig]) -> None:
+    name = row.model_fields["name"].default
+    named = {"embed_tokens.weight": 3, "layers.0.up.weight": 2, "layers.1.up.weight": 1, "norm.weight": 0}
+    shared = {key: nn.Parameter(torch.ones(3, 3)) for key in [*named, "lm_head.weight"]}
+    optimizer = Optimizer(read_optimizer({"name": name, "lr": 0.5, "layer_decay": 0.25}), shared)
+    rates = {id(w): group["lr"] for part in optimizer.parts for group in part.param_groups for w in group["params"]}
+    for key, depth in {**named, "lm_head.weight": 0}.items():
+        peak = 0.02 if name == "muon" and is_hidden_matrix(key, shared[key]) else 0.5
+        assert rates[id(shared[key])] == peak * 0.25**depth
+
+
+def test_a_layer_decay_of_one_changes_nothing() -> None:
+    plain, decayed = (Optimizer(AdamWConfig(layer_decay=decay), weights()) for decay in (None, 1.0))
+    step(plain, 0)
+    step(decayed, 0)
+    assert all(torch.equal(weight, decayed.weights[name]) for name, weight in plain.weights.items())
+
+
+def test_the_generator_and_the_discriminator_count_their_own_layers() -> None:
+    names = [
+        "discriminator.embed_tokens.weight",
+        *(f"discriminator.layers.{n}.mlp.up_proj.weight" for n in range(3)),
+        "generator.layers.0.mlp.up_proj.weight",
+        "generator.lm_head.decoder.bias",
+    ]
+    assert [*depths_from_top(names).values()] == [4, 3, 2, 1, 1, 0]
+
+
+def test_layer_decay_is_refused_for_recurrent_models() -> None:
+    with pytest.raises(ConfigError, match=r"optimizer\.layer_decay: is for Transformers, and gru is recurrent"):
+        check(Recipe, {**settings(layer_decay=0.8), "model": {"family": "gru"}}, where="test")
+    with pytest.raises(UsageError, match=r"has no layers\.N to tell apart; choose a Transformer family"):
+        Optimizer(AdamWConfig(layer_decay=0.8), {"layers.weight_ih_l0": nn.Parameter(torch.ones(2, 2))})
+
+
 def test_a_section_without_a_name_is_adamw() -> None:
     assert check(Recipe, settings(lr=0.5), where="test").optimizer == read_optimizer({"name": "adamw", "lr": 0.5})
 
@@ -189,6 +248,7 @@ def test_a_section_without_a_name_is_adamw() -> None:
         ({"name": "moun"}, "optimizer: name: no optimizer 'moun'; did you mean muon?"),
         ({"name": "adam", "lr": -1}, "optimizer: lr: input should be greater than 0, not -1"),
         ({"name": "adam", "betas": [0.9, 1.0]}, "optimizer: betas.1: input should be less than 1, not 1.0"),
+        ({"layer_decay": 1.5}, "optimizer: layer_decay: input should be less than or equal to 1, not 1.5"),
         ({"name": "sgd", "momentum": 0.0, "nesterov": True}, "nesterov=true looks ahead along the momentum"),
     ],
 )

@@ -14,6 +14,7 @@ from wenlu.evaluation.verse import VerseConfig
 from wenlu.evaluation.words import WordTestsConfig
 from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
+from wenlu.models import Ability, family
 from wenlu.models.vectors import VectorsConfig
 from wenlu.tasks import CausalLMConfig, TaskField
 from wenlu.tokenizers import TokenizerConfig
@@ -85,6 +86,11 @@ class Recipe(Config):
                 f'schedule.name: {self.schedule.name!r} lets the rate fall, and optimizer.name="schedule-free" '
                 'averages instead; set schedule.name="constant"'
             )
+        if self.optimizer.layer_decay is not None:
+            trained = (self.model.family,) if self.architectures is None else self.architectures.families
+            for name in trained:
+                if Ability.RECURRENT in family(name).abilities:
+                    raise ValueError(f"optimizer.layer_decay: is for Transformers, and {name} is recurrent; remove it")
         if self.vectors is None:
             for section in ("words", "word_tests"):
                 if getattr(self, section) != type(self).model_fields[section].default:

@@ -27,5 +27,5 @@ class AdafactorConfig(OptimizerConfig):
     weight_decay: NonNegativeFloat = 0.0
 
     def parts(self, weights: Weights) -> list[torch.optim.Optimizer]:
-        params = groups(weights, lr=self.lr, weight_decay=self.weight_decay)
+        params = groups(weights, lr=self.lr, layer_decay=self.layer_decay, weight_decay=self.weight_decay)
         return [torch.optim.Adafactor(params, eps=EPS)]

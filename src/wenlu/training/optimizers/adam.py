@@ -20,4 +20,8 @@ class AdamConfig(OptimizerConfig):
     eps: PositiveFloat = 1e-8
 
     def parts(self, weights: Weights) -> list[torch.optim.Optimizer]:
-        return [torch.optim.Adam(groups(weights, lr=self.lr), betas=self.betas, eps=self.eps, fused=True)]
+        return [
+            torch.optim.Adam(
+                groups(weights, lr=self.lr, layer_decay=self.layer_decay), betas=self.betas, eps=self.eps, fused=True
+            )
+        ]

@@ -24,6 +24,9 @@ class OptimizerConfig(Config):
     name: str
     lr: PositiveFloat
     """Peak rate."""
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Of Transformers: each layer learns at this share of the rate of the layer above it, embeddings slowest; for
+    models that are trained already (Howard & Ruder 2018, arXiv:1801.06146; Clark et al. 2020, arXiv:2003.10555)."""
 
     @abstractmethod
     def parts(self, weights: Weights) -> list[torch.optim.Optimizer]:

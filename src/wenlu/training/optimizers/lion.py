@@ -23,7 +23,9 @@ class LionConfig(OptimizerConfig):
     weight_decay: NonNegativeFloat = 0.7
 
     def parts(self, weights: Weights) -> list[torch.optim.Optimizer]:
-        return [Lion(groups(weights, lr=self.lr, weight_decay=self.weight_decay), self.betas)]
+        return [
+            Lion(groups(weights, lr=self.lr, layer_decay=self.layer_decay, weight_decay=self.weight_decay), self.betas)
+        ]
 
 
 class Lion(torch.optim.Optimizer):

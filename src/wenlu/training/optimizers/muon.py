@@ -34,11 +34,16 @@ class MuonConfig(OptimizerConfig):
     def parts(self, weights: Weights) -> list[torch.optim.Optimizer]:
         matrices = {name: weight for name, weight in weights.items() if is_hidden_matrix(name, weight)}
         rest = {name: weight for name, weight in weights.items() if name not in matrices}
+        of_adamw, of_muon = (
+            groups(some, lr=lr, weight_decay=decay, layer_decay=self.layer_decay, among=weights)
+            for some, lr, decay in (
+                (rest, self.lr, self.weight_decay),
+                (matrices, self.muon_lr, self.muon_weight_decay),
+            )
+        )
         parts: list[torch.optim.Optimizer] = []
-        if rest:
-            params = groups(rest, lr=self.lr, weight_decay=self.weight_decay)
-            parts.append(torch.optim.AdamW(params, betas=self.betas, eps=self.eps, fused=True))
-        if matrices:
-            params = groups(matrices, lr=self.muon_lr, weight_decay=self.muon_weight_decay)
-            parts.append(torch.optim.Muon(params, momentum=self.muon_momentum, ns_steps=self.muon_iterations))
+        if of_adamw:
+            parts.append(torch.optim.AdamW(of_adamw, betas=self.betas, eps=self.eps, fused=True))
+        if of_muon:
+            parts.append(torch.optim.Muon(of_muon, momentum=self.muon_momentum, ns_steps=self.muon_iterations))
         return parts

@@ -28,7 +28,7 @@ class ScheduleFreeConfig(OptimizerConfig):
     weight_decay: NonNegativeFloat = 0.1
 
     def parts(self, weights: Weights) -> list[torch.optim.Optimizer]:
-        params = groups(weights, lr=self.lr, weight_decay=self.weight_decay)
+        params = groups(weights, lr=self.lr, layer_decay=self.layer_decay, weight_decay=self.weight_decay)
         return [ScheduleFreeAdamW(params, self.betas, self.eps)]
 
 

@@ -28,7 +28,13 @@ class SGDConfig(OptimizerConfig):
         return self
 
     def parts(self, weights: Weights) -> list[torch.optim.Optimizer]:
-        return [SGDW(groups(weights, lr=self.lr, weight_decay=self.weight_decay), self.momentum, self.nesterov)]
+        return [
+            SGDW(
+                groups(weights, lr=self.lr, layer_decay=self.layer_decay, weight_decay=self.weight_decay),
+                self.momentum,
+                self.nesterov,
+            )
+        ]
 
 
 class SGDW(torch.optim.SGD):
