@@ -24,8 +24,10 @@ from wenlu.lifecycle import export as exporting
 from wenlu.lifecycle.model_folder import write_bundle
 from wenlu.lifecycle.parity import TEXTS
 from wenlu.models import FAMILIES, Ability, Family, family
+from wenlu.progress import Progress
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 from wenlu.tokenizers.files import Settings
+from wenlu.tokenizers.patterns import PatternName
 
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
 SIZES |= {"max_position_embeddings": 96, "initializer_range": 0.2}
@@ -67,6 +69,31 @@ def write(tokenizer: Tokenizer, tmp_path: Path) -> Callable[..., str]:
 def logits_of(model: wenlu.Bundle, ids: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
         return model.model(ids)
+
+
+class Noted(Progress):
+    """Remembers what it was warned of."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+@pytest.mark.parametrize(("pattern", "count"), [("gpt2", 0), ("gpt4", 0), ("code", 1)])
+def test_a_gguf_file_that_llama_cpp_will_refuse_says_so(pattern: PatternName, count: int, tmp_path: Path) -> None:
+    config = TokenizerConfig(vocab_size=300, min_frequency=1, pattern=pattern)
+    tokenizer = train_tokenizer(config, TEXTS)
+    row = family("llama")
+    model = row.build(row.config(vocab_size=tokenizer.vocab_size, **SIZES))  # type: ignore[arg-type]
+    bundle = wenlu.Bundle(model, tokenizer, None, model.config, Path("x"))
+    (tmp_path / "model").mkdir()
+    write_bundle(tmp_path / "model", bundle, name="tiny", run=None, language="en")
+    noted = Noted()
+    wenlu.export(tmp_path / "model", tmp_path / "out", ["format=gguf", "dtype=float32"], progress=noted)
+    assert len(noted.warnings) == count
+    assert all("llama.cpp does not know how this tokenizer cuts text ('wenlu-code')" in each for each in noted.warnings)
 
 
 @pytest.mark.parametrize("row", GRAPHS, ids=lambda row: row.name)

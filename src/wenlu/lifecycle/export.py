@@ -27,6 +27,7 @@ from wenlu.models.weights.generation_config import write_generation_config
 from wenlu.models.weights.gguf import FileType, write_gguf
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import atomic, is_run
+from wenlu.tokenizers.gguf.cuts import OWN, cut_like
 
 FormatName = Literal["hf", "gguf", "onnx"]
 Name = FormatName | VectorsFormat
@@ -139,6 +140,12 @@ def export_model(
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         done = Export(out, row.name, name, size, replace(found, a=job.name, b=row.name))
         write_record(folder, done.to_json(), name=out.name)
+    cut = cut_like(bundle.tokenizer.document)
+    if row.name == "gguf" and cut is not None and OWN in cut.names:
+        progress.warn(
+            f"{out}: llama.cpp does not know how this tokenizer cuts text ({OWN!r}) and will refuse the file, which "
+            'Wenlu reads; for one that it opens, train with tokenizer.pattern="gpt2" or "gpt4"'
+        )
     return done
 
 

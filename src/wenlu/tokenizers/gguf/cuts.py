@@ -49,6 +49,7 @@ class Cut:
         return rules_of(json.loads(inner.to_str()))
 
 
+OWN = "wenlu-code"
 CUTS: tuple[Cut, ...] = (
     Cut(("gpt-2", "gpt2"), lambda: _BYTES_OF_WORDS),
     Cut(
@@ -62,13 +63,18 @@ CUTS: tuple[Cut, ...] = (
     ),
     Cut(("qwen2",), lambda: pre_tokenizers.Sequence([split(_QWEN2), _BYTES]), normalizer=normalizers.NFC),
     Cut(("default",), lambda: pre_tokenizers.Sequence([*map(split, _DEFAULT), _BYTES])),
-    Cut(("wenlu-code",), lambda: pre_tokenizers.Sequence([split(PATTERNS["code"]), _BYTES])),
+    Cut((OWN,), lambda: pre_tokenizers.Sequence([split(PATTERNS["code"]), _BYTES])),
 )
 """The last is our own, which llama.cpp refuses by its name; no pattern of its list cuts so."""
 
 
 def cut_named(name: str) -> Cut | None:
     return next((cut for cut in CUTS if name in cut.names), None)
+
+
+def cut_like(document: dict[str, Any]) -> Cut | None:
+    """The one that a tokenizer.json cuts by."""
+    return next((cut for cut in CUTS if cut.rules() == rules_of(document)), None)
 
 
 def rules_of(document: dict[str, Any]) -> tuple[Any, Any]:

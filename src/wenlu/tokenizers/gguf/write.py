@@ -7,7 +7,7 @@ from typing import Any
 from tokenizers import models
 
 from wenlu.errors import WeightsError
-from wenlu.tokenizers.gguf.cuts import CUTS, Cut, rules_of
+from wenlu.tokenizers.gguf.cuts import CUTS, Cut, cut_like, rules_of
 from wenlu.tokenizers.gguf.read import SPACE, TEMPLATE
 from wenlu.tokenizers.gguf.sentencepiece import scores_of
 from wenlu.tokenizers.gguf.vocabulary import PREFIX, ROLE_KEYS, TokenType
@@ -87,7 +87,7 @@ def _byte_level(document: Metadata, tokens: list[str]) -> Metadata:
 
 
 def _cut_of(document: Metadata) -> Cut:
-    found = next((cut for cut in CUTS if cut.rules() == rules_of(document)), None)
+    found = cut_like(document)
     if found is None:
         names = ", ".join(cut.names[0] for cut in CUTS)
         raise WeightsError(f"the tokenizer cuts text in a way that GGUF has no name for; it has: {names}")
