@@ -13,10 +13,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import torch
 
 import wenlu
+from wenlu.config import load
 from wenlu.errors import ConfigError, UsageError
 from wenlu.lifecycle.cache import StageCache
+from wenlu.lifecycle.recipe import Recipe
+from wenlu.rundir import Run
 
 RECIPE = Path("recipes/tiny.toml")
 ARCHITECTURES = Path("recipes/architectures.toml")
@@ -50,6 +54,30 @@ def test_the_result_names_both_models(life: Path) -> None:
     bits = next(metric for metric in evaluation["metrics"] if metric["name"] == "bits_per_byte")
     assert bits["low"] <= bits["value"] <= bits["high"]
     assert bits["value"] == evaluation["bits_per_byte"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        (["train.ema=0.9"], "ema.{name}"),
+        (["optimizer.name=schedule-free", "schedule.name=constant"], "optimizer.{name}.average"),
+    ],
+    ids=["ema", "schedule-free"],
+)
+def test_the_saved_model_is_the_average(settings: list[str], kept: str, tmp_path: Path) -> None:
+    wenlu.run(RECIPE, tmp_path / "run", [*FAST, *settings])
+    with Run.open(tmp_path / "run") as run:
+        checkpoint = run.newest_checkpoint()
+    assert checkpoint is not None
+    for name, weight in wenlu.load(tmp_path / "run").model.named_parameters():
+        assert torch.equal(weight, checkpoint.tensors[kept.format(name=name)]), name
+        assert not torch.equal(weight, checkpoint.tensors[f"weights.{name}"]), name
+
+
+def test_averages_are_of_one_kind() -> None:
+    both = ["train.ema=0.9", "optimizer.name=schedule-free", "schedule.name=constant"]
+    with pytest.raises(ConfigError, match=r"train\.ema: .*averages the weights itself; remove one of them"):
+        load(Recipe, RECIPE, both)
 
 
 def test_the_resolved_settings_reproduce_the_run(life: Path, tmp_path: Path) -> None:

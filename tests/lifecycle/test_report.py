@@ -125,6 +125,13 @@ def test_the_sentence_says_what_was_made_and_whether_it_is_better(tmp_path: Path
     ) in text_of(write_report(tmp_path, "zh"))
 
 
+@pytest.mark.parametrize("section", ["[train]\nema = 0.99\n", '[optimizer]\nname = "schedule-free"\n'])
+def test_the_curves_say_that_weights_are_averaged(tmp_path: Path, section: str) -> None:
+    note = "Validation, samples and the saved model use an average of the weights"
+    assert note in text_of(write_report(small_run(tmp_path / "a", f'name = "a"\n{section}'), "en"))
+    assert note not in text_of(write_report(small_run(tmp_path / "b"), "en"))
+
+
 def test_the_validation_chart_shows_no_score_of_another_split(tmp_path: Path) -> None:
     small_run(tmp_path)
     write(tmp_path, "evaluation.json", {"metrics": METRICS})

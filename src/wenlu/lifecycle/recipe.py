@@ -86,6 +86,10 @@ class Recipe(Config):
                 f'schedule.name: {self.schedule.name!r} lets the rate fall, and optimizer.name="schedule-free" '
                 'averages instead; set schedule.name="constant"'
             )
+        if self.optimizer.name == "schedule-free" and self.train.ema is not None:
+            raise ValueError(
+                'train.ema: optimizer.name="schedule-free" averages the weights itself; remove one of them'
+            )
         if self.optimizer.layer_decay is not None:
             trained = (self.model.family,) if self.architectures is None else self.architectures.families
             for name in trained:

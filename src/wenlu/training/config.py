@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from wenlu.config import Config, Duration, DurationField
 
@@ -28,6 +28,9 @@ class TrainConfig(Config):
     separate_documents: bool = True
     """Attention stays inside a document of a packed row."""
     clip_norm: PositiveFloat | None = 1.0
+    ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Keep a moving average of the weights, to validate, to sample from and to save in their place; 0.999 averages
+    over about the last thousand steps. Costs one number a weight."""
     dtype: Dtype = "auto"
     """Of weights and activations; "auto" takes bfloat16 where the processor multiplies it fast. The optimizer
     keeps float32 copies of bfloat16 weights."""

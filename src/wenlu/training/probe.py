@@ -56,7 +56,7 @@ def _steps_in(
     """Steps that fit in `seconds`, with the validations and the probe itself paid from it."""
     begin = time.perf_counter()
     random = torch.get_rng_state()
-    state = TrainState(copy.deepcopy(model), optimizer)
+    state = TrainState(copy.deepcopy(model), optimizer, ema=config.ema)
     batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
     durations: list[float] = []
     while len(durations) < WARM_UP_STEPS + PROBED_STEPS:

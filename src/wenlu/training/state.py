@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wenlu.errors import WenluError
 from wenlu.models import LanguageModel
+from wenlu.training.ema import MovingAverage
 from wenlu.training.masters import Masters
 from wenlu.training.optimizers import Optimizer, OptimizerConfig
 
@@ -23,15 +24,17 @@ class TrainState:
 
     Attributes:
         step: updates done or skipped. seconds: time spent in them.
+        ema: the moving average of the weights, where one is kept.
         tokens: read; of causal models those that are targets.
         skipped: steps whose gradient was not finite and that therefore moved nothing.
     """
 
-    def __init__(self, model: LanguageModel, config: OptimizerConfig) -> None:
+    def __init__(self, model: LanguageModel, config: OptimizerConfig, *, ema: float | None = None) -> None:
         self.model = model
         self.config = config
         self.masters = Masters(model)
         self.optimizer = Optimizer(config, self.masters.parameters)
+        self.ema = None if ema is None else MovingAverage(ema, self.masters.parameters)
         self.step = 0
         self.tokens = 0
         self.seconds = 0.0
@@ -56,6 +59,8 @@ class TrainState:
                 torch._foreach_mul_(gradients, clip_norm / value)
             self.optimizer.step(factor)
             self.masters.push_weights()
+            if self.ema is not None:
+                self.ema.update(self.masters.parameters)
         else:
             self._skip()
         self.masters.clear_gradients()
@@ -66,7 +71,7 @@ class TrainState:
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Within, the model has the weights that are evaluated and kept: the averages, where there are some."""
-        averages = self.optimizer.averages()
+        averages = self._averages()
         trained = {name: self.model.get_parameter(name).detach().clone() for name in averages}
         self._set(averages)
         yield
@@ -74,7 +79,10 @@ class TrainState:
 
     def settle(self) -> None:
         """Leave the model with the weights that are kept; there are no further updates."""
-        self._set(self.optimizer.averages())
+        self._set(self._averages())
+
+    def _averages(self) -> Mapping[str, Tensor]:
+        return self.optimizer.averages() if self.ema is None else self.ema.weights
 
     def _set(self, weights: Mapping[str, Tensor]) -> None:
         with torch.no_grad():
@@ -85,11 +93,13 @@ class TrainState:
         return {
             **{f"weights.{k}": v.detach() for k, v in self.masters.parameters.items()},
             **{f"optimizer.{k}": v for k, v in self.optimizer.tensors().items()},
+            **({f"ema.{k}": v for k, v in self.ema.weights.items()} if self.ema else {}),
             "random": torch.get_rng_state(),
         }
 
     def facts(self) -> dict[str, Any]:
-        return {"step": self.step, "tokens": self.tokens, "seconds": self.seconds, "skipped": self.skipped}
+        facts = {"step": self.step, "tokens": self.tokens, "seconds": self.seconds, "skipped": self.skipped}
+        return facts if self.ema is None else {**facts, "ema_updates": self.ema.updates}
 
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Take back what `tensors` and `facts` gave, bit for bit."""
@@ -99,6 +109,10 @@ class TrainState:
         self.masters.push_weights()
         prefix = "optimizer."
         self.optimizer.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        if self.ema is not None:
+            for name, average in self.ema.weights.items():
+                average.copy_(tensors[f"ema.{name}"])
+            self.ema.updates = int(facts["ema_updates"])
         torch.set_rng_state(tensors["random"])
         self.step, self.tokens = int(facts["step"]), int(facts["tokens"])
         self.seconds, self.skipped = float(facts["seconds"]), list(facts["skipped"])

@@ -59,7 +59,7 @@ def train(
     steps = int(config.duration.amount)
     batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
     unit = f"nats/{task.target}"
-    state = resume(TrainState(model, optimizer), run, progress)
+    state = resume(TrainState(model, optimizer, ema=config.ema), run, progress)
     progress.start("train", total=steps, unit="steps")
     validated: dict[str, str] = {}
     with StopSignal() as stop:
@@ -108,6 +108,8 @@ def look(state: TrainState, task: Task, data: TrainData, config: TrainConfig, ru
     readings = validate(task, state.model, data.validation, config)
     for reading in readings:
         log(run, state, reading.name, reading.value, reading.unit)
+    if config.ema is not None:
+        log(run, state, "ema", config.ema, "of the average kept at each step; what is validated and saved")
     if data.prompt is not None and data.tokenizer is not None:
         log(run, state, "sample", sample(state.model, task, data.tokenizer, data.prompt), "text")
     return {_label(reading): f"{reading.value:.3f}" for reading in readings}

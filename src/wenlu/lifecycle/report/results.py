@@ -20,7 +20,10 @@ def curves(facts: Facts, words: Words) -> Html | None:
     """A chart for each known series, with its values as a table for those who cannot see it."""
     names = [*CURVES[:2], *(name for name in facts.series if name.endswith(ACCURACY)), *CURVES[2:]]
     figures = [_curve(name, facts, words) for name in names if name in facts.series]
-    return element("div", *figures, class_="charts") if any(figures) else None
+    if not any(figures):
+        return None
+    note = element("p", words("curve.averaged"), class_="note") if _is_averaged(facts) else None
+    return join(note, element("div", *figures, class_="charts"))
 
 
 def evaluation(facts: Facts, words: Words) -> Html | None:
@@ -125,6 +128,13 @@ def difference(facts: Facts) -> Table:
     """Model minus baseline: value, low, high; empty where it was not measured."""
     found = facts.evaluation.get("difference")
     return found if isinstance(found, dict) and is_number(found.get("value")) else {}
+
+
+def _is_averaged(facts: Facts) -> bool:
+    """Whether what was validated and saved is an average of the weights that were trained."""
+    train, optimizer = facts.settings.get("train"), facts.settings.get("optimizer")
+    has_ema = isinstance(train, dict) and is_number(train.get("ema"))
+    return has_ema or (isinstance(optimizer, dict) and optimizer.get("name") == "schedule-free")
 
 
 def _of_words(facts: Facts) -> bool:

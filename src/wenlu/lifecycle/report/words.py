@@ -52,6 +52,8 @@ WORDS: dict[Language, dict[str, str]] = {
         "curve.best": "least {best}",
         "curve.first": "first {first}",
         "curve.average": "mean {mean}",
+        "curve.averaged": "Validation, samples and the saved model use an average of the weights; the training "
+        "loss is that of the weights themselves.",
         "curve.table": "Values",
         "curve.bad": "{count} values that are not finite are left out",
         "evaluation.note": "Scores of text that was held out of training; intervals by bootstrap over clusters of "
@@ -184,6 +186,7 @@ WORDS: dict[Language, dict[str, str]] = {
         "curve.best": "最低 {best}",
         "curve.first": "起始 {first}",
         "curve.average": "平均 {mean}",
+        "curve.averaged": "验证、样本和保存的模型都取权重的平均；训练损失则属于权重本身。",
         "curve.table": "数值",
         "curve.bad": "略去 {count} 个非有限数值",
         "evaluation.note": "所有分数都来自训练时未见的文本；区间由按近似重复簇自助抽样得出。",
