@@ -90,11 +90,14 @@ class Recipe(Config):
             raise ValueError(
                 'train.ema: optimizer.name="schedule-free" averages the weights itself; remove one of them'
             )
-        if self.optimizer.layer_decay is not None:
-            trained = (self.model.family,) if self.architectures is None else self.architectures.families
-            for name in trained:
-                if Ability.RECURRENT in family(name).abilities:
-                    raise ValueError(f"optimizer.layer_decay: is for Transformers, and {name} is recurrent; remove it")
+        trained = (self.model.family,) if self.architectures is None else self.architectures.families
+        recurrent = next((name for name in trained if Ability.RECURRENT in family(name).abilities), None)
+        if recurrent is not None and self.optimizer.layer_decay is not None:
+            raise ValueError(f"optimizer.layer_decay: is for Transformers, and {recurrent} is recurrent; remove it")
+        if recurrent is not None and self.train.activation_checkpointing:
+            raise ValueError(
+                f"train.activation_checkpointing: is for Transformers, and {recurrent} is recurrent; remove it"
+            )
         if self.vectors is None:
             for section in ("words", "word_tests"):
                 if getattr(self, section) != type(self).model_fields[section].default:

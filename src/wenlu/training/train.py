@@ -13,6 +13,7 @@ from wenlu.progress import QUIET, Progress
 from wenlu.rundir import Run
 from wenlu.tasks import Reading, Task, Totals
 from wenlu.tokenizers import Tokenizer
+from wenlu.training.activations import layers_recomputed
 from wenlu.training.batches import Batches
 from wenlu.training.config import TrainConfig
 from wenlu.training.optimizers import OptimizerConfig
@@ -94,11 +95,12 @@ def accumulate(state: TrainState, task: Task, batches: Batches, config: TrainCon
     """Sum the gradients of a step's micro-batches; returns the summed losses and the numbers of targets."""
     device = device_of(state.model)
     totals = Totals()
-    for draw in batches.micro(state.step, config.rows_per_forward):
-        loss = task.loss(state.model, task.batch(draw).to(device))
-        torch.autograd.backward(loss.sum)
-        state.masters.pull_gradients()
-        totals = totals.plus(loss)
+    with layers_recomputed(state.model, on=config.activation_checkpointing):
+        for draw in batches.micro(state.step, config.rows_per_forward):
+            loss = task.loss(state.model, task.batch(draw).to(device))
+            torch.autograd.backward(loss.sum)
+            state.masters.pull_gradients()
+            totals = totals.plus(loss)
     return totals
 
 
