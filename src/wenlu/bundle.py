@@ -17,7 +17,8 @@ from wenlu.models.vectors import ENDINGS, VectorsFacts, WordVectors, holds_vecto
 from wenlu.models.weights import load_model
 from wenlu.models.weights.generation_config import ids_of, read_generation_config
 from wenlu.models.weights.gguf import load_gguf
-from wenlu.tasks import CausalLM, Task, WordSimilarity, load_task
+from wenlu.tasks import CausalLM, MaskedLM, Task, WordSimilarity, load_task
+from wenlu.tasks.corruption.pairs import Pairs
 from wenlu.tokenizers import Tokenizer
 from wenlu.tokenizers.gguf import tokenizer_of
 
@@ -47,24 +48,21 @@ class Bundle:
 
     def require_causal(self) -> CausalLM:
         """The task of a model that continues text; raises UsageError for another."""
+        if isinstance(self.task, CausalLM):
+            return self.task
         name = type(self.model).__name__
-        if isinstance(self.model, EncoderDecoder):
-            raise UsageError(
-                f"{self.path}: {name} does not continue text: it reads one text and writes another; ask it with: "
-                f"wenlu predict {self.path} --text TEXT"
-            )
+        ask = f"ask it with: wenlu predict {self.path} --text TEXT"
         if self.task is None:
-            raise UsageError(
-                f"{self.path}: {name} does not continue text: it reads both ways; give a causal model or an "
-                "encoder–decoder"
-            )
-        if not isinstance(self.task, CausalLM):
-            raise UsageError(
-                f"{self.path}: this {name} was trained for {self.task.name}: it {self.task.ability}, but does not "
-                "continue text; give a causal model or an encoder–decoder, or see how well it does with: "
-                "wenlu evaluate RUN"
-            )
-        return self.task
+            way = f"reads one text and writes another; {ask}"
+            if not isinstance(self.model, EncoderDecoder):
+                way = "reads both ways; give a causal model"
+            raise UsageError(f"{self.path}: {name} does not continue text: it {way}")
+        answers = isinstance(self.model, EncoderDecoder) or isinstance(self.task, MaskedLM | Pairs)
+        instead = ask if answers else "give a causal model, or see how well it does with: wenlu evaluate RUN"
+        raise UsageError(
+            f"{self.path}: this {name} was trained for {self.task.name}: it {self.task.ability}, but does not "
+            f"continue text; {instead}"
+        )
 
 
 @dataclass(frozen=True)

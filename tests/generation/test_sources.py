@@ -92,12 +92,14 @@ RULES: list[dict[str, Any]] = [
     {"bad_words_ids": [[0], [1], [21, 21], [24, 21]]},
     {"forced_bos_token_id": 12, "forced_eos_token_id": 1},
     {"suppress_tokens": [7, 20, 21], "begin_suppress_tokens": [1, 30]},
+    {"no_repeat_ngram_size": 2, "min_length": 9},
+    {"no_repeat_ngram_size": 1, "min_new_tokens": 14},
     {"forced_bos_token_id": 9, "begin_suppress_tokens": list(range(8, 28)), "bad_words_ids": [[0], [9, 28], [28, 28]]},
 ]
 
 
 @families
-@pytest.mark.parametrize("rules", RULES, ids=["none", "words", "forced", "suppressed", "all"])
+@pytest.mark.parametrize("rules", RULES, ids=["none", "words", "forced", "suppressed", "unrepeated", "once", "all"])
 @pytest.mark.parametrize("num_beams", [1, 3])
 def test_a_plain_folder_answers_as_transformers_does(
     kind: str, rules: dict[str, Any], num_beams: int, folder: Callable[..., Path]
@@ -176,6 +178,13 @@ def test_on_the_screen_the_answer_stands_alone_and_a_file_has_a_line_a_row(
     assert again.exit_code != 0, "other rules are another prediction"
 
 
+def test_where_everything_is_forbidden_a_search_says_so(folder: Callable[..., Path]) -> None:
+    path = folder("t5", suppress_tokens=list(range(len(VOCAB) + 2)))
+    done = CliRunner().invoke(app, ["predict", str(path), "--text", "a", "num_beams=2", "--json"])
+    assert isinstance(done.exception, UsageError)
+    assert "leaves no token to choose" in str(done.exception)
+
+
 def test_chat_names_the_verb_that_works(folder: Callable[..., Path]) -> None:
     path = folder("t5")
     with pytest.raises(UsageError, match=f"T5 does not continue text: .* ask it with: wenlu predict {path} --text"):
@@ -193,6 +202,8 @@ def test_what_contradicts_itself_or_is_no_token_is_refused() -> None:
         read(suppress_tokens=[-1])
     with pytest.raises(WeightsError, match=r"forced_bos_token_id \[3\] is among its suppress_tokens"):
         read(forced_bos_token_id=3, suppress_tokens=[3])
+    with pytest.raises(WeightsError, match="min_length is -3, not a number of tokens"):
+        read(min_length=-3)
     with pytest.raises(WeightsError, match="names 2 tokens, of which only one can be first"):
         read(forced_bos_token_id=[3, 4])
 

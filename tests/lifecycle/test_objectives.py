@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import wenlu
 from wenlu.cli.app import app as main
@@ -19,6 +20,7 @@ from wenlu.generation.text import encode_prompt
 from wenlu.lifecycle import verbs
 from wenlu.progress import Progress
 from wenlu.tasks import TASKS, MaskedLM, Objective
+from wenlu.tokenizers import Tokenizer
 
 RECIPE = Path("recipes/tiny.toml")
 MASKED = [
@@ -225,5 +227,14 @@ def test_a_model_of_every_other_task_is_trained_and_scored_beside_the_commonest_
     again = wenlu.evaluate(str(out))
     assert again.value(found["headline"]["name"]) == found["headline"]["value"]
     assert json.loads((out / "samples.json").read_text()) == []
-    with pytest.raises(UsageError, match=f"was trained for {name}: it {bundle.task.ability.split()[0]}"):
+    way = "give a causal model" if name in ("prefix-lm", "replaced-tokens") else "ask it with: wenlu predict"
+    with pytest.raises(UsageError, match=f"was trained for {name}: it {bundle.task.ability.split()[0]}.*; {way}"):
         bundle.require_causal()
+    if way.startswith("ask"):
+        text = {"span-corruption": "import <extra_id_0> as"}.get(name, "import [MASK] as")
+        given = ["predict", str(out), "--text", text, "--json"]
+        line = json.loads(CliRunner().invoke(main, given).stdout)
+        assert isinstance(line["prediction"], str)
+    if name == "span-corruption":
+        frame = Tokenizer.load(out / "model").frame
+        assert frame == ([], [bundle.tokenizer.eos_id]), "transformers puts the end behind a source too"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from wenlu.errors import UsageError
 from wenlu.generation.constraints import NONE, Constraints
 from wenlu.generation.engine import Finish
 from wenlu.generation.forward import before_answer, decode, inference, prefill, room_for, to_logits
@@ -62,7 +63,7 @@ def beam_search(
         vocab_size: tokens from this id on are never chosen.
 
     Raises:
-        UsageError: the prompt does not fit the model's context.
+        UsageError: the prompt does not fit the model's context, or no token is allowed.
     """
     room = room_for(model, prompt)
     limit = max_new_tokens if room is None else min(max_new_tokens, room)
@@ -85,6 +86,11 @@ def beam_search(
                 break
             state = state.select(torch.tensor([parent for parent, _ in going], device=state.lengths.device))
             hidden = decode(model, [beam.tokens[-1] for beam in beams], state)
+    if not finished:
+        raise UsageError(
+            "what generation_config.json forbids leaves no token to choose; set fewer beams, or remove its "
+            "no_repeat_ngram_size, bad_words_ids or suppress_tokens"
+        )
     return finished
 
 

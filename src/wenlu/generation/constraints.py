@@ -20,6 +20,9 @@ class Constraints:
         never: tokens that are not chosen unless forced. never_first: nor as the first one that is free.
         sequences: of several tokens; the last one is not chosen behind the others.
         first: the token that an answer begins with. last: that it ends with (one of them) where its length is full.
+        unrepeated: as many tokens in a row as may not stand in the text twice; 0: any may.
+        least: the text, what stands before the answer included, does not end with `ends` before it has so many tokens.
+        least_new: the same, of the answer alone.
     """
 
     never: frozenset[int] = frozenset()
@@ -27,6 +30,10 @@ class Constraints:
     sequences: tuple[tuple[int, ...], ...] = ()
     first: int | None = None
     last: frozenset[int] = frozenset()
+    unrepeated: int = 0
+    least: int = 0
+    least_new: int = 0
+    ends: frozenset[int] = frozenset()
 
     def apply(
         self, scores: Tensor, before: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], limits: Sequence[int]
@@ -52,8 +59,23 @@ class Constraints:
                 banned |= self.never_first
             text = [*before[row], *answer]
             banned |= {last for *rest, last in self.sequences if text[len(text) - len(rest) :] == rest}
-            scores[row, [token for token in banned if token < width]] = NEVER
+            if len(text) < self.least or len(answer) < self.least_new:
+                banned |= self.ends
+            scores[row, [token for token in banned | self._repeating(text) if token < width]] = NEVER
         return scores
+
+    @property
+    def signature(self) -> str:
+        """The same text for the same rules."""
+        return repr([sorted(value) if isinstance(value, frozenset) else value for value in vars(self).values()])
+
+    def _repeating(self, text: list[int]) -> frozenset[int]:
+        """The tokens with which `text` would end in what stands in it already."""
+        if not 0 < self.unrepeated <= len(text):
+            return frozenset()
+        size = self.unrepeated - 1
+        last = text[len(text) - size :]
+        return frozenset(text[at + size] for at in range(len(text) - size) if text[at : at + size] == last)
 
     def _forced(self, answer: Sequence[int], limit: int) -> frozenset[int]:
         if len(answer) == limit - 1 and self.last:
@@ -65,7 +87,8 @@ NONE = Constraints()
 
 
 def constraints_of(generation: Mapping[str, Any], end_ids: frozenset[int], *, where: str) -> Constraints:
-    """Read `bad_words_ids`, `suppress_tokens`, `begin_suppress_tokens`, `forced_bos_token_id`, `forced_eos_token_id`.
+    """Read `bad_words_ids`, `suppress_tokens`, `begin_suppress_tokens`, `forced_bos_token_id`, `forced_eos_token_id`,
+    `no_repeat_ngram_size`, `min_length` and `min_new_tokens`.
 
     A single end token among the bad words is allowed all the same, as in `transformers`. Raises WeightsError.
     """
@@ -78,13 +101,25 @@ def constraints_of(generation: Mapping[str, Any], end_ids: frozenset[int], *, wh
     for name, forced in (("forced_bos_token_id", set(first)), ("forced_eos_token_id", last)):
         if forced and forced <= suppressed:
             raise WeightsError(f"{where}: {name} {sorted(forced)} is among its suppress_tokens; remove one of the two")
+    least, least_new = _count(generation, "min_length", where), _count(generation, "min_new_tokens", where)
     return Constraints(
         never=frozenset({word[0] for word in words if len(word) == 1} - end_ids | suppressed),
         never_first=frozenset(_ids(generation, "begin_suppress_tokens", where)),
         sequences=tuple(sorted(word for word in words if len(word) > 1)),
         first=first[0] if first else None,
         last=frozenset(last - suppressed),
+        unrepeated=_count(generation, "no_repeat_ngram_size", where),
+        least=least,
+        least_new=least_new,
+        ends=end_ids if least or least_new else frozenset(),
     )
+
+
+def _count(generation: Mapping[str, Any], name: str, where: str) -> int:
+    value = generation.get(name) or 0
+    if type(value) is not int or value < 0:
+        raise WeightsError(f"{where}: {name} is {value!r:.80}, not a number of tokens")
+    return value
 
 
 def _ids(generation: Mapping[str, Any], name: str, where: str) -> set[int]:

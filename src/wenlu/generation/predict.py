@@ -78,8 +78,7 @@ def signature(bundle: Bundle, config: SamplingConfig) -> str:
     digest.update(config.model_dump_json(include=_DECIDING).encode())
     rules = constraints(bundle)
     if rules != NONE:
-        digest.update(repr([sorted(rules.never), sorted(rules.never_first), rules.sequences]).encode())
-        digest.update(repr([rules.first, sorted(rules.last)]).encode())
+        digest.update(rules.signature.encode())
     return digest.hexdigest()[:12]
 
 

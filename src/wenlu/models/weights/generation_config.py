@@ -13,7 +13,15 @@ from wenlu.rundir.atomic import write_text
 
 FILE = "generation_config.json"
 _TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
-_OLDER = ("bad_words_ids", "begin_suppress_tokens", "forced_bos_token_id", "forced_eos_token_id", "suppress_tokens")
+_OLDER = (
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "min_length",
+    "no_repeat_ngram_size",
+    "suppress_tokens",
+)
 """What stood in config.json before there was this file."""
 
 
