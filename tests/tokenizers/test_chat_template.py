@@ -167,6 +167,10 @@ HOSTILE = {
     "a macro that calls itself": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
     "a deep expression": "{{ 1 " + "+ 1" * 50_000 + " }}",
     "a wide field": "{{ '{:>1000000000}'.format(3) }}",
+    "a wide text": "{{ 'x'.ljust(10**10) }}",
+    "a text that grows": "{% set n = namespace(s='ab') %}{% for i in range(40) %}"
+    "{% set n.s = n.s.replace('a', n.s) %}{% endfor %}{{ n.s }}",
+    "a chain of methods": "{{ 'x'" + ".upper()" * 20_000 + " }}",
     "a deep indent": "{{ [1] | tojson(indent=10**9) }}",
     "a broken tag": "{% if %}",
     "no such filter": "{{ messages | shout }}",

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any
 
 from wenlu.errors import DataError, ResourceError, WeightsError
+from wenlu.tokenizers.template_syntax import translate
 
 MAX_TEMPLATE = 2**18
 MAX_TEXT = 2**22
@@ -38,7 +39,7 @@ def render(source: str, variables: dict[str, Any], *, where: str) -> str:
         raise DataError(f"messages and tools are plain JSON values (text, numbers, lists, objects): {error}") from error
     size = len(given)
     limits = {"fuel": FUEL + 4 * size, "most": MAX_TEXT + 4 * size, "seconds": SECONDS}
-    head = json.dumps({"source": source, **limits})
+    head = json.dumps({"source": translate(source), **limits})
     answer = _worker.ask(f'{head[:-1]}, "variables": {given}}}\n'.encode(), SECONDS)
     if answer is None:
         raise WeightsError(
