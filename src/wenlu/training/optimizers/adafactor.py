@@ -23,7 +23,8 @@ class AdafactorConfig(OptimizerConfig):
     """
 
     name: Literal["adafactor"] = "adafactor"
-    lr: PositiveFloat = 1e-2
+    lr: PositiveFloat = 5e-2
+    """The paper takes 1e-2, which is slow for weights that begin at zero, as `train.zero_outputs` has them."""
     weight_decay: NonNegativeFloat = 0.0
 
     def parts(self, weights: Weights) -> list[torch.optim.Optimizer]:

@@ -18,9 +18,9 @@ class LionConfig(OptimizerConfig):
     """
 
     name: Literal["lion"] = "lion"
-    lr: PositiveFloat = 3e-4
+    lr: PositiveFloat = 7e-4
     betas: tuple[Decay, Decay] = (0.9, 0.99)
-    weight_decay: NonNegativeFloat = 0.7
+    weight_decay: NonNegativeFloat = 0.3
 
     def parts(self, weights: Weights) -> list[torch.optim.Optimizer]:
         return [
