@@ -109,7 +109,17 @@ SAFE = [
     "'a'|safe ~ '<'", "'<a'|e + '<'",
 ]  # fmt: skip
 STATEMENTS = [
-    "{% set ns = namespace(items=[], index=3) %}{% set ns.items = ns.items + [1.0] %}{% set ns.index = ns.index + 1 %}"
+    "{% for call in ['a b'] %}{% set filter = call.split() %}{{ filter.index('b') + call.rindex('b') }}{% endfor %}",
+    "{% set block = {'set': 'x-y', 'if': 'z'} %}{{ block.set.rsplit('-')[1] }}{{ 'a<'|e + block['if'] + block.set }}",
+    "{{- 'a'|safe + '<' -}} {{- -1 + 2 -}} {%- if -1 + 1 == 0 -%} {{+ 1 + 2 }}{% endif %}{{-'<' + 'a'|e-}}",
+    "{% for x in none %}a{% endfor %}", "{% if false %}{% for x in none %}a{% endfor %}{% endif %}b",
+    " {%- for x in messages[2].content -%}{% endfor %}",
+    "{% for m in messages[2:] if m.content %}{% for x in m.content %}"
+    "{{ x.type }}{% endfor %}{% else %}e{% endfor %}{% for a in (1, 2) if a in [2] %}{{ a }}{% endfor %}",
+    "{% for x in messages[:2] + [{'role': 'z'}] if x.role in ('z', 'user') recursive -%}"
+    "  {{ x.role }}\n{% endfor %}\n b",
+    "  {% for x in [1, 2] %}\n    {% for y in [x, 3] %}\n {{ x }}{{ y }}\n    {% endfor %}\n  {% endfor %}\n",
+    "{%- set ns = namespace(items=[], index=3) %}{% set ns.items = ns.items + [1.0] %}{% set ns.index = ns.index + 1 %}"
     "{{ ns.items|tojson }}{{ ns.items|length }}{{ ns.index }}",
     "{% set ns = namespace(x='') %}{% for m in messages %}{% set ns.x = ns.x ~ m.role.title() %}{% endfor %}{{ ns.x }}",
     "{% set k, _, v = 'a=b'.partition('=') %}{{ k }}{{ v }}{% for a, b in ['x y'.split()] %}{{ b }}{{ a }}{% endfor %}",
@@ -182,6 +192,7 @@ ANY_TEXT = st.text(st.sampled_from("ab \n\t\r\x0b\x1c\x85\u2028\u3000你ßΣ🙂
 def test_methods_of_text_are_pythons(text: str, other: str, call: str) -> None:
     source = f"{{{{ x{call} }}}}|{{{{ (x ~ y){call} }}}}|"
     source += "{{ x.partition(y)[1:]|join('|') }}{{ [x]|map('trim')|first }}"
+    source += "{{ x|title }}{{ x|capitalize }}{{ [x]|map('title')|first }}"
     given = {"x": text, "y": other}
     try:
         expected = render_jinja_template([[]], None, None, source, **given)[0][0]

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-_OPEN = re.compile(r"\{[{%#]")
+_OPEN = re.compile(r"\{(?:#|[{%][-+]?)")
 _RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}")
 _END_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
 _ESCAPE = re.compile(r"\\(?:[\n\\'\"abfnrtv]|[0-3]?[0-7]{1,2}|x[\da-fA-F]{2}|u[\da-fA-F]{4}|U000[\da-fA-F]{5})")
@@ -25,11 +25,8 @@ _TOKEN = re.compile(
     | (?P<sign>\*\*|//|[=!<>]=|[-+*/%~|.,:;=<>()\[\]{}])""",
     re.VERBOSE | re.DOTALL,
 )
-_BREAKS = frozenset(
-    {"and", "or", "not", "in", "if", "elif", "else", "for", "recursive"}
-    | {"set", "macro", "call", "filter", "with", "block", "print", "import", "from", "as"}
-)
-"""Words that no operand is made of."""
+_BREAKS = frozenset(("and", "or", "not", "in", "if", "else", "recursive"))
+"""Words that no operand is made of; those that say what a tag does are names elsewhere."""
 _ENDS_SUM = _BREAKS | frozenset(("==", "!=", "<", ">", "<=", ">=", ",", ":", "=", ")", "]", "}"))
 _DICT_METHODS, _LIST_METHODS, _TEXT_METHODS = (
     frozenset(name for name in dir(kind) if not name.startswith("_")) for kind in (dict, list, str)
@@ -42,7 +39,7 @@ _UNDEFINED = "default(_undefined)"
 _FILTERS = {
     "tojson": f"{_UNDEFINED}|tojson|_json",
     **{name: f"{_UNDEFINED}|{name}" for name in ("int", "float")},
-    **{name: f"string|{name}" for name in ("trim", "wordcount", "truncate", "center")},
+    **{name: f"string|{name}" for name in ("trim", "title", "capitalize", "wordcount", "truncate", "center")},
     **{name: f"default('')|{name}" for name in ("e", "escape", "forceescape")},
 }
 """minijinja's own filters see a value as it is: `string` and `tojson` go before what Python would see of it."""
@@ -72,9 +69,11 @@ def translate(source: str) -> str:
             closing = _END_RAW.search(source, raw.end())
             end = closing.end() if closing else 1
         else:
-            tokens, end = _tokens(source, begin.end(), "}}" if begin[0] == "{{" else "%}")
+            tokens, end = _tokens(source, begin.end(), "}}" if begin[0][1] == "{" else "%}")
             if end:
-                parts.append(f"{begin[0]}{_Tag(tokens, escapes, _DICT_METHODS - assigned).written()}")
+                parts.append(
+                    f"{begin[0]}{_Tag(tokens, begin[0][1] == '%', escapes, _DICT_METHODS - assigned).written()}"
+                )
                 at = end
                 continue
         if end <= at:  # nothing ends it: minijinja says so
@@ -123,11 +122,12 @@ class _Sum:
 class _Tag:
     """The tokens of one tag, rewritten from left to right."""
 
-    def __init__(self, tokens: Sequence[_Token], escapes: bool, hidden: Set[str]) -> None:
+    def __init__(self, tokens: Sequence[_Token], statement: bool, escapes: bool, hidden: Set[str]) -> None:
         self.tokens = tokens
         self.texts = [token.text for token in tokens]
         self.before: dict[int, list[str]] = defaultdict(list)  # written ahead of a token, innermost first
         self.places = [place for place, token in enumerate(tokens) if token.kind != "space"]
+        self.tag = 0 if statement else -1  # the number of the word that says what it does
         self.start: int | None = None  # where the operand begins that ends before the token in turn
         self.brackets: list[_Bracket] = []
         self.escapes = escapes
@@ -154,11 +154,30 @@ class _Tag:
                 self.start, self.sum = bracket.start, bracket.sum
             elif token.text not in (".", "|"):
                 self.start = None
-        return "".join("".join(reversed(self.before[place])) + text for place, text in enumerate(self.texts))
+        written = ["".join(reversed(self.before[place])) + text for place, text in enumerate(self.texts)]
+        return self._loop(written) if self.tag == 0 and self._text(0) == "for" else "".join(written)
+
+    def _loop(self, written: list[str]) -> str:
+        """Look at what a loop goes over before it does: none is an error to Jinja2, and nothing at all to minijinja."""
+        depth, begin, end = 0, 0, 0
+        for place in self.places:
+            text = self.tokens[place].text
+            depth += (text in ("(", "[", "{")) - (text in (")", "]", "}"))
+            if not depth and text == "in" and not begin:
+                begin = place + 1
+            elif not depth and begin and (text in ("if", "recursive") or self.tokens[place].kind == "end"):
+                end = place
+                break
+        if not begin:
+            return "".join(written)
+        checked = "%}{% if _over is none %}{{ _loop_over_none() }}{% endif %}{%"
+        over, rest = "".join(written[begin:end]), "".join(written[end:])
+        return f" set _over = ({over}) {checked}{''.join(written[:begin])} _over {rest}"
 
     def _add(self, number: int, token: _Token) -> None:
         """Let Python add, which escapes what is added to text that is marked as safe."""
-        ends = token.kind == "end" or (token.text in _ENDS_SUM and self._text(number - 1) not in (".", "|"))
+        name = self._text(number - 1) in (".", "|")
+        ends = token.kind == "end" or number == self.tag or (token.text in _ENDS_SUM and not name)
         if not ends and (token.text not in ("+", "-") or self.start is None):
             return
         if self.sum.open:
@@ -182,7 +201,9 @@ class _Tag:
         of = self.brackets[-1].filter if self.brackets else ""
         if behind == "." and self.start is not None:
             self._attribute(number, name, self.start)
-        elif behind in ("|", "filter"):
+        elif number == self.tag:
+            self.start = None
+        elif behind == "|" or (behind == "filter" and number - 1 == self.tag):
             self._write(number, _FILTERS.get(name, name))
         elif ahead == "=" and of in ("default", "d") and _DEFAULT_ARGUMENTS.get(name) == behind:
             self._write(number, "")

@@ -82,6 +82,7 @@ def _environment(fuel: int) -> Environment:
         filters={
             "_json": _json,
             "_members": _members,
+            "capitalize": lambda text: text.capitalize(),
             "center": lambda text, width=80: text.center(width),
             "float": _float,
             "e": _escape,
@@ -91,6 +92,7 @@ def _environment(fuel: int) -> Environment:
             "int": _int,
             "pprint": pprint.pformat,
             "truncate": _truncate,
+            "title": _title,
             "trim": lambda text, chars=None: str(text).strip(chars),
             "wordcount": lambda text: len(re.findall(r"\w+", text)),
         },
@@ -98,6 +100,7 @@ def _environment(fuel: int) -> Environment:
         finalizer=lambda value: repr(value) if isinstance(value, float) else NotImplemented,  # 1e-07, not 0.0000001
         globals={
             "_add": _add,
+            "_loop_over_none": _loop_over_none,
             "_method": _method,
             "_undefined": _undefined,
             "raise_exception": _raise_exception,
@@ -130,6 +133,10 @@ def _escape(value: Any) -> str:
     """As MarkupSafe escapes text, which `safe` has marked where it needs none."""
     text = html.escape(str(value)).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
     return value if _is_safe(value) else safe(text)
+
+
+def _loop_over_none() -> None:
+    raise TypeError("a loop over none")
 
 
 def _members(value: Any) -> Any:
@@ -181,6 +188,10 @@ def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = 
     lines = f"{text}\n".splitlines()
     rest = [space + line if line or blank else line for line in lines[1:]]
     return "\n".join([space + lines[0] if first else lines[0], *rest])
+
+
+def _title(text: str) -> str:
+    return "".join(part[:1].upper() + part[1:].lower() for part in re.split(r"([-\s({\[<]+)", text))
 
 
 def _truncate(text: str, length: int = 255, killwords: bool = False, end: str = "...", leeway: int = 5) -> str:
