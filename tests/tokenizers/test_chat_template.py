@@ -271,12 +271,6 @@ def test_a_role_is_one_word(tokenizer: Tokenizer) -> None:
         model.apply_chat_template(["hello"])  # type: ignore[list-item]
 
 
-def test_a_template_that_looks_into_a_text_with_a_special_token_is_refused(tokenizer: Tokenizer) -> None:
-    model = with_template(tokenizer, "{{ messages[0].content.split('<|end|>')[0] }}")
-    with pytest.raises(DataError, match=r"holds the special token '<\|end\|>', into which the chat template looks"):
-        model.apply_chat_template([{"role": "user", "content": "a<|end|>b"}])
-
-
 def test_a_refusal_says_what_the_template_says(tokenizer: Tokenizer) -> None:
     model = with_template(tokenizer, named("renamed_roles"))
     with pytest.raises(DataError, match="the chat template refuses these messages: System role not supported"):

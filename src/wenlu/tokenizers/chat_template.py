@@ -2,7 +2,8 @@
 
 A template writes special tokens around what people wrote. Text that only looks like a special token must not become
 one, or whoever writes a message could open a turn in another's name. So the messages are marked before they are
-rendered: a character that no text has breaks every special token in them, and is taken out again afterwards.
+rendered: a character that no text has breaks every special token in them, or stands beside it where the template takes
+the token out, and is taken out again afterwards.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from wenlu.errors import DataError, WeightsError
 from wenlu.tokenizers.rendering import render
+from wenlu.tokenizers.template_marks import Fences, breaker, opening_breaker
 
 Message = Mapping[str, Any]
 _ROLE = re.compile(r"[\w-]{1,64}")
@@ -96,17 +98,20 @@ class ChatTemplate:
     ) -> list[Piece]:
         """As `render`, cut into text and the special tokens that the template itself wrote.
 
-        Raises DataError also where a message holds a special token and the template looks into it.
+        Added tokens that are not special, such as `<think>` of many models, become ids in messages too, as in
+        `transformers`. Raises DataError also where a message holds a special token that the template looks for and
+        neither copies nor takes out.
         """
         given = _given(messages, tools, add_generation_prompt, variables)
         text = self._render(given)
-        content = json.dumps(given, ensure_ascii=False) + text
-        mark = next((mark for mark in _MARKS if mark not in content), None)
-        if mark is None:
+        content = json.dumps(given, ensure_ascii=False)
+        marks = [mark for mark in _MARKS if mark not in content and mark not in text][:5]
+        if len(marks) < 5:
             raise DataError("the messages hold every character that could mark what is not of the template")
+        mark = marks[0]
         tokens = [special.content for special in self._by_length if len(special.content) > 1]
-        for breaker in (_opening_breaker(tokens, mark), _breaker(tokens, mark)):
-            marked = _marked(given, breaker)
+        for change in (opening_breaker(tokens, mark), breaker(tokens, mark)):
+            marked = _marked(given, change)
             if marked == given:
                 return self._cut(text, mark)
             try:
@@ -115,10 +120,27 @@ class ChatTemplate:
                 continue
             if written.replace(mark, "") == text:
                 return self._cut(written, mark)
+        for fences in (Fences(tokens, *marks[1:3], *marks[1:3]), Fences(tokens, *marks[1:])):
+            pieces = self._fenced(given, text, fences, mark)
+            if pieces is not None:
+                return pieces
         found = next((token for token in tokens if token in content), "")
         raise DataError(
             f"a message holds the special token {found!r}, into which the chat template looks; remove it from the text"
         )
+
+    def _fenced(self, given: Mapping[str, Any], text: str, fences: Fences, mark: str) -> list[Piece] | None:
+        """The pieces, where the template takes special tokens out of messages: as many as without those tokens."""
+        try:
+            written = self._render(_marked(given, fences.put))
+            without = self._cut(self._render(_marked(given, fences.without)), mark)
+        except DataError:
+            return None
+        if fences.removed(written) != text:
+            return None
+        pieces = self._cut(fences.removed(fences.broken(written, mark)), mark)
+        expected = [piece.text for piece in without if piece.special]
+        return pieces if [piece.text for piece in pieces if piece.special] == expected else None
 
     @property
     def _by_length(self) -> list[Special]:
@@ -213,29 +235,3 @@ def _map_text(value: Any, change: Callable[[str], str]) -> Any:
         case list() | tuple():
             return [_map_text(item, change) for item in value]
     return value
-
-
-def _opening_breaker(tokens: Sequence[str], mark: str) -> Callable[[str], str]:
-    """Break whatever begins like a special token: the next piece of text might complete it."""
-    starts = sorted({re.escape(token[:2]) for token in tokens})
-    ends = sorted({re.escape(token[0]) for token in tokens})
-    if not starts:
-        return lambda text: text
-    pattern = re.compile(f"({'|'.join(starts)})|({'|'.join(ends)})\\Z")
-    return lambda text: pattern.sub(lambda found: f"{found[0][0]}{mark}{found[0][1:]}", text)
-
-
-def _breaker(tokens: Sequence[str], mark: str) -> Callable[[str], str]:
-    """Break only whole special tokens, and one that a text ends within, for templates that look into texts."""
-    if not tokens:
-        return lambda text: text
-    pattern = re.compile("|".join(re.escape(token[0]) + f"(?={re.escape(token[1:])})" for token in tokens))
-
-    def change(text: str) -> str:
-        for at in range(max(0, len(text) - len(tokens[0])), len(text)):
-            if any(token.startswith(text[at:]) for token in tokens):
-                text = text[: at + 1] + mark + text[at + 1 :]
-                break
-        return pattern.sub(lambda found: f"{found[0]}{mark}", text)
-
-    return change
