@@ -58,6 +58,12 @@ def test_a_token_that_makes_the_template_write_one_is_refused() -> None:
         pieces(OBEYS, "a<seen>b")
 
 
+@pytest.mark.parametrize("text", ["abc< why|>", "<|turn><|turn><|turn>< why|>", "abc< | turn>"])
+def test_a_token_that_the_template_joins_of_what_is_left_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match="special token"):
+        pieces(CUTS, text)
+
+
 PART = st.sampled_from([*TOKENS, "<|", "turn>", "<turn", "|>", "<", " ", "\n", "a", "你", "why|>", "seen>"])
 TEXT = st.lists(PART, max_size=7).map("".join)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from wenlu.errors import DataError, WeightsError
 from wenlu.tokenizers.rendering import render
-from wenlu.tokenizers.template_marks import Fences, breaker, opening_breaker
+from wenlu.tokenizers.template_marks import Fences, breaker, first_breaker, opening_breaker
 
 Message = Mapping[str, Any]
 _ROLE = re.compile(r"[\w-]{1,64}")
@@ -110,13 +110,29 @@ class ChatTemplate:
             raise DataError("the messages hold every character that could mark what is not of the template")
         mark = marks[0]
         tokens = [special.content for special in self._by_length if len(special.content) > 1]
+        pieces = self._unbroken(given, text, tokens, marks)
+        if pieces is None or not self._are_its_own(pieces, given, tokens, mark):
+            found = next((token for token in tokens if token in content), None)
+            if found is None:
+                raise DataError(
+                    "the chat template makes a special token of what a message holds; remove what begins like one"
+                )
+            raise DataError(
+                f"a message holds the special token {found!r}, into which the chat template looks; remove it from "
+                "the text"
+            )
+        return pieces
+
+    def _unbroken(self, given: Mapping[str, Any], text: str, tokens: list[str], marks: list[str]) -> list[Piece] | None:
+        """The pieces of `text` with the messages' special tokens as text; None where the template looks into them."""
+        mark = marks[0]
         for change in (opening_breaker(tokens, mark), breaker(tokens, mark)):
             marked = _marked(given, change)
             if marked == given:
                 return self._cut(text, mark)
             try:
                 written = self._render(marked)
-            except DataError:  # the template stumbles over the marks
+            except DataError:
                 continue
             if written.replace(mark, "") == text:
                 return self._cut(written, mark)
@@ -124,10 +140,21 @@ class ChatTemplate:
             pieces = self._fenced(given, text, fences, mark)
             if pieces is not None:
                 return pieces
-        found = next((token for token in tokens if token in content), "")
-        raise DataError(
-            f"a message holds the special token {found!r}, into which the chat template looks; remove it from the text"
-        )
+        return None
+
+    def _are_its_own(self, pieces: list[Piece], given: Mapping[str, Any], tokens: list[str], mark: str) -> bool:
+        """Whether the template writes the same special tokens where no message holds the beginning of one.
+
+        A template that takes characters out of a message could otherwise join what is left to one.
+        """
+        shut = _marked(given, first_breaker(tokens, mark))
+        if shut == given:
+            return True
+        try:
+            own = self._cut(self._render(shut), mark)
+        except DataError:
+            return False
+        return [piece.text for piece in pieces if piece.special] == [piece.text for piece in own if piece.special]
 
     def _fenced(self, given: Mapping[str, Any], text: str, fences: Fences, mark: str) -> list[Piece] | None:
         """The pieces, where the template takes special tokens out of messages: as many as without those tokens."""

@@ -17,6 +17,15 @@ def opening_breaker(tokens: Sequence[str], mark: str) -> Callable[[str], str]:
     return lambda text: pattern.sub(lambda found: f"{found[0][0]}{mark}{found[0][1:]}", text)
 
 
+def first_breaker(tokens: Sequence[str], mark: str) -> Callable[[str], str]:
+    """Part each character that a special token begins with from what follows it."""
+    firsts = "".join({re.escape(token[0]) for token in tokens})
+    if not firsts:
+        return lambda text: text
+    pattern = re.compile(f"[{firsts}]")
+    return lambda text: pattern.sub(lambda found: f"{found[0]}{mark}", text)
+
+
 def breaker(tokens: Sequence[str], mark: str) -> Callable[[str], str]:
     """Break only whole special tokens, and one that a text ends within, for templates that look into texts."""
     if not tokens:
