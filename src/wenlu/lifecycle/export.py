@@ -45,7 +45,7 @@ class ExportConfig(Config):
         language: of the model card.
     """
 
-    format: Name | Literal["auto"] = "auto"
+    format: Literal["auto", FormatName, VectorsFormat] = "auto"
     dtype: Dtype = "auto"
     language: Language = "en"
     parity: ParitySettings = ParitySettings()

@@ -36,9 +36,9 @@ class TaskConfig(Config):
     suits: ClassVar[str]
     name: str
 
+    @abstractmethod
     def accepts(self, family: Family) -> bool:
         """Whether models of `family` can be trained for the task."""
-        raise NotImplementedError
 
     @property
     def special_tokens(self) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class _Worker:
             process = self._alive()
             try:
                 line = _answer(process, request, time.monotonic() + seconds)
-            except BaseException:
+            except BaseException:  # also Ctrl-C: half an answer in the pipe would be taken for the next one's
                 self.stop()
                 raise
             if line is None:
