@@ -53,7 +53,8 @@ class TrainConfig(Config):
     """How often to save; the last one is at the end."""
     keep_checkpoints: PositiveInt = 2
     allocator: Literal["auto", "as-is"] = "auto"
-    """"auto" restarts the command once with glibc tunables that keep freed memory in huge pages."""
+    """"auto" restarts the command once with glibc tunables that keep freed memory in huge pages, and where there is a
+    C++ compiler takes large tensors from a pool that gives nothing back."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
