@@ -31,6 +31,14 @@ class TrainConfig(Config):
     separate_documents: bool = True
     """Attention stays inside a document of a packed row."""
     clip_norm: PositiveFloat | None = 1.0
+    spike_factor: Annotated[float, Field(gt=1.0)] | None = None
+    """Skip a step whose gradient's norm is over so many times the median of the last 100 (at least 20). Not set,
+    `clip_norm` alone bounds what it can do: where a model has learnt all its examples but one, that one is no fault."""
+    on_divergence: Literal["stop", "roll-back"] = "stop"
+    """After 5 skipped steps among 100, or a weight that is not a number: stop with advice; or go back to the newest
+    good checkpoint before them, and on from there at half the rate."""
+    roll_backs: PositiveInt = 3
+    """How often a run goes back before it stops after all."""
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """Keep a moving average of the weights, to validate, to sample from and to save in their place; 0.999 averages
     over about the last thousand steps. Costs one number a weight."""
