@@ -35,6 +35,7 @@ from wenlu.training import (
     choose_device,
     choose_dtype,
     choose_threads,
+    fitted,
     resolve_duration,
     start_from_bigrams,
     train,
@@ -193,8 +194,10 @@ def _train(life: Life) -> TrainState:
         begin_with_vectors(life, model, tokenizer)
     model = task.trained(model).to(device)
     if "steps" not in facts:
-        resolved = resolve_duration(recipe.train, recipe.optimizer, model, task, data, recipe.seed)
+        resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress)
+        resolved = resolve_duration(resolved, recipe.optimizer, model, task, data, recipe.seed)
         facts = {"steps": int(resolved.duration.amount), "dtype": dtype, "threads": threads, "device": device.type}
+        facts["micro_batch_tokens"] = resolved.micro_batch_tokens
         life.cache.choose("train", {**facts, "model": config.model_dump(mode="json")})
         life.record()
     state = train(

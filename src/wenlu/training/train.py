@@ -16,8 +16,9 @@ from wenlu.tokenizers import Tokenizer
 from wenlu.training.activations import layers_recomputed
 from wenlu.training.batches import Batches
 from wenlu.training.config import TrainConfig
+from wenlu.training.memory import is_out_of_memory
 from wenlu.training.optimizers import OptimizerConfig
-from wenlu.training.resume import after_step, resume, save, try_to_save
+from wenlu.training.resume import after_step, resume, save, saved_when_memory_ends, try_to_save
 from wenlu.training.samples import sample
 from wenlu.training.schedule import ScheduleConfig, learning_rate_factor
 from wenlu.training.state import TrainState
@@ -56,6 +57,7 @@ def train(
     Raises:
         Preempted, Interrupted: on SIGTERM and SIGINT, after a checkpoint; the same call goes on from it.
         Diverged: the gradients keep being infinite or not a number, and there is no going back.
+        ResourceError: memory ran out, or a disk at the end.
     """
     steps = int(config.duration.amount)
     batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
@@ -64,7 +66,7 @@ def train(
     )
     progress.start("train", total=steps, unit="steps")
     validated: dict[str, str] = {}
-    with StopSignal() as stop:
+    with StopSignal() as stop, saved_when_memory_ends(state, config, run, progress):
         while state.step < steps and not stop:
             begin = time.perf_counter()
             factor = learning_rate_factor(schedule, state.step, steps)
@@ -97,11 +99,27 @@ def train(
 
 
 def accumulate(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> Totals:
-    """Sum the gradients of a step's micro-batches; returns the summed losses and the numbers of targets."""
+    """Sum the gradients of a step's micro-batches; returns the summed losses and the numbers of targets.
+
+    Where memory runs out, the step begins again with half the rows a forward pass; raises OutOfMemory at one row.
+    """
+    random = torch.get_rng_state()
+    while True:
+        try:
+            return sum_gradients(state, task, batches, config)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            why = str(error).strip().partition("\n")[0] or "the allocator refused"
+        torch.set_rng_state(random)
+        state.shrink(config.rows_per_forward, why)  # here, where the error no longer holds what the step had made
+
+
+def sum_gradients(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> Totals:
     device = device_of(state.model)
     totals = Totals()
     with layers_recomputed(state.model, on=config.activation_checkpointing):
-        for draw in batches.micro(state.step, config.rows_per_forward):
+        for draw in batches.micro(state.step, state.rows(config.rows_per_forward)):
             loss = task.loss(state.model, task.batch(draw).to(device))
             torch.autograd.backward(loss.sum)
             state.masters.pull_gradients()
