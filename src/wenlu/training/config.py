@@ -29,6 +29,8 @@ class TrainConfig(Config):
     activation_checkpointing: bool = False
     """Keep only what enters a layer of a Transformer and compute its inside again for the gradients: less memory, for
     about a third more time (Chen et al. 2016, arXiv:1604.06174). The gradients are the same."""
+    max_damaged_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.001
+    """Of the rows of encoded text: so many may be damaged and are passed over; with more the run stops."""
     separate_documents: bool = True
     """Attention stays inside a document of a packed row."""
     clip_norm: PositiveFloat | None = 1.0

@@ -21,7 +21,7 @@ from wenlu.training.optimizers import OptimizerConfig
 from wenlu.training.resume import after_step, resume, save, saved_when_memory_ends, try_to_save
 from wenlu.training.samples import sample
 from wenlu.training.schedule import ScheduleConfig, learning_rate_factor
-from wenlu.training.state import TrainState
+from wenlu.training.state import News, TrainState
 from wenlu.training.stop import StopSignal
 from wenlu.training.validation import device_of, validate
 
@@ -124,6 +124,7 @@ def sum_gradients(state: TrainState, task: Task, batches: Batches, config: Train
             torch.autograd.backward(loss.sum)
             state.masters.pull_gradients()
             totals = totals.plus(loss)
+    state.news += [News("damaged_row", reason, "", f"{reason}; passed over") for reason in batches.damage()]
     return totals
 
 
