@@ -91,7 +91,7 @@ def train(
                 try_to_save(state, config, run, progress)
             progress.update(state.step, loss=f"{totals.mean:.3f}", **validated, speed=f"{speed:,.0f} tokens/s")
     save(state, run, keep=config.keep_checkpoints)
-    if state.step < steps:
+    if stop:
         raise stop.error(f"stopped after step {state.step:,} of {steps:,}; the same command goes on from there")
     state.settle()
     progress.finish(f"{state.tokens:,} tokens in {state.seconds:,.0f} s")
