@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from wenlu.bundle import load
+from wenlu.corpus.damage import Damage
 from wenlu.corpus.packing import Rows
 from wenlu.corpus.prepare import prepare, read_split
 from wenlu.corpus.shards import TokenData, write_tokens
@@ -36,6 +37,7 @@ from wenlu.training import (
     choose_device,
     choose_dtype,
     choose_threads,
+    fitted,
     resolve_duration,
     start_from_bigrams,
     train,
@@ -75,7 +77,8 @@ def tokenizer_stage(life: Life) -> Life:
 def tokens_stage(life: Life) -> Life:
     """`data/` and `tokenizer/` → `tokens/`: memory-mapped shards of each split."""
     key = stage_key([], code=("tokenizers", "corpus"), inputs=[life.key("data"), life.key("tokenizer")])
-    if not life.cache.is_done("tokens", key):
+    there = all((life.out / "tokens" / split).exists() for split in splits(life.out / "data"))
+    if not (there and life.cache.is_done("tokens", key)):  # who finds damaged text is told to remove its folder
         with life.working("tokens", key):
             tokenizer = Tokenizer.load(life.out / "tokenizer")
             for split in splits(life.out / "data"):
@@ -172,6 +175,7 @@ def _train(life: Life) -> TrainState:
     task = new_task(recipe.task, tokenizer)
     train_rows = _rows(life, task, "train")
     assert train_rows is not None, "every data stage writes a training part"
+    train_rows.damage = Damage(life.root / "tokens", recipe.train.max_damaged_fraction)
     continues = isinstance(task, CausalLM)
     prompt = next(iter(recipe.generate.prompts or _openings(life)), None) if continues else None
     data = TrainData(train_rows, _rows(life, task, "validation"), prompt=prompt, tokenizer=tokenizer)
@@ -196,8 +200,10 @@ def _train(life: Life) -> TrainState:
         begin_with_vectors(life, model, tokenizer)
     model = task.trained(model).to(device)
     if "steps" not in facts:
-        resolved = resolve_duration(recipe.train, recipe.optimizer, model, task, data, recipe.seed)
+        resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress)
+        resolved = resolve_duration(resolved, recipe.optimizer, model, task, data, recipe.seed)
         facts = {"steps": int(resolved.duration.amount), "dtype": dtype, "threads": threads, "device": device.type}
+        facts["micro_batch_tokens"] = resolved.micro_batch_tokens
         life.cache.choose("train", {**facts, "model": config.model_dump(mode="json")})
         life.record()
     state = train(
