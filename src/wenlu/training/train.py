@@ -22,9 +22,8 @@ from wenlu.training.samples import sample
 from wenlu.training.schedule import ScheduleConfig, learning_rate_factor
 from wenlu.training.state import TrainState
 from wenlu.training.stop import StopSignal
+from wenlu.training.telemetry import Telemetry, due, log
 from wenlu.training.validation import device_of, validate
-
-LOGGED_STEPS = 2000
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,8 @@ def train(
     """
     steps = int(config.duration.amount)
     batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
-    unit = f"nats/{task.target}"
     state = resume(TrainState(model, optimizer, ema=config.ema), run, progress)
+    telemetry = Telemetry(run, state, task, batches, steps=steps)
     progress.start("train", total=steps, unit="steps")
     validated: dict[str, str] = {}
     with StopSignal() as stop:
@@ -68,15 +67,11 @@ def train(
             begin = time.perf_counter()
             factor = learning_rate_factor(schedule, state.step, steps)
             totals = accumulate(state, task, batches, config)
+            telemetry.before_update(totals)
             norm = state.update(count=totals.count, tokens=totals.tokens, factor=factor, clip_norm=config.clip_norm)
             speed = totals.tokens / (time.perf_counter() - begin)
             state.seconds += totals.tokens / speed
-            if due(state.step, steps, LOGGED_STEPS):
-                log(run, state, "loss", totals.mean, unit)
-                log_parts(run, state, totals)
-                log(run, state, "learning_rate", factor, "of peak")
-                log(run, state, "gradient_norm", norm, unit)
-                log(run, state, "speed", speed, "tokens/s")
+            telemetry.after_update(totals, target=task.target, factor=factor, norm=norm, speed=speed)
             if data.validation is not None and due(state.step, steps, config.validations):
                 with state.averaged():
                     validated = look(state, task, data, config, run)
@@ -117,22 +112,6 @@ def look(state: TrainState, task: Task, data: TrainData, config: TrainConfig, ru
     return {_label(reading): f"{reading.value:.3f}" for reading in readings}
 
 
-def due(step: int, steps: int, times: int) -> bool:
-    """Whether something that happens `times` in `steps`, evenly and the last time at the end, happens after `step`."""
-    return step * times // steps > (step - 1) * times // steps
-
-
-def log_parts(run: Run, state: TrainState, totals: Totals) -> None:
-    """The loss of each part, where a loss is made of several."""
-    if len(totals.parts) > 1:
-        for name, part in totals.parts.items():
-            log(run, state, f"{name}.loss", part.sum / max(1, part.count), "nats/target")
-
-
 def _label(reading: Reading) -> str:
     """As progress calls it: the main reading by its unit."""
     return reading.unit if reading.name == "validation" else reading.name
-
-
-def log(run: Run, state: TrainState, name: str, value: float | str, unit: str) -> None:
-    run.log(name, value, unit, step=state.step, tokens=state.tokens, seconds=state.seconds)
