@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,10 +36,11 @@ def example(*words: str) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the examples run: the repository's recipes, and a finished tiny run."""
+    """Where the examples run: the repository's recipes, and finished tiny runs."""
     path = tmp_path_factory.mktemp("examples")
     (path / "recipes").symlink_to(Path("recipes").absolute())
     paste("wenlu run recipes/tiny.toml --out runs/tiny", path)
+    shutil.copytree(path / "runs/tiny", path / "runs/pretrained")
     return path
 
 

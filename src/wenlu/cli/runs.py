@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from wenlu.cli.runs_compare import WIDE, compare
+from wenlu.cli.runs_plot import plot
+from wenlu.cli.runs_prune import prune
 from wenlu.cli.runs_track import track
 from wenlu.cli.settings import Json, help_of
 
 if TYPE_CHECKING:
     from wenlu.rundir.listing import RunRow
-
-WIDE = 200
-"""Columns of a table that goes to a file."""
 
 Folder = Annotated[Path, typer.Argument(metavar="[FOLDER]", help="A folder with runs in it, or one run.")]
 
@@ -118,6 +118,9 @@ class RunsGroup(TyperGroup):
 
 SUBCOMMANDS = (
     ("list", runs, "List runs, their state and scores; also without this word."),
+    ("compare", compare, "Settings that differ, and numbers side by side."),
+    ("plot", plot, "A chart of what runs logged."),
+    ("prune", prune, "Remove checkpoints and runs that are not needed."),
     ("track", track, "Tell another program what a run logged."),
 )
 runs_app = typer.Typer(cls=RunsGroup, rich_markup_mode=None)

@@ -11,17 +11,16 @@ import json
 import os
 import select
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from wenlu.rundir.events import Event, decode
 from wenlu.rundir.lock import Lock
 from wenlu.rundir.run import FINISHED
+from wenlu.rundir.settings import read_settings
 from wenlu.rundir.trackers import FOLDER, Subject, tracker
 
 POLL_SECONDS = 1.0
@@ -111,24 +110,15 @@ def _write(folder: Path, sent: Sent) -> None:
 
 
 def _subject(run: Path, folder: Path, identity: str) -> Subject:
-    settings = tomllib.loads((run / "config.toml").read_text(encoding="utf-8"))
+    settings = read_settings(run)
     created = json.loads((run / "provenance.json").read_text(encoding="utf-8")).get("created")
     return Subject(
         id=identity,
-        name=str(settings.get("name", run.resolve().name)),
+        name=settings.get("name", run.resolve().name),
         folder=folder,
         began=datetime.fromisoformat(created).timestamp() if created else 0.0,
-        settings=dict(flat(settings)),
+        settings=settings,
     )
-
-
-def flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Each setting with its dotted name, as text."""
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _until_input_ends() -> bool:
