@@ -17,6 +17,7 @@ from wenlu.training.activations import layers_recomputed
 from wenlu.training.batches import Batches
 from wenlu.training.config import TrainConfig
 from wenlu.training.optimizers import OptimizerConfig
+from wenlu.training.profiling import profiled
 from wenlu.training.resume import resume, save, try_to_save
 from wenlu.training.samples import sample
 from wenlu.training.schedule import ScheduleConfig, learning_rate_factor
@@ -62,7 +63,7 @@ def train(
     telemetry = Telemetry(run, state, task, batches, steps=steps)
     progress.start("train", total=steps, unit="steps")
     validated: dict[str, str] = {}
-    with StopSignal() as stop:
+    with StopSignal() as stop, profiled(config.profile_steps, run.path, progress) as step_done:
         while state.step < steps and not stop:
             begin = time.perf_counter()
             factor = learning_rate_factor(schedule, state.step, steps)
@@ -78,6 +79,7 @@ def train(
             if due(state.step, steps, config.checkpoints) and state.step < steps:
                 try_to_save(state, run, keep=config.keep_checkpoints, progress=progress)
             progress.update(state.step, loss=f"{totals.mean:.3f}", **validated, speed=f"{speed:,.0f} tokens/s")
+            step_done()
     save(state, run, keep=config.keep_checkpoints)
     if state.step < steps:
         raise stop.error(f"stopped after step {state.step:,} of {steps:,}; the same command goes on from there")
