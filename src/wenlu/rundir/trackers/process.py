@@ -17,8 +17,9 @@ from wenlu.progress import Progress
 from wenlu.rundir.run import Run
 from wenlu.rundir.trackers import FOLDER
 
-LAST_SECONDS = 30.0
-"""How long, when training has ended, the trackers may take for what they have not been told yet."""
+LAST_SECONDS, LAST_SECONDS_WHEN_STOPPED = 30.0, 5.0
+"""How long, when training has ended, the trackers may take for what they have not been told yet; and when it was
+stopped, perhaps by a scheduler that waits no longer than half a minute."""
 
 
 @contextmanager
@@ -27,6 +28,9 @@ def tracked(run: Run, names: Sequence[str], progress: Progress, last_seconds: fl
     started = {name: _start(run.path, name) for name in names}
     try:
         yield
+    except BaseException:
+        last_seconds = min(last_seconds, LAST_SECONDS_WHEN_STOPPED)
+        raise
     finally:
         deadline = time.monotonic() + last_seconds
         for process in started.values():
