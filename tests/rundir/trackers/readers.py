@@ -25,7 +25,8 @@ def mlflow(folder: Path) -> Points:
     client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
     (experiment,) = (each for each in client.search_experiments() if each.name == "wenlu")
     (run,) = client.search_runs([experiment.experiment_id])
-    assert run.info.status == "FINISHED"
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "ward")
+    assert run.data.params == {"name": "ward", "train.lr": "0.5"}
     return {
         name: sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, name))
         for name in run.data.metrics
