@@ -57,6 +57,8 @@ def go(folder: Path, new_data: Callable[..., object], tokenizer: object, hinder:
     with run, tracked(run, ["tensorboard"] if hinder else [], notes, last_seconds=2.0 if hinder is stop else 120.0):
         if hinder in (kill, stop):
             hinder(folder)
+        while hinder in (kill, before) and not notes.warnings:  # said while training goes on, not only at its end
+            time.sleep(0.01)
         arguments = {"model": model, "task": CausalLM(), "data": data, "run": run, "seed": 1, "progress": notes}
         train(config, AdamWConfig(lr=0.01), ScheduleConfig(), **arguments)  # type: ignore[arg-type]
     return run, notes
