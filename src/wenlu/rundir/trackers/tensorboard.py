@@ -25,6 +25,7 @@ class TensorBoardSink(Sink):
             text = TensorProto(dtype=DT_STRING, string_val=[event.value.encode()])
             value = Summary.Value(tag=event.name, metadata=about, tensor=text)
         else:
+            about.plugin_data.plugin_name = "scalars"
             value = Summary.Value(tag=event.name, metadata=about, simple_value=event.value)
         when = self._began + event.seconds
         self._writer.add_event(Record(step=event.step, wall_time=when, summary=Summary(value=[value])))
