@@ -63,6 +63,8 @@ class TrainConfig(Config):
     checkpoints: NonNegativeInt = 4
     """How often to save; the last one is at the end."""
     keep_checkpoints: PositiveInt = 2
+    profile_steps: NonNegativeInt = 0
+    """Of so many steps, after a short warm-up, write a trace and the ten largest costs into `profile/`."""
     allocator: Literal["auto", "as-is"] = "auto"
     """"auto" restarts the command once with glibc tunables that keep freed memory in huge pages, and where there is a
     C++ compiler takes large tensors from a pool that gives nothing back."""
