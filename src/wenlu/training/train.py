@@ -16,9 +16,10 @@ from wenlu.tokenizers import Tokenizer
 from wenlu.training.activations import layers_recomputed
 from wenlu.training.batches import Batches
 from wenlu.training.config import TrainConfig
+from wenlu.training.guard import guarded
 from wenlu.training.memory import is_out_of_memory
 from wenlu.training.optimizers import OptimizerConfig
-from wenlu.training.resume import after_step, resume, save, saved_when_memory_ends, try_to_save
+from wenlu.training.resume import after_step, resume, save, try_to_save
 from wenlu.training.samples import sample
 from wenlu.training.schedule import ScheduleConfig, learning_rate_factor
 from wenlu.training.state import News, TrainState
@@ -66,7 +67,7 @@ def train(
     )
     progress.start("train", total=steps, unit="steps")
     validated: dict[str, str] = {}
-    with StopSignal() as stop, saved_when_memory_ends(state, config, run, progress):
+    with StopSignal() as stop, guarded(state, config, run, progress):
         while state.step < steps and not stop:
             begin = time.perf_counter()
             factor = learning_rate_factor(schedule, state.step, steps)
