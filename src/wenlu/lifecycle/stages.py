@@ -18,6 +18,7 @@ from wenlu.corpus.sources import fetched_by
 from wenlu.evaluation import evaluate_run
 from wenlu.evaluation.verse import evaluate_verse
 from wenlu.generation import complete
+from wenlu.kernels.native import use_pool
 from wenlu.lifecycle.cache import stage_key
 from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.life import Life
@@ -168,6 +169,8 @@ def splits(data: Path) -> list[str]:
 
 def _train(life: Life) -> TrainState:
     recipe, run = life.recipe, life.run
+    if recipe.train.allocator == "auto":
+        use_pool()
     tokenizer = Tokenizer.load(life.root / "tokenizer")
     task = new_task(recipe.task, tokenizer)
     train_rows = _rows(life, task, "train")

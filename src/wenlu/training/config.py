@@ -66,7 +66,8 @@ class TrainConfig(Config):
     stall_seconds: PositiveFloat | None = 1800.0
     """When no step has ended for so long, the stacks of all threads go to stacks.txt in the run."""
     allocator: Literal["auto", "as-is"] = "auto"
-    """"auto" restarts the command once with glibc tunables that keep freed memory in huge pages."""
+    """"auto" restarts the command once with glibc tunables that keep freed memory in huge pages, and where there is a
+    C++ compiler takes large tensors from a pool that gives nothing back."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
