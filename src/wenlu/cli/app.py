@@ -6,7 +6,6 @@ import errno
 import os
 import signal
 import sys
-from inspect import cleandoc
 from types import FrameType
 
 import typer
@@ -22,7 +21,8 @@ from wenlu.cli.parity import parity
 from wenlu.cli.predict import predict
 from wenlu.cli.pretrain import pretrain
 from wenlu.cli.run import run
-from wenlu.cli.runs import runs
+from wenlu.cli.runs import runs, runs_app
+from wenlu.cli.settings import help_of
 from wenlu.cli.tokenizer import tokenizer
 from wenlu.errors import Interrupted, Preempted, WenluError
 
@@ -45,12 +45,14 @@ VERBS = (
     (chat, "Write in turns with a model at the terminal."),
     (export, "A model as a folder, a GGUF file or an ONNX graph."),
     (parity, "Whether two models answer alike."),
-    (runs, "List runs, their state and scores."),
+    (runs, "List, compare, plot, prune and track runs."),
     (doctor, "Examine this machine and what is installed."),
 )
 for verb, short in VERBS:
-    # \b keeps the example on a line of its own, however narrow the terminal, so that it can be pasted.
-    app.command(short_help=short, help=cleandoc(verb.__doc__ or "").replace("Example:", "\b\nExample:"))(verb)
+    if verb is runs:
+        app.add_typer(runs_app, name="runs", short_help=short, help=help_of(verb))
+    else:
+        app.command(short_help=short, help=help_of(verb))(verb)
 
 _DISK = {
     errno.ENOSPC: "could not be written: no space left on the disk",

@@ -30,8 +30,12 @@ EXTRAS = {
     ),
     "gguf": ("gguf",),
     "lang-zh": ("rjieba",),
+    "mlflow": ("mlflow-skinny", "alembic", "sqlalchemy"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "tensorboard": ("tensorboard",),
+    "trackio": ("trackio",),
     "vectors": ("gensim",),
+    "wandb": ("wandb",),
 }
 """What each extra of pyproject.toml installs."""
 

@@ -27,7 +27,8 @@ from wenlu.lifecycle.model_folder import generation_of, tokenizer_kept, write_mo
 from wenlu.lifecycle.report import write_report
 from wenlu.lifecycle.vectors_start import begin_with_vectors, vectors_fingerprint
 from wenlu.models import family_of
-from wenlu.rundir import atomic
+from wenlu.rundir import atomic, trackers
+from wenlu.rundir.trackers.process import tracked
 from wenlu.tasks import CausalLM, Task, new_task
 from wenlu.tokenizers import Tokenizer, train_tokenizer
 from wenlu.training import (
@@ -95,7 +96,8 @@ def train_stage(life: Life) -> Life:
     key = stage_key(settings, code=TRAINING_CODE, inputs=inputs)
     if not life.cache.is_done("train", key):
         if not life.cache.is_started("train", key):
-            shutil.rmtree(life.run.checkpoints, ignore_errors=True)
+            for old in (life.run.checkpoints, life.out / trackers.FOLDER):
+                shutil.rmtree(old, ignore_errors=True)
             life.run.forget_after(-1)
         with life.working("train", key):
             state = _train(life.with_key("train", key))
@@ -206,17 +208,18 @@ def _train(life: Life) -> TrainState:
         facts["micro_batch_tokens"] = resolved.micro_batch_tokens
         life.cache.choose("train", {**facts, "model": config.model_dump(mode="json")})
         life.record()
-    state = train(
-        life.resolved().train,
-        recipe.optimizer,
-        recipe.schedule,
-        model=model,
-        task=task,
-        data=data,
-        run=run,
-        seed=recipe.seed,
-        progress=life.progress,
-    )
+    with tracked(run, recipe.tracking.to, life.progress):
+        state = train(
+            life.resolved().train,
+            recipe.optimizer,
+            recipe.schedule,
+            model=model,
+            task=task,
+            data=data,
+            run=run,
+            seed=recipe.seed,
+            progress=life.progress,
+        )
     with atomic.atomic_folder(life.out / "model") as folder:
         kept = task.kept(model)
         card = model_card(Subject(recipe.name, kept, family, tokenizer), run.path, recipe.language)

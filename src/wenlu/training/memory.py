@@ -65,6 +65,16 @@ class Watermark:
         return any(left < growth + max(RESERVE_BYTES, RESERVE_SHARE * limit) for left, limit in _limits())
 
 
+def memory_use(device: torch.device) -> dict[str, float]:
+    """Bytes of main memory now and at the most so far, where the system tells, and at the most on a CUDA device."""
+    status = _fields(PROC / "self/status") if (PROC / "self/status").exists() else {}
+    names = {"VmRSS": "memory", "VmHWM": "memory_peak"}
+    found = {name: float(status[field]) for field, name in names.items() if field in status}
+    if device.type == "cuda":
+        found["device_memory_peak"] = float(torch.cuda.max_memory_allocated(device))
+    return found
+
+
 def _limits() -> Iterator[tuple[int, int]]:
     """Bytes left and in all: of the machine, and of each control group with a limit that this process is in."""
     machine = _fields(PROC / "meminfo")

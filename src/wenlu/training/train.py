@@ -19,14 +19,13 @@ from wenlu.training.config import TrainConfig
 from wenlu.training.guard import guarded
 from wenlu.training.memory import is_out_of_memory
 from wenlu.training.optimizers import OptimizerConfig
+from wenlu.training.profiling import profiled
 from wenlu.training.resume import after_step, resume, save, try_to_save
 from wenlu.training.samples import sample
 from wenlu.training.schedule import ScheduleConfig, learning_rate_factor
 from wenlu.training.state import News, TrainState
-from wenlu.training.stop import StopSignal
+from wenlu.training.telemetry import Telemetry, due, log
 from wenlu.training.validation import device_of, validate
-
-LOGGED_STEPS = 2000
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,17 @@ def train(
     """
     steps = int(config.duration.amount)
     batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
-    state = resume(
-        TrainState(model, optimizer, ema=config.ema, spike_factor=config.spike_factor), config, run, progress
-    )
+    state = TrainState(model, optimizer, ema=config.ema, spike_factor=config.spike_factor)
+    resume(state, config, run, progress)
+    telemetry = Telemetry(run, state, task, batches, steps=steps)
     progress.start("train", total=steps, unit="steps")
     validated: dict[str, str] = {}
-    with StopSignal() as stop, guarded(state, config, run, progress):
+    with guarded(state, config, run, progress) as stop, profiled(config.profile_steps, run.path, progress) as step_done:
         while state.step < steps and not stop:
             begin = time.perf_counter()
             factor = learning_rate_factor(schedule, state.step, steps)
             totals = accumulate(state, task, batches, config)
+            telemetry.before_update(totals)
             norm = state.update(
                 count=totals.count,
                 loss=totals.sum,
@@ -83,14 +83,14 @@ def train(
                 continue
             speed = totals.tokens / (time.perf_counter() - begin)
             state.seconds += totals.tokens / speed
-            if due(state.step, steps, LOGGED_STEPS):
-                log_step(run, state, totals, unit=f"nats/{task.target}", factor=factor, norm=norm, speed=speed)
+            telemetry.after_update(totals, target=task.target, factor=factor, norm=norm, speed=speed)
             if data.validation is not None and due(state.step, steps, config.validations):
                 with state.averaged():
                     validated = look(state, task, data, config, run)
             if due(state.step, steps, config.checkpoints) and state.step < steps:
                 try_to_save(state, config, run, progress)
             progress.update(state.step, loss=f"{totals.mean:.3f}", **validated, speed=f"{speed:,.0f} tokens/s")
+            step_done()
     save(state, run, keep=config.keep_checkpoints)
     if stop:
         raise stop.error(f"stopped after step {state.step:,} of {steps:,}; the same command goes on from there")
@@ -142,32 +142,6 @@ def look(state: TrainState, task: Task, data: TrainData, config: TrainConfig, ru
     return {_label(reading): f"{reading.value:.3f}" for reading in readings}
 
 
-def due(step: int, steps: int, times: int) -> bool:
-    """Whether something that happens `times` in `steps`, evenly and the last time at the end, happens after `step`."""
-    return step * times // steps > (step - 1) * times // steps
-
-
-def log_step(
-    run: Run, state: TrainState, totals: Totals, *, unit: str, factor: float, norm: float, speed: float
-) -> None:
-    log(run, state, "loss", totals.mean, unit)
-    log_parts(run, state, totals)
-    log(run, state, "learning_rate", factor * state.rate, "of peak")
-    log(run, state, "gradient_norm", norm, unit)
-    log(run, state, "speed", speed, "tokens/s")
-
-
-def log_parts(run: Run, state: TrainState, totals: Totals) -> None:
-    """The loss of each part, where a loss is made of several."""
-    if len(totals.parts) > 1:
-        for name, part in totals.parts.items():
-            log(run, state, f"{name}.loss", part.sum / max(1, part.count), "nats/target")
-
-
 def _label(reading: Reading) -> str:
     """As progress calls it: the main reading by its unit."""
     return reading.unit if reading.name == "validation" else reading.name
-
-
-def log(run: Run, state: TrainState, name: str, value: float | str, unit: str) -> None:
-    run.log(name, value, unit, step=state.step, tokens=state.tokens, seconds=state.seconds)
