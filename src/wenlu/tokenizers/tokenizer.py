@@ -168,8 +168,9 @@ class Tokenizer:
     def encode_flat(self, texts: Sequence[str]) -> tuple[Ids, Counts]:
         """Ids of all texts in a row, as `encode` gives them, and how many each has: for much text, on several threads.
 
-        A text should fit into memory while it is encoded (`parts_of`). Raises DataError as `encode` does.
+        A text is one of the parts that `parts_of` gives. Raises DataError as `encode` does.
         """
+        assert max(map(len, texts), default=0) <= _CHARACTERS_A_PART, "cut long texts by parts_of"
         pairs = self._byte_pairs if sum(map(len, texts)) >= _CHARACTERS_IN_BULK else None
         if pairs is None:
             lists = self.encode_batch(texts)
