@@ -1,7 +1,7 @@
 // Attention whose queries see a stretch of keys each, forward and backward, a head at a time.
 //
 // Scores are never rounded: they stay in float32 until the softmax (Dao et al. 2022, arXiv:2205.14135; Dao 2023,
-// arXiv:2307.08691, for what the backward pass keeps: the logarithm of each row's sum).
+// arXiv:2307.08691, for what the backward pass keeps: the logarithm of each row's sum). Logarithms are to base 2.
 #include "tiles.h"
 
 #include <algorithm>
@@ -88,19 +88,19 @@ void forward(const Shape& s, const bf16* q, const bf16* k, const bf16* v, long q
                 const __m512i here = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)key));
                 const __mmask16 sees = _mm512_cmpge_epi32_mask(here, low) & _mm512_cmplt_epi32_mask(here, high);
                 const __m512 hidden = all(-std::numeric_limits<float>::infinity());
-                const __m512 x = _mm512_mask_mul_ps(hidden, sees, _mm512_loadu_ps(line + key), all(s.scale));
+                const __m512 x = _mm512_mask_mul_ps(hidden, sees, _mm512_loadu_ps(line + key), all(s.scale * LOG2_E));
                 _mm512_storeu_ps(line + key, x);
                 top = _mm512_max_ps(top, x);
             }
             const float highest = _mm512_reduce_max_ps(top);
             __m512 sum = _mm512_setzero_ps();
             for (long key = begin; key < stop; key += LANES) {
-                const __m512 p = exponential(_mm512_sub_ps(_mm512_loadu_ps(line + key), all(highest)));
+                const __m512 p = power_of_two(_mm512_sub_ps(_mm512_loadu_ps(line + key), all(highest)));
                 sum = _mm512_add_ps(sum, p);
                 store(share + key, p);
             }
             const float total = _mm512_reduce_add_ps(sum);
-            sums[i] = highest + std::log(total);
+            sums[i] = highest + std::log2(total);
             line[0] = 1.0f / total;
         }
         for (long h = 0; h < size; h += 32)
@@ -164,8 +164,8 @@ void backward(const Shape& s, const bf16* q, const bf16* K, const bf16* V, const
                     __m256i both[2];
                     for (long j = i; j < i + 2; ++j) {
                         const __mmask16 sees = visible(key + j, low + t + c, high + t + c);
-                        const __m512 x = _mm512_fmsub_ps(_mm512_loadu_ps(scores + j * 32 + c), all(s.scale), log);
-                        const __m512 p = _mm512_maskz_mov_ps(sees, exponential(x));
+                        const __m512 x = _mm512_fmsub_ps(_mm512_loadu_ps(scores + j * 32 + c), all(s.scale * LOG2_E), log);
+                        const __m512 p = _mm512_maskz_mov_ps(sees, power_of_two(x));
                         const __m512 slope = _mm512_sub_ps(_mm512_loadu_ps(slopes + j * 32 + c), dot);
                         both[j - i] = narrow(_mm512_mul_ps(_mm512_mul_ps(p, slope), all(s.scale)));
                         store(shares + j * wide + t + c, p);

@@ -96,10 +96,11 @@ void softmax_errors(bf16* logits, const int64_t* targets, float* losses, long ro
             highest = _mm512_mask_max_ps(highest, lanes, highest, load(line + i, lanes));
         }
         const float top = _mm512_reduce_max_ps(highest);
+        const __m512 above = all(-top * LOG2_E);
         __m512 sum = _mm512_setzero_ps();
         for (long i = 0; i < width; i += LANES) {
             const __mmask16 lanes = first(width - i);
-            const __m512 share = exponential(_mm512_sub_ps(load(line + i, lanes), all(top)));
+            const __m512 share = power_of_two(_mm512_fmadd_ps(load(line + i, lanes), all(LOG2_E), above));
             sum = _mm512_mask_add_ps(sum, lanes, sum, share);
         }
         const float total = _mm512_reduce_add_ps(sum);
@@ -110,7 +111,7 @@ void softmax_errors(bf16* logits, const int64_t* targets, float* losses, long ro
         const __m512 inverse = all(1.0f / total);
         for (long i = 0; i < width; i += LANES) {
             const __mmask16 lanes = first(width - i);
-            const __m512 share = exponential(_mm512_sub_ps(load(line + i, lanes), all(top)));
+            const __m512 share = power_of_two(_mm512_fmadd_ps(load(line + i, lanes), all(LOG2_E), above));
             store(line + i, _mm512_mul_ps(share, inverse), lanes);
         }
         const float chance = std::exp(asked - top) / total;
