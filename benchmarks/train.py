@@ -2,7 +2,8 @@
 
 Each side is a process of its own that sleeps while another is measured; ours and one of the others take turns, and a
 ratio is the median over the turns of a pair. The full form writes `benchmarks/training.md`; both print one JSON object
-as their last line. "As shipped" has this shell's allocator, "same" the tunables that Wenlu's launcher sets.
+as their last line. "As shipped" has this shell's allocator, "same" the tunables and the pool of memory that Wenlu
+trains with.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Side:
         if allocator == "same":
             environment[VARIABLE] = ":".join(f"{name}={value}" for name, value in TUNABLES.items())
         command = [sys.executable, str(HERE / "peers" / f"{program}.py"), "--shape", shape, "--tokens", str(text)]
+        command += ["--pool"] if allocator == "same" else []
         self.tokens = SHAPES[shape].tokens
         self.process = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

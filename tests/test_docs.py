@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -56,3 +57,24 @@ def test_both_pages_of_models_have_a_row_for_each_family(page: str, row: Family)
 def test_pages_link_only_to_what_exists(page: Path) -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / link).exists(), link
+
+
+RELIABILITY = [Path("docs/reliability.md"), Path("docs/zh/reliability.md")]
+
+
+def named_in(page: Path) -> list[tuple[str, str]]:
+    return re.findall(r"`(tests/\S+\.py)::(\w+)`", page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", RELIABILITY, ids=str)
+def test_every_promise_of_reliability_names_a_test_that_exists(page: Path) -> None:
+    named = named_in(page)
+    rows = re.findall(r"^\| (?!fault|故障|---).*", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(named) == len(rows) > 0
+    for file, name in named:
+        functions = {node.name for node in ast.parse(Path(file).read_text()).body if isinstance(node, ast.FunctionDef)}
+        assert name in functions, f"{file}::{name}"
+
+
+def test_both_pages_of_reliability_name_the_same_tests() -> None:
+    assert named_in(RELIABILITY[0]) == named_in(RELIABILITY[1])

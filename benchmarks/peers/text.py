@@ -1,4 +1,4 @@
-"""The text that all sides train on: the standard library of this Python, its encoding of 4,096 tokens kept in `.make/`."""
+"""What all sides train on: the standard library of this Python; its encoding of 4,096 tokens is kept in `.make/`."""
 
 from __future__ import annotations
 

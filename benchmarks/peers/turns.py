@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from wenlu.kernels.native import use_pool
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -47,7 +49,11 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--shape", choices=SHAPES, required=True)
     parser.add_argument("--tokens", type=Path, required=True, help="a folder of encoded text")
-    return parser.parse_args()
+    parser.add_argument("--pool", action="store_true", help="with the allocator that Wenlu trains with")
+    given = parser.parse_args()
+    if given.pool and (reason := use_pool()):
+        sys.exit(f"no pool: {reason}")
+    return given
 
 
 class Blocks:

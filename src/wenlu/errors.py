@@ -8,6 +8,7 @@
     │   └── WeightsError    3   a checkpoint, tokenizer or model folder cannot
     ├── ResourceError       1   disk, memory, permission
     ├── ParityError         1   an artefact does not answer as its model does
+    ├── Diverged            1   numbers of a training that are not finite
     └── Preempted          75   stopped by SIGTERM; the run can be resumed
         └── Interrupted   130   stopped by Ctrl-C; the run can be resumed
 
@@ -57,6 +58,10 @@ class ResourceError(WenluError):
 
 
 class ParityError(WenluError):
+    pass
+
+
+class Diverged(WenluError):
     pass
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,15 +14,16 @@ from pathlib import Path
 import pytest
 
 from wenlu.cli.app import VERBS
+from wenlu.cli.runs import SUBCOMMANDS
 
 EXAMPLE = re.compile(r"Example: (.+)")
 
 
-def example(verb: Callable[..., object]) -> str:
+def example(*words: str) -> str:
     """The line of the help as a narrow terminal shows it."""
-    name = verb.__name__
+    name = " ".join(words)
     shown = subprocess.run(
-        [sys.executable, "-m", "wenlu", name, "--help"],
+        [sys.executable, "-m", "wenlu", *words, "--help"],
         env={**os.environ, "COLUMNS": "60"},
         capture_output=True,
         text=True,
@@ -34,10 +36,11 @@ def example(verb: Callable[..., object]) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the examples run: the repository's recipes, and a finished tiny run."""
+    """Where the examples run: the repository's recipes, and finished tiny runs."""
     path = tmp_path_factory.mktemp("examples")
     (path / "recipes").symlink_to(Path("recipes").absolute())
     paste("wenlu run recipes/tiny.toml --out runs/tiny", path)
+    shutil.copytree(path / "runs/tiny", path / "runs/pretrained")
     return path
 
 
@@ -52,12 +55,19 @@ def paste(line: str, folder: Path) -> str:
 
 @pytest.mark.parametrize("verb", [verb for verb, _ in VERBS], ids=lambda verb: verb.__name__)
 def test_the_example_in_the_help_runs_when_pasted(verb: Callable[..., object], folder: Path) -> None:
-    line = example(verb)
+    line = example(verb.__name__)
     assert f"wenlu {verb.__name__} " in f"{line} "
     paste(line, folder)
 
 
-@pytest.mark.parametrize("verb", [verb for verb, _ in VERBS], ids=lambda verb: verb.__name__)
+@pytest.mark.parametrize("name", [name for name, _, _ in SUBCOMMANDS if name != "list"])
+def test_the_example_of_each_thing_to_do_with_runs_runs_when_pasted(name: str, folder: Path) -> None:
+    line = example("runs", name)
+    assert f"wenlu runs {name} " in line
+    paste(line, folder)
+
+
+@pytest.mark.parametrize("verb", [*(verb for verb, _ in VERBS), *(verb for _, verb, _ in SUBCOMMANDS)])
 def test_every_verb_prints_json_when_asked(verb: Callable[..., object]) -> None:
     takes_json = "json" in inspect.signature(verb).parameters
     assert takes_json or verb.__name__ == "chat", "chat talks to a person"

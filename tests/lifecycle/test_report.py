@@ -237,7 +237,15 @@ def test_control_characters_and_direction_marks_become_visible() -> None:
     "content", ["", "null", "3", "[]", "{}", "{", "\udcff", '{"metrics": 5}', '{"metrics": [1, {"name": 2}]}', "[[]]"]
 )
 @pytest.mark.parametrize(
-    "name", ["evaluation.json", "samples.json", "architectures.json", "data/statistics.json", "provenance.json"]
+    "name",
+    [
+        "evaluation.json",
+        "samples.json",
+        "architectures.json",
+        "profile/costs.json",
+        "data/statistics.json",
+        "provenance.json",
+    ],
 )
 def test_a_damaged_part_never_stops_the_report(tmp_path: Path, name: str, content: str) -> None:
     small_run(tmp_path)
@@ -266,6 +274,17 @@ def test_no_content_of_the_parts_stops_the_report(
     for name in ("samples.json", "architectures.json"):
         write(folder, name, [content, {**content, "family": "x"}])
     Outline(write_report(folder, "zh").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("language", "heading"), [("en", "Costs of a step"), ("zh", "一步的开销")])
+def test_a_profiled_run_shows_what_a_step_costs(tmp_path: Path, language: Language, heading: str) -> None:
+    small_run(tmp_path)
+    assert heading not in text_of(write_report(tmp_path, language))
+    row = {"name": "aten::mm", "share": 0.41, "ms_per_step": 7.25, "calls_per_step": 30.0}
+    write(tmp_path, "profile/costs.json", [row])
+    text = text_of(write_report(tmp_path, language))
+    assert heading in text
+    assert all(part in text for part in ("aten::mm", "0.41", "7.25", "30"))
 
 
 def test_a_corrupt_event_ends_the_curves_and_is_named(tmp_path: Path) -> None:

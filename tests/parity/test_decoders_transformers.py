@@ -11,7 +11,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from wenlu.kernels.rms_norm import reference as rms_norm
+from wenlu.kernels.norms import reference as rms_norm
 from wenlu.models import FAMILIES, Family, LanguageModel
 from wenlu.models.weights import load_model, save_model
 from wenlu.models.weights.rules import Stored, apply_rules

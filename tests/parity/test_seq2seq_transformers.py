@@ -11,7 +11,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from wenlu.kernels.rms_norm import reference as rms_norm
+from wenlu.kernels.norms import reference as rms_norm
 from wenlu.models import FAMILIES, Family
 from wenlu.models.layers.encoder_decoder import TransformerEncoderDecoder
 from wenlu.models.weights import load_model, save_model

@@ -11,13 +11,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wenlu.errors import Interrupted, WenluError
+from wenlu.errors import Diverged, Interrupted
 from wenlu.models import LanguageModel
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import Run
 from wenlu.tasks import CausalLM
 from wenlu.training import OPTIMIZERS, AdamWConfig, ScheduleConfig, TrainConfig, TrainData, TrainState, train
 from wenlu.training.optimizers import Optimizer, read_optimizer
+from wenlu.training.resume import after_step
 from wenlu.training.validation import validate
 
 NAMES: list[str] = [row.model_fields["name"].default for row in OPTIMIZERS]
@@ -205,14 +206,15 @@ def test_looking_at_the_averages_changes_nothing_that_is_learnt(
 
 @pytest.mark.parametrize(("name", "rates"), [("lion", "optimizer.lr"), ("muon", "optimizer.lr or optimizer.muon_lr")])
 def test_advice_on_divergence_names_the_rates_that_the_optimizer_has(
-    name: str, rates: str, new_model: NewModel
+    name: str, rates: str, config: TrainConfig, new_model: NewModel, new_run: NewRun
 ) -> None:
     state = TrainState(new_model(), read_optimizer({"name": name}))
-    state.skipped = [0, 0, 0, 0, 0]
+    state.skipped = [0, 0, 0, 0]
     for weight in state.masters.parameters.values():
         weight.grad = torch.full_like(weight, torch.nan)
-    with pytest.raises(WenluError, match=f"Try a lower {rates}, or a longer schedule"):
-        state.update(count=1, factor=1.0, clip_norm=1.0)
+    norm = state.update(count=1, factor=1.0, clip_norm=1.0)
+    with pytest.raises(Diverged, match=f"Try a lower {rates}, or a longer schedule"):
+        after_step(state, norm, config, new_run("a"), QUIET)
 
 
 def test_adamw_is_what_a_recipe_gets_without_a_word() -> None:

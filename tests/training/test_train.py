@@ -150,7 +150,7 @@ def test_a_run_that_keeps_diverging_is_stopped_with_advice(
     config: TrainConfig, new_model: NewModel, data: TrainData, new_run: NewRun
 ) -> None:
     task = Poisoned(set(range(2, 100)))
-    with pytest.raises(WenluError, match=r"training diverged: 6 of the last 100 gradients.*Try a lower optimizer\.lr"):
+    with pytest.raises(WenluError, match=r"training diverged: 5 of the last 100 gradients.*Try a lower optimizer\.lr"):
         go(config.model_copy(update={"validations": 0}), new_model(), data, new_run("a"), task=task)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
-from inspect import cleandoc
+from types import FrameType
 
 import typer
 from rich.console import Console
@@ -20,9 +21,10 @@ from wenlu.cli.parity import parity
 from wenlu.cli.predict import predict
 from wenlu.cli.pretrain import pretrain
 from wenlu.cli.run import run
-from wenlu.cli.runs import runs
+from wenlu.cli.runs import runs, runs_app
+from wenlu.cli.settings import help_of
 from wenlu.cli.tokenizer import tokenizer
-from wenlu.errors import Interrupted, WenluError
+from wenlu.errors import Interrupted, Preempted, WenluError
 
 app = typer.Typer(
     name="wenlu",
@@ -43,12 +45,14 @@ VERBS = (
     (chat, "Write in turns with a model at the terminal."),
     (export, "A model as a folder, a GGUF file or an ONNX graph."),
     (parity, "Whether two models answer alike."),
-    (runs, "List runs, their state and scores."),
+    (runs, "List, compare, plot, prune and track runs."),
     (doctor, "Examine this machine and what is installed."),
 )
 for verb, short in VERBS:
-    # \b keeps the example on a line of its own, however narrow the terminal, so that it can be pasted.
-    app.command(short_help=short, help=cleandoc(verb.__doc__ or "").replace("Example:", "\b\nExample:"))(verb)
+    if verb is runs:
+        app.add_typer(runs_app, name="runs", short_help=short, help=help_of(verb))
+    else:
+        app.command(short_help=short, help=help_of(verb))(verb)
 
 _DISK = {
     errno.ENOSPC: "could not be written: no space left on the disk",
@@ -59,8 +63,16 @@ _DISK = {
 }
 
 
+class Terminated(BaseException):
+    """SIGTERM arrived; like KeyboardInterrupt it is nothing that a command could handle better."""
+
+
 def main() -> None:
-    """Run a command; a user's error is one message without traceback, and its own exit code."""
+    """Run a command; a user's error is one message without traceback, and its own exit code.
+
+    SIGTERM ends a command as Ctrl-C does, but for its exit code; while it trains, after the step and a checkpoint.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
     # Threads that wait for each other spin a little, then sleep: always spinning is 35 times slower where another
     # program takes a processor, sleeping at once a sixth slower where none does (docs/log.md). OpenMP reads this
     # once, when torch is imported.
@@ -70,6 +82,8 @@ def main() -> None:
         app()
     except WenluError as error:
         _fail(str(error), error.exit_code)
+    except Terminated:
+        _fail("stopped by SIGTERM; the same command goes on from there", Preempted.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted", Interrupted.exit_code)
     except BrokenPipeError:
@@ -81,6 +95,10 @@ def main() -> None:
         if error.errno not in _DISK:
             raise
         _fail(f"{error.filename or 'a temporary file'}: {_DISK[error.errno]}; then run the same command again", 1)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def _fail(message: str, code: int) -> None:

@@ -30,8 +30,12 @@ EXTRAS = {
     ),
     "gguf": ("gguf",),
     "lang-zh": ("rjieba",),
+    "mlflow": ("mlflow-skinny", "alembic", "sqlalchemy"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "tensorboard": ("tensorboard",),
+    "trackio": ("trackio",),
     "vectors": ("gensim",),
+    "wandb": ("wandb",),
 }
 """What each extra of pyproject.toml installs."""
 
@@ -62,6 +66,7 @@ def examine() -> dict[str, Any]:
     from wenlu import __version__
     from wenlu.cli import allocator
     from wenlu.hub import cache_folder
+    from wenlu.kernels.native import SOURCES, why_not
     from wenlu.rundir.provenance import commit, hardware, library_versions
 
     cache = cache_folder()
@@ -76,6 +81,7 @@ def examine() -> dict[str, Any]:
         "cache": {"folder": _without_home(cache), "bytes": _bytes_below(cache)},
         "locale": {"language": locale.getlocale()[0], "output": sys.stdout.encoding},
         "allocator": {"tunables_active": allocator.is_active(), "glibc": platform.libc_ver()[1] or None},
+        "kernels": {part: why_not(part) for part in SOURCES},
         "extras": {extra: extra_state(extra) for extra in EXTRAS},
     }
     return {**found, "advice": advice(found)}
@@ -97,6 +103,8 @@ def advice(found: dict[str, Any]) -> list[str]:
         lines.append(f"{found['disk']['free_bytes'] / 1e9:.1f} GB free here; checkpoints may not fit")
     if not found["hardware"]["gpus"] and FAST_BF16.isdisjoint(found["hardware"]["instructions"]):
         lines.append("this processor has no bf16 instructions, so training in fp32 is the faster one here")
+    if any("compiler" in (reason or "") for reason in found["kernels"].values()):
+        lines.append("no C++ compiler: training uses torch's operators; with g++ it builds faster ones for itself")
     if found["allocator"]["glibc"] is None:
         lines.append("not glibc: training allocates with the system's defaults, which may be slower")
     return lines
@@ -121,6 +129,8 @@ def _words(found: dict[str, Any]) -> str:
         f"locale     {found['locale']['language'] or 'none'}, output {found['locale']['output']}",
         f"allocator  {allocator}",
     ]
+    for part, reason in found["kernels"].items():
+        lines.append(f"kernels    {part}: {'in use' if reason is None else reason}")
     for extra, state in found["extras"].items():
         missing = f"missing {', '.join(state['missing'])}: {state['command']}"
         lines.append(f"extra      {extra}: {'installed' if state['installed'] else missing}")

@@ -1,27 +1,31 @@
-"""`wenlu runs`: what was trained here, and what can go on."""
+"""`wenlu runs`: what was trained here, and what can go on; and what else there is to do with runs."""
 
 from __future__ import annotations
 
 import json as encoder
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+from wenlu.cli.runs_compare import WIDE, compare
+from wenlu.cli.runs_plot import plot
+from wenlu.cli.runs_prune import prune
+from wenlu.cli.runs_track import track
+from wenlu.cli.settings import Json, help_of
 
 if TYPE_CHECKING:
     from wenlu.rundir.listing import RunRow
 
-WIDE = 200
-"""Columns of a table that goes to a file."""
-
 Folder = Annotated[Path, typer.Argument(metavar="[FOLDER]", help="A folder with runs in it, or one run.")]
 
 
-def runs(
-    folder: Folder = Path("runs"), json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
-) -> None:
+def runs(folder: Folder = Path("runs"), json: Json = False) -> None:
     """List the runs under FOLDER, newest first; of a single run, show the last value of all that it logged.
+
+    A folder that is named like a subcommand is meant by ./NAME.
 
     Example: wenlu runs runs
     """
@@ -101,3 +105,24 @@ def _short(value: float | str | None) -> str:
     if isinstance(value, str):
         return value
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+class RunsGroup(TyperGroup):
+    """`wenlu runs FOLDER` is short for `wenlu runs list FOLDER`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["list", *args]
+        return list(super().parse_args(ctx, args))
+
+
+SUBCOMMANDS = (
+    ("list", runs, "List runs, their state and scores; also without this word."),
+    ("compare", compare, "Settings that differ, and numbers side by side."),
+    ("plot", plot, "A chart of what runs logged."),
+    ("prune", prune, "Remove checkpoints and runs that are not needed."),
+    ("track", track, "Tell another program what a run logged."),
+)
+runs_app = typer.Typer(cls=RunsGroup, rich_markup_mode=None)
+for name, verb, short in SUBCOMMANDS:
+    runs_app.command(name, short_help=short, help=help_of(verb))(verb)

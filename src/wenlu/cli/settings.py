@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +15,11 @@ Overrides = Annotated[
 ]
 Out = Annotated[Path, typer.Option(help="Run directory; an existing run goes on.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def help_of(verb: Callable[..., object]) -> str:
+    """A verb's help, its example on a line of its own, however narrow the terminal, so that it can be pasted."""
+    return cleandoc(verb.__doc__ or "").replace("Example:", "\b\nExample:")
 
 
 def prepare_process(recipe: Path, overrides: list[str]) -> None:

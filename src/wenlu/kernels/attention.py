@@ -1,13 +1,13 @@
-"""Attention for training on a CPU: batched products over blocks of queries, as torch's kernel is far from the limit.
+"""Attention for training on a CPU, where torch's kernel is far from the limit.
 
-Measured with bf16, 16 rows of 256, 5 heads of 64, forward and backward on one thread (Zen 4, torch 2.13):
-`scaled_dot_product_attention` 81 ms, this 33 ms; 512 tokens 126 and 55 ms; 2048 tokens 259 and 166 ms.
-In bf16 the scores are rounded before the softmax, as in any attention written with plain operators; torch's kernel
-keeps them in fp32, so calls without gradients go to it.
+With AMX, and where a query sees one stretch of keys, the kernels of `native/attention.cpp`; else batched products over
+blocks of queries. Those round bf16 scores before the softmax, as any attention written with plain operators does;
+torch's kernel and the native ones keep them in fp32. Calls without gradients go to torch's.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,11 +15,28 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from wenlu.kernels.native import Kernels, kernels
+
 BLOCK = 128
 """Queries at a time: with causal attention, a block computes nothing of the keys behind it."""
 
 KEPT = 2**25
 """Attention weights that one call may keep for its backward pass; beyond, torch's kernel recomputes them."""
+
+HEAD_SIZES = range(32, 257, 32)
+"""Of the native kernels."""
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """What a query sees, where that is one stretch of keys: from `first` up to but without `end`, (B, T) int32 each."""
+
+    first: Tensor
+    end: Tensor
+
+    def within(self, window: int) -> Stretches:
+        """None of the keys that are `window` or more before the query itself, which is the last that it sees."""
+        return Stretches(torch.maximum(self.first, self.end - window), self.end)
 
 
 def attention(
@@ -31,6 +48,7 @@ def attention(
     is_causal: bool = False,
     scale: float | None = None,
     softcap: float | None = None,
+    stretches: Stretches | None = None,
 ) -> Tensor:
     """Mix values by the softmax of scaled scores (Vaswani et al. 2017, arXiv:1706.03762).
 
@@ -44,6 +62,7 @@ def attention(
         scale: of the scores; 1 / √H unless given.
         softcap: scores s become `softcap` · tanh(s / `softcap`) before the bias (Gemma 2, arXiv:2408.00118); by
             plain operators, for which all scores exist at once.
+        stretches: what `bias` says, where it says no more than that each query sees one stretch of keys.
 
     Returns:
         (B, N, T, H), stored as (B, T, N, H). Can be differentiated once.
@@ -51,6 +70,12 @@ def attention(
     if softcap is not None:
         return _capped(q, k, v, bias, is_causal, scale, softcap)
     learns = torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in (q, k, v, bias))
+    if learns and q.size(3) in HEAD_SIZES and (bias is None or stretches is not None):
+        native = kernels("amx", q, k, v)
+        if native is not None:
+            seen = stretches or _all_seen(q, k, is_causal=is_causal)
+            mixed: Tensor = _NativeAttention.apply(q, k, v, seen, scale, native)  # type: ignore[no-untyped-call]
+            return mixed
     weights = q.size(0) * q.size(1) * q.size(2) * k.size(2)
     if not learns or q.device.type != "cpu" or weights > KEPT:
         return reference(q, k, v, bias=bias, is_causal=is_causal, scale=scale)
@@ -89,6 +114,44 @@ def _capped(
         scores = scores + _triangle(T, q)
     mixed = torch.bmm(torch.softmax(scores, dim=-1).view(B * K, -1, S), values)  # (B K, N / K · T, H)
     return mixed.view(B, N, T, H).transpose(1, 2).contiguous().transpose(1, 2)
+
+
+def _all_seen(q: Tensor, k: Tensor, *, is_causal: bool) -> Stretches:
+    """Every key, or with `is_causal` those up to the query's own."""
+    B, T = q.size(0), q.size(2)
+    first = torch.zeros(B, T, dtype=torch.int32)
+    ends = torch.arange(1, T + 1, dtype=torch.int32) if is_causal else torch.full((T,), k.size(2), dtype=torch.int32)
+    return Stretches(first, ends.expand(B, T).contiguous())
+
+
+class _NativeAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, seen: Stretches, scale: float | None, native: Kernels
+    ) -> Tensor:
+        B, N, T, H = q.shape
+        K, S = k.shape[1:3]
+        q, k, v = (x if x.stride(3) == 1 else x.contiguous() for x in (q, k, v))
+        out, sums = q.new_empty(B, T, N, H), q.new_empty(B, N, T, dtype=torch.float32)
+        sizes = (_steps(q), _steps(k), _steps(v), B, N, K, T, S, H, float(H**-0.5 if scale is None else scale))
+        native("attention_forward", q, k, v, seen.first, seen.end, out, sums, *sizes)
+        ctx.save_for_backward(q, k, v, seen.first, seen.end, out, sums)
+        ctx.sizes, ctx.native = sizes, native
+        return out.transpose(1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
+        q, k = ctx.saved_tensors[:2]
+        grads = [x.new_empty(x.size(0), x.size(2), x.size(1), x.size(3)) for x in (q, k, k)]
+        ctx.native("attention_backward", *ctx.saved_tensors, grad.transpose(1, 2).contiguous(), *grads, *ctx.sizes)
+        q_grad, k_grad, v_grad = (x.transpose(1, 2) for x in grads)
+        return q_grad, k_grad, v_grad, None, None, None
+
+
+def _steps(x: Tensor) -> tuple[int, int, int]:
+    """Numbers from one row, position and head of (B, N, T, H) to the next."""
+    return x.stride(0), x.stride(2), x.stride(1)
 
 
 class _BlockAttention(torch.autograd.Function):

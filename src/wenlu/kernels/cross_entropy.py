@@ -9,14 +9,21 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from wenlu.kernels.native import Kernels, kernels
+from wenlu.kernels.products import add_outer_products, transposed
+
+CHUNK = 2**26
+"""Logits that exist at once: 128 MB in bf16. Fewer would mean more passes over the weight and its gradient."""
+
 
 def linear_cross_entropy(
-    hidden: Tensor, weight: Tensor, targets: Tensor, *, ignore_index: int = -100, chunk: int = 512
+    hidden: Tensor, weight: Tensor, targets: Tensor, *, ignore_index: int = -100, chunk: int = CHUNK
 ) -> Tensor:
     """Sum over tokens of the cross-entropy, in nats, of `softmax(hidden @ weight.T)` against `targets`.
 
-    Works through `chunk` tokens at a time and computes the gradients on the way, so the N × V logits never
-    exist at once; the weight's gradient is summed in fp32. Can be differentiated once.
+    Works through so many tokens at a time that their logits are at most `chunk` numbers, and computes the gradients
+    on the way, so the N × V logits never exist at once; the weight's gradient is summed in fp32. Can be
+    differentiated once.
 
     Args:
         hidden: (N, D) final hidden states.
@@ -29,10 +36,11 @@ def linear_cross_entropy(
     kept = targets != ignore_index
     if not bool(kept.all()):
         hidden, targets = hidden[kept], targets[kept]
+    rows = max(1, chunk // len(weight))
     if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
-        total: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, chunk)  # type: ignore[no-untyped-call]
+        total: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, rows)  # type: ignore[no-untyped-call]
         return total
-    return _plain_sum(hidden, weight, targets, chunk)
+    return _plain_sum(hidden, weight, targets, rows)
 
 
 def reference(hidden: Tensor, weight: Tensor, targets: Tensor, *, ignore_index: int = -100) -> Tensor:
@@ -43,23 +51,22 @@ def reference(hidden: Tensor, weight: Tensor, targets: Tensor, *, ignore_index: 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, rows: int) -> Tensor:
         wants_hidden, wants_weight = ctx.needs_input_grad[:2]
         total = torch.zeros((), dtype=_wide(hidden), device=hidden.device)
         hidden_grad = torch.empty_like(hidden) if wants_hidden else None
         weight_grad = torch.zeros_like(weight, dtype=_wide(weight)) if wants_weight else None
-        for start in range(0, len(hidden), chunk):
-            part = hidden[start : start + chunk]
-            target = targets[start : start + chunk, None]
-            logits = F.linear(part, weight)
-            logp = torch.log_softmax(logits, dim=-1, dtype=_wide(hidden))  # (chunk, V)
-            total -= logp.gather(1, target).sum()
-            error = logp.exp_().scatter_add_(1, target, torch.full_like(target, -1, dtype=logp.dtype))
-            error = logits.copy_(error)  # in the inputs' dtype, over the logits
+        native = kernels("avx512", hidden, weight)
+        turned = transposed(weight) if native else weight.T  # each product reads it in order
+        for start in range(0, len(hidden), rows):
+            part = hidden[start : start + rows]
+            target = targets[start : start + rows, None]
+            errors, loss = _errors(part @ turned, target, native)
+            total += loss
             if hidden_grad is not None:
-                torch.mm(error, weight, out=hidden_grad[start : start + chunk])
+                torch.mm(errors, weight, out=hidden_grad[start : start + rows])
             if weight_grad is not None:
-                weight_grad += error.T @ part
+                add_outer_products(weight_grad, errors, part)
         ctx.save_for_backward(hidden_grad, None if weight_grad is None else weight_grad.to(weight.dtype))
         return total
 
@@ -70,11 +77,24 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return _scaled(hidden_grad, grad), _scaled(weight_grad, grad), None, None
 
 
-def _plain_sum(hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int) -> Tensor:
+def _errors(logits: Tensor, targets: Tensor, native: Kernels | None) -> tuple[Tensor, Tensor]:
+    """Gradients of the (N, V) `logits`, in their place, and the summed loss; `targets` (N, 1)."""
+    if native is not None:
+        losses = torch.empty(len(logits))
+        native("softmax_errors", logits, targets.contiguous(), losses, *logits.shape)
+        return logits, losses.sum()
+    wide = _wide(logits)
+    logp = torch.log_softmax(logits, dim=-1, dtype=wide)
+    loss = -logp.gather(1, targets).sum()
+    error = logp.exp_().scatter_add_(1, targets, torch.full_like(targets, -1, dtype=wide))
+    return logits.copy_(error), loss
+
+
+def _plain_sum(hidden: Tensor, weight: Tensor, targets: Tensor, rows: int) -> Tensor:
     total = torch.zeros((), dtype=_wide(hidden), device=hidden.device)
-    for start in range(0, len(hidden), chunk):
-        logits = F.linear(hidden[start : start + chunk], weight)
-        total += F.cross_entropy(logits.to(total.dtype), targets[start : start + chunk], reduction="sum")
+    for start in range(0, len(hidden), rows):
+        logits = F.linear(hidden[start : start + rows], weight)
+        total += F.cross_entropy(logits.to(total.dtype), targets[start : start + rows], reduction="sum")
     return total
 
 

@@ -16,6 +16,7 @@ from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
 from wenlu.models import Ability, family
 from wenlu.models.vectors import VectorsConfig
+from wenlu.rundir.trackers import TrackingConfig
 from wenlu.tasks import CausalLMConfig, TaskField
 from wenlu.tokenizers import TokenizerConfig
 from wenlu.training import AdamWConfig, OptimizerField, ScheduleConfig, TrainConfig
@@ -48,6 +49,7 @@ class Recipe(Config):
     train: TrainConfig = TrainConfig()
     optimizer: OptimizerField = AdamWConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    tracking: TrackingConfig = TrackingConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     verse: VerseConfig | None = None
     generate: SamplingConfig = SamplingConfig()

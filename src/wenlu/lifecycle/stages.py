@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from wenlu.bundle import load
+from wenlu.corpus.damage import Damage
 from wenlu.corpus.packing import Rows
 from wenlu.corpus.prepare import prepare, read_split
 from wenlu.corpus.shards import TokenData, write_tokens
@@ -18,6 +19,7 @@ from wenlu.corpus.sources import fetched_by
 from wenlu.evaluation import evaluate_run
 from wenlu.evaluation.verse import evaluate_verse
 from wenlu.generation import complete
+from wenlu.kernels.native import use_pool
 from wenlu.lifecycle.auto_size import Start, choose_size
 from wenlu.lifecycle.cache import stage_key
 from wenlu.lifecycle.inputs import inputs_fingerprint
@@ -28,7 +30,8 @@ from wenlu.lifecycle.model_settings import ModelSettings
 from wenlu.lifecycle.report import write_report
 from wenlu.lifecycle.vectors_start import begin_with_vectors, vectors_fingerprint
 from wenlu.models import ModelConfig, family_of
-from wenlu.rundir import atomic
+from wenlu.rundir import atomic, trackers
+from wenlu.rundir.trackers.process import tracked
 from wenlu.tasks import CausalLM, Task, new_task
 from wenlu.tokenizers import Tokenizer, train_tokenizer
 from wenlu.training import (
@@ -38,6 +41,7 @@ from wenlu.training import (
     choose_device,
     choose_dtype,
     choose_threads,
+    fitted,
     resolve_duration,
     start_from_bigrams,
     train,
@@ -77,7 +81,8 @@ def tokenizer_stage(life: Life) -> Life:
 def tokens_stage(life: Life) -> Life:
     """`data/` and `tokenizer/` → `tokens/`: memory-mapped shards of each split."""
     key = stage_key([], code=("tokenizers", "corpus"), inputs=[life.key("data"), life.key("tokenizer")])
-    if not life.cache.is_done("tokens", key):
+    there = all((life.out / "tokens" / split).exists() for split in splits(life.out / "data"))
+    if not (there and life.cache.is_done("tokens", key)):  # who finds damaged text is told to remove its folder
         with life.working("tokens", key):
             tokenizer = Tokenizer.load(life.out / "tokenizer")
             for split in splits(life.out / "data"):
@@ -94,7 +99,8 @@ def train_stage(life: Life) -> Life:
     key = stage_key(settings, code=TRAINING_CODE, inputs=inputs)
     if not life.cache.is_done("train", key):
         if not life.cache.is_started("train", key):
-            shutil.rmtree(life.run.checkpoints, ignore_errors=True)
+            for old in (life.run.checkpoints, life.out / trackers.FOLDER):
+                shutil.rmtree(old, ignore_errors=True)
             life.run.forget_after(-1)
         with life.working("train", key):
             state = _train(life.with_key("train", key))
@@ -168,10 +174,13 @@ def splits(data: Path) -> list[str]:
 
 def _train(life: Life) -> TrainState:
     recipe, run = life.recipe, life.run
+    if recipe.train.allocator == "auto":
+        use_pool()
     tokenizer = Tokenizer.load(life.root / "tokenizer")
     task = new_task(recipe.task, tokenizer)
     train_rows = _rows(life, task, "train")
     assert train_rows is not None, "every data stage writes a training part"
+    train_rows.damage = Damage(life.root / "tokens", recipe.train.max_damaged_fraction)
     continues = isinstance(task, CausalLM)
     prompt = next(iter(recipe.generate.prompts or _openings(life)), None) if continues else None
     data = TrainData(train_rows, _rows(life, task, "validation"), prompt=prompt, tokenizer=tokenizer)
@@ -206,28 +215,25 @@ def _train(life: Life) -> TrainState:
         begin_with_vectors(life, model, tokenizer)
     model = task.trained(model).to(device)
     if "steps" not in facts:
-        timed = resolve_duration(recipe.train, recipe.optimizer, model, task, data, recipe.seed)
-        facts = {
-            "steps": int(timed.duration.amount),
-            "dtype": dtype,
-            "threads": threads,
-            "device": device.type,
-            **sized,
-        }
+        timed = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress)
+        timed = resolve_duration(timed, recipe.optimizer, model, task, data, recipe.seed)
+        facts = {"steps": int(timed.duration.amount), "dtype": dtype, "threads": threads, "device": device.type}
+        facts |= {"micro_batch_tokens": timed.micro_batch_tokens, **sized}
         life.cache.choose("train", {**facts, "model": config.model_dump(mode="json")})
         life.record()
     resolved = life.resolved()
-    state = train(
-        resolved.train,
-        resolved.optimizer,
-        recipe.schedule,
-        model=model,
-        task=task,
-        data=data,
-        run=run,
-        seed=recipe.seed,
-        progress=life.progress,
-    )
+    with tracked(run, recipe.tracking.to, life.progress):
+        state = train(
+            resolved.train,
+            resolved.optimizer,
+            recipe.schedule,
+            model=model,
+            task=task,
+            data=data,
+            run=run,
+            seed=recipe.seed,
+            progress=life.progress,
+        )
     with atomic.atomic_folder(life.out / "model") as folder:
         kept = task.kept(model)
         card = model_card(Subject(recipe.name, kept, family, tokenizer), run.path, recipe.language)

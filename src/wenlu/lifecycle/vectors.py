@@ -21,7 +21,7 @@ from wenlu.models.vectors import MAX_SENTENCE_WORDS, WordVectors, ask, save_vect
 from wenlu.rundir import atomic
 
 _SENTENCES = "train.txt"
-_FOREIGN = ("task", "tokenizer", "model", "architectures", "optimizer", "schedule", "verse")
+_FOREIGN = ("task", "tokenizer", "model", "architectures", "optimizer", "schedule", "tracking", "verse")
 _CODE = ("evaluation", "metrics", "tasks", "models/vectors", "corpus")
 
 

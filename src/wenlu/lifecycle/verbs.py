@@ -33,6 +33,7 @@ from wenlu.lifecycle.vectors import vectors_life, vectors_until_model
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import atomic, provenance
 from wenlu.rundir.listing import RunRow, list_runs
+from wenlu.rundir.trackers import check_installed
 from wenlu.tokenizers import FertilityReport, Tokenizer, fertility
 
 __all__ = ["RunSummary", "chat", "data", "evaluate", "predict", "pretrain", "run", "runs", "tokenizer"]
@@ -111,6 +112,7 @@ def runs(folder: Path = Path("runs")) -> list[RunRow]:
 
 def _begin(path: Path, out: Path, overrides: Sequence[str], progress: Progress) -> Life:
     recipe = load(Recipe, path, overrides)
+    check_installed(recipe.tracking.to)
     origin = provenance(sys.argv, seeds={"run": recipe.seed}, data={})
     return Life.begin(recipe, out, origin, progress)
 

@@ -15,6 +15,7 @@ from wenlu.models.family import Ability, Family, Size
 from wenlu.models.layers.attention import Attention
 from wenlu.models.layers.decoder import Block, Decoder, DecoderConfig, View
 from wenlu.models.layers.mlp import Activation, PlainMLP
+from wenlu.models.layers.norm import LayerNorm
 from wenlu.models.weights.rules import Formerly, Rename, Split, Tie, Transpose
 
 
@@ -64,11 +65,11 @@ class GPT2(Decoder):
                 scale=scale / (index + 1) if config.scale_attn_by_inverse_layer_idx else scale,
             ),
             PlainMLP(config.hidden_size, config.intermediate_size, activation=config.hidden_act),
-            norm=partial(nn.LayerNorm, config.hidden_size, config.layer_norm_eps),
+            norm=partial(LayerNorm, config.hidden_size, config.layer_norm_eps),
         )
 
-    def make_norm(self, config: GPT2Config) -> nn.LayerNorm:
-        return nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
+    def make_norm(self, config: GPT2Config) -> LayerNorm:
+        return LayerNorm(config.hidden_size, config.layer_norm_eps)
 
     def embed(self, input_ids: Tensor, positions: Tensor) -> Tensor:
         out: Tensor = self.embed_tokens(input_ids) + self.embed_positions(positions)

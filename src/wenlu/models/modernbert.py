@@ -18,6 +18,7 @@ from wenlu.models.layers.bidirectional_attention import BidirectionalAttention
 from wenlu.models.layers.encoder import CLASSIFYING, Encoder, EncoderConfig, EncoderHead, MaskedHead, Texts, Transform
 from wenlu.models.layers.mask import Mask, bidirectional_mask
 from wenlu.models.layers.mlp import MLP, Activation
+from wenlu.models.layers.norm import LayerNorm
 from wenlu.models.layers.rope import Rope, RopeConfig, rope_at
 from wenlu.models.weights.heads import BaseModel, ForHeads
 from wenlu.models.weights.rules import Rename, Split, Tie
@@ -137,8 +138,8 @@ class Block(nn.Module):
         return out
 
 
-def _norm(config: ModernBertConfig) -> nn.LayerNorm:
-    return nn.LayerNorm(config.hidden_size, config.norm_eps, bias=config.norm_bias)
+def _norm(config: ModernBertConfig) -> LayerNorm:
+    return LayerNorm(config.hidden_size, config.norm_eps, bias=config.norm_bias)
 
 
 class ModernBert(Encoder):

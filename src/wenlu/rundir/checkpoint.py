@@ -25,7 +25,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from wenlu import __version__
-from wenlu.errors import ResourceError, WeightsError, WenluError
+from wenlu.errors import Diverged, ResourceError, WeightsError
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir.atomic import (
     atomic_folder,
@@ -84,7 +84,7 @@ def save(
     course that was given up.
 
     Raises:
-        WenluError: a tensor or `state` holds nan or infinity; nothing is written.
+        Diverged: a tensor or `state` holds nan or infinity; nothing is written.
         ResourceError: the disk refused; the earlier checkpoints are untouched.
     """
     state_json = _state_json(step, state)
@@ -107,14 +107,18 @@ def save(
     return saved
 
 
-def newest_good(folder: Path, *, progress: Progress = QUIET) -> Checkpoint | None:
+def newest_good(folder: Path, *, up_to: int | None = None, progress: Progress = QUIET) -> Checkpoint | None:
     """The newest checkpoint in `folder` whose every file has its size and digest; None where there is no checkpoint.
+
+    Of steps up to `up_to`, if given.
 
     Warns of each newer one that is damaged. Raises WeightsError where all are damaged, so that hours of training
     are not silently begun anew.
     """
     passed_over: list[str] = []
-    for _, path in _listing(folder):
+    for step, path in _listing(folder):
+        if up_to is not None and step > up_to:
+            continue
         found = _verify(path)
         if isinstance(found, Checkpoint):
             return replace(found, passed_over=tuple(passed_over))
@@ -234,7 +238,7 @@ def _state_json(step: int, state: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(state, allow_nan=False).encode()
     except ValueError as error:
-        raise WenluError(
+        raise Diverged(
             f"no checkpoint of step {step}: its state holds nan or infinity; "
             "resume from the last checkpoint with a lower optimizer.lr"
         ) from error
@@ -243,7 +247,7 @@ def _state_json(step: int, state: Mapping[str, Any]) -> bytes:
 def _refuse_non_finite(step: int, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and tensor.numel() and not _all_finite(tensor):
-            raise WenluError(
+            raise Diverged(
                 f"no checkpoint of step {step}: tensor {name!r} holds nan or infinity; "
                 "resume from the last checkpoint with a lower optimizer.lr"
             )

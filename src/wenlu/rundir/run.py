@@ -120,11 +120,11 @@ class Run:
         self.log_file.sync()
         return save(self.checkpoints, step, tensors, state, keep=keep, progress=progress)
 
-    def newest_checkpoint(self, progress: Progress = QUIET) -> Checkpoint | None:
-        """The newest whole checkpoint; see `checkpoint.newest_good`."""
+    def newest_checkpoint(self, progress: Progress = QUIET, *, up_to: int | None = None) -> Checkpoint | None:
+        """The newest whole checkpoint, of steps up to `up_to` if given; see `checkpoint.newest_good`."""
         from wenlu.rundir.checkpoint import newest_good
 
-        return newest_good(self.checkpoints, progress=progress)
+        return newest_good(self.checkpoints, up_to=up_to, progress=progress)
 
     def forget_after(self, step: int) -> None:
         """Remove the events of later steps, so that a run resumed at `step` does not tell them twice."""

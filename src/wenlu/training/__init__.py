@@ -2,6 +2,7 @@
 
 from wenlu.training.bigrams import check_bigram_start, start_from_bigrams
 from wenlu.training.config import TrainConfig
+from wenlu.training.footprint import fitted
 from wenlu.training.hardware import choose_device, choose_dtype, choose_threads
 from wenlu.training.optimizers import OPTIMIZERS, AdamWConfig, OptimizerConfig, OptimizerField
 from wenlu.training.probe import resolve_duration
@@ -24,6 +25,7 @@ __all__ = [
     "choose_device",
     "choose_dtype",
     "choose_threads",
+    "fitted",
     "resolve_duration",
     "start_from_bigrams",
     "start_from_vectors",

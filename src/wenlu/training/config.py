@@ -24,13 +24,24 @@ class TrainConfig(Config):
     global_batch_tokens: PositiveInt = 4096
     """Tokens of one optimizer step, over all micro-batches and processes."""
     micro_batch_tokens: PositiveInt | Literal["auto"] = "auto"
-    """Tokens of one forward pass; "auto" takes the whole global batch, at most 16,384."""
+    """Tokens of one forward pass; "auto" takes the whole global batch, at most 16,384 and what fits into memory by an
+    estimate. Where memory runs out all the same, it is halved; the batch of a step stays as it is."""
     activation_checkpointing: bool = False
     """Keep only what enters a layer of a Transformer and compute its inside again for the gradients: less memory, for
     about a third more time (Chen et al. 2016, arXiv:1604.06174). The gradients are the same."""
+    max_damaged_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.001
+    """Of the rows of encoded text: so many may be damaged and are passed over; with more the run stops."""
     separate_documents: bool = True
     """Attention stays inside a document of a packed row."""
     clip_norm: PositiveFloat | None = 1.0
+    spike_factor: Annotated[float, Field(gt=1.0)] | None = None
+    """Skip a step whose gradient's norm is over so many times the median of the last 100 (at least 20). Not set,
+    `clip_norm` alone bounds what it can do: where a model has learnt all its examples but one, that one is no fault."""
+    on_divergence: Literal["stop", "roll-back"] = "stop"
+    """After 5 skipped steps among 100, or a weight that is not a number: stop with advice; or go back to the newest
+    good checkpoint before them, and on from there at half the rate."""
+    roll_backs: PositiveInt = 3
+    """How often a run goes back before it stops after all."""
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """Keep a moving average of the weights, to validate, to sample from and to save in their place; 0.999 averages
     over about the last thousand steps. Costs one number a weight."""
@@ -52,8 +63,11 @@ class TrainConfig(Config):
     checkpoints: NonNegativeInt = 4
     """How often to save; the last one is at the end."""
     keep_checkpoints: PositiveInt = 2
+    profile_steps: NonNegativeInt = 0
+    """Of so many steps, after a short warm-up, write a trace and the ten largest costs into `profile/`."""
     allocator: Literal["auto", "as-is"] = "auto"
-    """"auto" restarts the command once with glibc tunables that keep freed memory in huge pages."""
+    """"auto" restarts the command once with glibc tunables that keep freed memory in huge pages, and where there is a
+    C++ compiler takes large tensors from a pool that gives nothing back."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cache
 
 import torch
 
 from wenlu.errors import UsageError
 from wenlu.training.config import TrainConfig
+
+SHAPES = ((256, 256, 256), (512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048), (4096, 768, 3072), (8192,) * 3)
+"""Of the products that find a machine's speed, from little work to much: rows, columns in common, columns."""
+PROBE_SECONDS, LONGEST_PRODUCT = 0.04, 0.15
+"""For the products of one shape; and what a single one may take, or its shape is left out."""
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 
@@ -41,6 +47,36 @@ def choose_dtype(config: TrainConfig, device: torch.device) -> torch.dtype:
 def choose_threads(config: TrainConfig) -> int:
     """Threads to compute with; "auto" takes the processors that this process may use."""
     return len(os.sched_getaffinity(0)) if config.threads == "auto" else config.threads
+
+
+def matrix_product_speed(dtype: torch.dtype, device: torch.device) -> tuple[float, str]:
+    """The most floating-point operations a second that products of matrices reach here, and under which conditions.
+
+    Measured once in a process for each number format, device and number of threads.
+    """
+    threads = torch.get_num_threads()
+    where = f"{threads} thread{'s' if threads > 1 else ''}" if device.type == "cpu" else device.type
+    return _fastest_product(dtype, device, threads), f"{str(dtype).removeprefix('torch.')}, {where}"
+
+
+@cache
+def _fastest_product(dtype: torch.dtype, device: torch.device, threads: int) -> float:  # noqa: ARG001  (a cache's key)
+    best = 0.0
+    for rows, common, columns in SHAPES:
+        work = 2 * rows * common * columns
+        if work > best * LONGEST_PRODUCT and best:
+            continue
+        left = torch.full((rows, common), 0.5, dtype=dtype, device=device)  # drawing would move the random numbers
+        right = torch.full((common, columns), 0.5, dtype=dtype, device=device)
+        product = left @ right  # the first one pays for its memory
+        begun = time.perf_counter()
+        while time.perf_counter() - begun < PROBE_SECONDS:
+            started = time.perf_counter()
+            torch.matmul(left, right, out=product)
+            if device.type != "cpu":
+                torch.accelerator.synchronize(device)
+            best = max(best, work / (time.perf_counter() - started))
+    return best
 
 
 def _seconds(dtype: torch.dtype) -> float:

@@ -5,18 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from wenlu.errors import WenluError
 from wenlu.models import LanguageModel
 from wenlu.training.ema import MovingAverage
 from wenlu.training.masters import Masters
+from wenlu.training.memory import OutOfMemory, Watermark
 from wenlu.training.optimizers import Optimizer, OptimizerConfig
+from wenlu.training.spikes import Spikes
 
 MAX_SKIPPED, SKIP_WINDOW = 5, 100
+
+
+@dataclass(frozen=True)
+class News:
+    """Something that the run logs and the user should see: an event, and a sentence."""
+
+    name: str
+    value: float | str
+    unit: str
+    sentence: str
 
 
 class TrainState:
@@ -26,10 +38,22 @@ class TrainState:
         step: updates done or skipped. seconds: time spent in them.
         ema: the moving average of the weights, where one is kept.
         tokens: read; of causal models those that are targets.
-        skipped: steps whose gradient was not finite and that therefore moved nothing.
+        skipped: steps whose loss or gradient was not finite, or a spike, and that therefore moved nothing.
+        diverged: why there is no going on, where there is none; empty otherwise.
+        rate: what every learning rate is multiplied by, less than 1 after a roll-back.
+        most_rows: of a forward pass, since memory allows no more; None: as many as the settings say.
+        news: what happened that nobody told yet.
+        roll_backs: how often training went back. judged_from: steps before it are not held against the run any more.
     """
 
-    def __init__(self, model: LanguageModel, config: OptimizerConfig, *, ema: float | None = None) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        config: OptimizerConfig,
+        *,
+        ema: float | None = None,
+        spike_factor: float | None = None,
+    ) -> None:
         self.model = model
         self.config = config
         self.masters = Masters(model)
@@ -39,25 +63,31 @@ class TrainState:
         self.tokens = 0
         self.seconds = 0.0
         self.skipped: list[int] = []
+        self.spikes = Spikes(spike_factor)
+        self.diverged = ""
+        self.rate = 1.0
+        self.roll_backs = 0
+        self.judged_from = 0
+        self.most_rows: int | None = None
+        self.watermark = Watermark()
+        self.news: list[News] = []
 
-    def update(self, *, count: int, factor: float, clip_norm: float | None, tokens: int | None = None) -> float:
+    def update(
+        self, *, count: int, factor: float, clip_norm: float | None, loss: float = 0.0, tokens: int | None = None
+    ) -> float:
         """Move the weights along the summed gradients of `count` targets; returns the norm of their mean.
 
-        `tokens` were read for them; None: as many.
-
-        A gradient that is not finite moves nothing: the step is counted in `skipped`.
-
-        Raises:
-            WenluError: over 5 of the last 100 steps were skipped.
+        `tokens` were read for them; None: as many. A gradient or a loss that is not finite, and a gradient that is a
+        spike, moves nothing: the step is counted in `skipped`, and `diverged` says when they are too many.
         """
         gradients = self.masters.gradients()
         torch._foreach_mul_(gradients, 1.0 / count)
         norm = torch.nn.utils.get_total_norm(gradients)
         value = norm.item()
-        if math.isfinite(value):
+        if math.isfinite(value) and math.isfinite(loss) and not self.spikes.meet(value):
             if clip_norm is not None and value > clip_norm:
                 torch._foreach_mul_(gradients, clip_norm / value)
-            self.optimizer.step(factor)
+            self.optimizer.step(factor * self.rate)
             self.masters.push_weights()
             if self.ema is not None:
                 self.ema.update(self.masters.parameters)
@@ -67,6 +97,27 @@ class TrainState:
         self.step += 1
         self.tokens += count if tokens is None else tokens
         return value
+
+    def rows(self, wanted: int) -> int:
+        """Rows of a forward pass, of which the settings want so many."""
+        return wanted if self.most_rows is None else min(wanted, self.most_rows)
+
+    def shrink(self, wanted: int, why: str) -> None:
+        """Half the rows of a forward pass from now on, and no gradients; raises OutOfMemory where there is one row."""
+        self.model.zero_grad()
+        self.masters.clear_gradients()
+        rows = self.rows(wanted)
+        if rows == 1:
+            raise OutOfMemory(
+                f"memory ran out at step {self.step + 1:,} with one row a forward pass ({why}); the same command goes "
+                "on from there. Free some memory, or begin anew with train.activation_checkpointing=true or a smaller "
+                "model"
+            )
+        self.most_rows = (rows + 1) // 2
+        sentence = (
+            f"memory is short ({why}): {self.most_rows} rows a forward pass from now on, as many a step as before"
+        )
+        self.news.append(News("rows_per_forward", self.most_rows, f"rows, because {why}", sentence))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -98,7 +149,17 @@ class TrainState:
         }
 
     def facts(self) -> dict[str, Any]:
-        facts = {"step": self.step, "tokens": self.tokens, "seconds": self.seconds, "skipped": self.skipped}
+        facts = {
+            "step": self.step,
+            "tokens": self.tokens,
+            "seconds": self.seconds,
+            "skipped": self.skipped,
+            "norms": list(self.spikes.norms),
+            "rate": self.rate,
+            "roll_backs": self.roll_backs,
+            "judged_from": self.judged_from,
+            "most_rows": self.most_rows,
+        }
         return facts if self.ema is None else {**facts, "ema_updates": self.ema.updates}
 
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -116,14 +177,25 @@ class TrainState:
         torch.set_rng_state(tensors["random"])
         self.step, self.tokens = int(facts["step"]), int(facts["tokens"])
         self.seconds, self.skipped = float(facts["seconds"]), list(facts["skipped"])
+        self.rate, self.roll_backs = float(facts["rate"]), int(facts["roll_backs"])
+        self.judged_from, self.diverged = int(facts["judged_from"]), ""
+        self.most_rows = facts["most_rows"]
+        self.spikes.norms.clear()
+        self.spikes.norms.extend(facts["norms"])
+
+    def recently_skipped(self) -> list[int]:
+        """The skipped ones of the last 100 steps, since the last roll-back."""
+        return [step for step in self.skipped if step >= max(self.judged_from, self.step - SKIP_WINDOW)]
 
     def _skip(self) -> None:
         self.skipped.append(self.step)
-        recent = [step for step in self.skipped if step > self.step - SKIP_WINDOW]
-        if len(recent) > MAX_SKIPPED:
-            rates = " or ".join(f"optimizer.{key}" for key in type(self.config).model_fields if key.endswith("lr"))
-            raise WenluError(
-                f"training diverged: {len(recent)} of the last {SKIP_WINDOW} gradients were not finite "
-                f"(steps {', '.join(map(str, recent))}); the weights are those of the last good step. "
-                f"Try a lower {rates}, or a longer schedule.warmup_steps"
+        recent = self.recently_skipped()
+        spoilt = next((name for name, tensor in self.tensors().items() if not tensor.isfinite().all()), None)
+        if spoilt is not None:
+            self.diverged = f"{spoilt} holds nan or infinity after step {self.step:,}"
+        elif len(recent) >= MAX_SKIPPED:
+            spikes = "" if self.spikes.factor is None else f" or over {self.spikes.factor:g} times as large as usual"
+            self.diverged = (
+                f"{len(recent)} of the last {SKIP_WINDOW} gradients were not finite{spikes} "
+                f"(steps {', '.join(map(str, recent))}); the weights are those of the last good step"
             )

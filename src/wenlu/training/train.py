@@ -16,15 +16,16 @@ from wenlu.tokenizers import Tokenizer
 from wenlu.training.activations import layers_recomputed
 from wenlu.training.batches import Batches
 from wenlu.training.config import TrainConfig
+from wenlu.training.memory import is_out_of_memory
 from wenlu.training.optimizers import OptimizerConfig
-from wenlu.training.resume import resume, save, try_to_save
+from wenlu.training.profiling import profiled
+from wenlu.training.resume import after_step, resume, save, saved_when_memory_ends, try_to_save
 from wenlu.training.samples import sample
 from wenlu.training.schedule import ScheduleConfig, learning_rate_factor
-from wenlu.training.state import TrainState
+from wenlu.training.state import News, TrainState
 from wenlu.training.stop import StopSignal
+from wenlu.training.telemetry import Telemetry, due, log
 from wenlu.training.validation import device_of, validate
-
-LOGGED_STEPS = 2000
 
 
 @dataclass(frozen=True)
@@ -55,36 +56,47 @@ def train(
 
     Raises:
         Preempted, Interrupted: on SIGTERM and SIGINT, after a checkpoint; the same call goes on from it.
-        WenluError: the gradients keep being infinite or not a number.
+        Diverged: the gradients keep being infinite or not a number, and there is no going back.
+        ResourceError: memory ran out, or a disk at the end.
     """
     steps = int(config.duration.amount)
     batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
-    unit = f"nats/{task.target}"
-    state = resume(TrainState(model, optimizer, ema=config.ema), run, progress)
+    state = TrainState(model, optimizer, ema=config.ema, spike_factor=config.spike_factor)
+    resume(state, config, run, progress)
+    telemetry = Telemetry(run, state, task, batches, steps=steps)
     progress.start("train", total=steps, unit="steps")
     validated: dict[str, str] = {}
-    with StopSignal() as stop:
+    with (
+        StopSignal() as stop,
+        saved_when_memory_ends(state, config, run, progress),
+        profiled(config.profile_steps, run.path, progress) as step_done,
+    ):
         while state.step < steps and not stop:
             begin = time.perf_counter()
             factor = learning_rate_factor(schedule, state.step, steps)
             totals = accumulate(state, task, batches, config)
-            norm = state.update(count=totals.count, tokens=totals.tokens, factor=factor, clip_norm=config.clip_norm)
+            telemetry.before_update(totals)
+            norm = state.update(
+                count=totals.count,
+                loss=totals.sum,
+                tokens=totals.tokens,
+                factor=factor,
+                clip_norm=config.clip_norm,
+            )
+            if not after_step(state, norm, config, run, progress):
+                continue
             speed = totals.tokens / (time.perf_counter() - begin)
             state.seconds += totals.tokens / speed
-            if due(state.step, steps, LOGGED_STEPS):
-                log(run, state, "loss", totals.mean, unit)
-                log_parts(run, state, totals)
-                log(run, state, "learning_rate", factor, "of peak")
-                log(run, state, "gradient_norm", norm, unit)
-                log(run, state, "speed", speed, "tokens/s")
+            telemetry.after_update(totals, target=task.target, factor=factor, norm=norm, speed=speed)
             if data.validation is not None and due(state.step, steps, config.validations):
                 with state.averaged():
                     validated = look(state, task, data, config, run)
             if due(state.step, steps, config.checkpoints) and state.step < steps:
-                try_to_save(state, run, keep=config.keep_checkpoints, progress=progress)
+                try_to_save(state, config, run, progress)
             progress.update(state.step, loss=f"{totals.mean:.3f}", **validated, speed=f"{speed:,.0f} tokens/s")
+            step_done()
     save(state, run, keep=config.keep_checkpoints)
-    if state.step < steps:
+    if stop:
         raise stop.error(f"stopped after step {state.step:,} of {steps:,}; the same command goes on from there")
     state.settle()
     progress.finish(f"{state.tokens:,} tokens in {state.seconds:,.0f} s")
@@ -92,15 +104,32 @@ def train(
 
 
 def accumulate(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> Totals:
-    """Sum the gradients of a step's micro-batches; returns the summed losses and the numbers of targets."""
+    """Sum the gradients of a step's micro-batches; returns the summed losses and the numbers of targets.
+
+    Where memory runs out, the step begins again with half the rows a forward pass; raises OutOfMemory at one row.
+    """
+    random = torch.get_rng_state()
+    while True:
+        try:
+            return sum_gradients(state, task, batches, config)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            why = str(error).strip().partition("\n")[0] or "the allocator refused"
+        torch.set_rng_state(random)
+        state.shrink(config.rows_per_forward, why)  # here, where the error no longer holds what the step had made
+
+
+def sum_gradients(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> Totals:
     device = device_of(state.model)
     totals = Totals()
     with layers_recomputed(state.model, on=config.activation_checkpointing):
-        for draw in batches.micro(state.step, config.rows_per_forward):
+        for draw in batches.micro(state.step, state.rows(config.rows_per_forward)):
             loss = task.loss(state.model, task.batch(draw).to(device))
             torch.autograd.backward(loss.sum)
             state.masters.pull_gradients()
             totals = totals.plus(loss)
+    state.news += [News("damaged_row", reason, "", f"{reason}; passed over") for reason in batches.damage()]
     return totals
 
 
@@ -117,22 +146,6 @@ def look(state: TrainState, task: Task, data: TrainData, config: TrainConfig, ru
     return {_label(reading): f"{reading.value:.3f}" for reading in readings}
 
 
-def due(step: int, steps: int, times: int) -> bool:
-    """Whether something that happens `times` in `steps`, evenly and the last time at the end, happens after `step`."""
-    return step * times // steps > (step - 1) * times // steps
-
-
-def log_parts(run: Run, state: TrainState, totals: Totals) -> None:
-    """The loss of each part, where a loss is made of several."""
-    if len(totals.parts) > 1:
-        for name, part in totals.parts.items():
-            log(run, state, f"{name}.loss", part.sum / max(1, part.count), "nats/target")
-
-
 def _label(reading: Reading) -> str:
     """As progress calls it: the main reading by its unit."""
     return reading.unit if reading.name == "validation" else reading.name
-
-
-def log(run: Run, state: TrainState, name: str, value: float | str, unit: str) -> None:
-    run.log(name, value, unit, step=state.step, tokens=state.tokens, seconds=state.seconds)

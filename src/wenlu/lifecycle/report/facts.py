@@ -49,6 +49,7 @@ class Facts:
     evaluation: Table
     samples: list[Table]
     architectures: list[Table]
+    costs: list[Table]
     series: dict[str, Series]
     steps: int
     tokens: int
@@ -161,6 +162,7 @@ def read_facts(folder: Path) -> Facts:
         evaluation=reader.table("evaluation.json"),
         samples=reader.rows("samples.json"),
         architectures=reader.rows("architectures.json", optional=True),
+        costs=reader.rows("profile/costs.json", optional=True),
         series=series,
         steps=steps,
         tokens=tokens,

@@ -16,6 +16,7 @@ SECTIONS = (
     ("evaluation", results.evaluation),
     ("architectures", results.architectures),
     ("samples", results.samples),
+    ("costs", results.costs),
     ("data", corpus.data),
     ("settings", origins.settings),
     ("provenance", origins.provenance),

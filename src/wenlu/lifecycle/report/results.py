@@ -79,6 +79,18 @@ def architectures(facts: Facts, words: Words) -> Html | None:
     )
 
 
+def costs(facts: Facts, words: Words) -> Html | None:
+    """What the profiled steps spent their time on."""
+    if not facts.costs:
+        return None
+    keys = ("name", "share", "ms_per_step", "calls_per_step")
+    rows: list[list[Content]] = [
+        [str(row.get("name")), *(number(row.get(key)) for key in keys[1:])] for row in facts.costs
+    ]
+    header = [words(f"costs.{key}") for key in keys]
+    return join(element("p", words("costs.note"), class_="note"), table(header, rows, numeric=frozenset({1, 2, 3})))
+
+
 def samples(facts: Facts, words: Words) -> Html | None:
     if not facts.samples:
         return None

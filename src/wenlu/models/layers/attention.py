@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wenlu.kernels.attention import attention
+from wenlu.models.layers.linear import Linear
 from wenlu.models.layers.mask import Mask
 from wenlu.models.layers.rope import Rope
 
@@ -51,10 +52,10 @@ class Attention(nn.Module):
         self.dropout = dropout
         self.scale = scale
         self.softcap = softcap
-        self.q_proj = nn.Linear(hidden_size, num_heads * head_dim, bias=qkv_bias)
-        self.k_proj = nn.Linear(hidden_size, num_kv_heads * head_dim, bias=qkv_bias)
-        self.v_proj = nn.Linear(hidden_size, num_kv_heads * head_dim, bias=qkv_bias)
-        self.o_proj = nn.Linear(num_heads * head_dim, hidden_size, bias=o_bias)
+        self.q_proj = Linear(hidden_size, num_heads * head_dim, bias=qkv_bias)
+        self.k_proj = Linear(hidden_size, num_kv_heads * head_dim, bias=qkv_bias)
+        self.v_proj = Linear(hidden_size, num_kv_heads * head_dim, bias=qkv_bias)
+        self.o_proj = Linear(num_heads * head_dim, hidden_size, bias=o_bias)
         self.q_norm = q_norm or nn.Identity()
         self.k_norm = k_norm or nn.Identity()
 
@@ -82,7 +83,16 @@ class Attention(nn.Module):
         if self.training and self.dropout:
             mixed = dropped_attention(q, k, v, mask, scale=self.scale, dropout=self.dropout)
         else:
-            mixed = attention(q, k, v, bias=mask.bias, is_causal=mask.is_causal, scale=self.scale, softcap=self.softcap)
+            mixed = attention(
+                q,
+                k,
+                v,
+                bias=mask.bias,
+                is_causal=mask.is_causal,
+                scale=self.scale,
+                softcap=self.softcap,
+                stretches=mask.stretches,
+            )
         out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(B, T, -1))
         return out
 
@@ -111,10 +121,10 @@ class CrossAttention(nn.Module):
         self.head_dim = head_dim
         self.scale = scale
         self.dropout = dropout
-        self.q_proj = nn.Linear(hidden_size, num_heads * head_dim, bias=bias)
-        self.k_proj = nn.Linear(hidden_size, num_heads * head_dim, bias=bias)
-        self.v_proj = nn.Linear(hidden_size, num_heads * head_dim, bias=bias)
-        self.o_proj = nn.Linear(num_heads * head_dim, hidden_size, bias=bias)
+        self.q_proj = Linear(hidden_size, num_heads * head_dim, bias=bias)
+        self.k_proj = Linear(hidden_size, num_heads * head_dim, bias=bias)
+        self.v_proj = Linear(hidden_size, num_heads * head_dim, bias=bias)
+        self.o_proj = Linear(num_heads * head_dim, hidden_size, bias=bias)
 
     def project(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values (B, N, S, H) of an encoder's output (B, S, D)."""

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wenlu.kernels.attention import attention
+from wenlu.models.layers.linear import Linear
 from wenlu.models.layers.mask import Mask
 from wenlu.models.layers.rope import Rope
 
@@ -17,10 +18,10 @@ class BidirectionalAttention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.dropout = dropout
-        self.q_proj = nn.Linear(hidden_size, hidden_size, bias=bias)
-        self.k_proj = nn.Linear(hidden_size, hidden_size, bias=bias)
-        self.v_proj = nn.Linear(hidden_size, hidden_size, bias=bias)
-        self.o_proj = nn.Linear(hidden_size, hidden_size, bias=bias)
+        self.q_proj = Linear(hidden_size, hidden_size, bias=bias)
+        self.k_proj = Linear(hidden_size, hidden_size, bias=bias)
+        self.v_proj = Linear(hidden_size, hidden_size, bias=bias)
+        self.o_proj = Linear(hidden_size, hidden_size, bias=bias)
 
     def forward(self, x: Tensor, mask: Mask, rope: Rope | None = None) -> Tensor:
         """Mix each position of `x` (B, T, D) with those that `mask` lets it see."""
@@ -32,6 +33,6 @@ class BidirectionalAttention(nn.Module):
         if self.training and self.dropout > 0:
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.bias, dropout_p=self.dropout)
         else:
-            mixed = attention(q, k, v, bias=mask.bias)
+            mixed = attention(q, k, v, bias=mask.bias, stretches=mask.stretches)
         out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(B, T, D))
         return out

@@ -59,7 +59,12 @@ class Reading:
         if not self.sees_ahead:
             seen = seen & (keys <= queries)
         near = as_bias(seen[:, None], dtype)  # (B or 1, 1, T, S)
-        return Mask(near if self.mask.bias is None else near + self.mask.bias, is_causal=self.mask.is_causal)
+        told = self.mask.stretches
+        return Mask(
+            near if self.mask.bias is None else near + self.mask.bias,
+            is_causal=self.mask.is_causal,
+            stretches=None if told is None or self.sees_ahead else told.within(window),
+        )
 
 
 class AttentionState(DecodeState):

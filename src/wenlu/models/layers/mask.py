@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from wenlu.kernels.attention import Stretches
+
 
 @dataclass(frozen=True)
 class Mask:
@@ -16,10 +18,12 @@ class Mask:
         bias: (B or 1, 1 or N, T, S) added to the scores: 0 where a query may look, -inf where not; None: no
             restriction beyond `is_causal`.
         is_causal: queries and keys are the same T positions, and none looks ahead; a `bias` says so too.
+        stretches: what `bias` says, where each query sees one stretch of keys; None where one may not.
     """
 
     bias: Tensor | None = None
     is_causal: bool = False
+    stretches: Stretches | None = None
 
 
 CAUSAL = Mask(is_causal=True)
@@ -44,7 +48,10 @@ def causal_mask(length: int, *, attention_mask: Tensor | None, segments: Tensor 
     if attention_mask is not None:
         itself = torch.eye(length, dtype=torch.bool, device=known.device)
         allowed = allowed & (attention_mask.bool()[:, None, :] | itself)
-    return Mask(as_bias(allowed[:, None], dtype), is_causal=True)
+    stretches = (
+        document_stretches(segments, is_causal=True) if segments is not None and attention_mask is None else None
+    )
+    return Mask(as_bias(allowed[:, None], dtype), is_causal=True, stretches=stretches)
 
 
 def bidirectional_mask(
@@ -72,7 +79,10 @@ def bidirectional_mask(
     if window is not None:
         places = torch.arange(length, device=x.device)
         allowed = allowed & ((places[:, None] - places[None, :]).abs() <= window)
-    return Mask(as_bias(allowed[:, None], x.dtype))
+    stretches = None
+    if segments is not None and attention_mask is None and window is None:
+        stretches = document_stretches(segments, is_causal=False)
+    return Mask(as_bias(allowed[:, None], x.dtype), stretches=stretches)
 
 
 def key_mask(real: Tensor | None, dtype: torch.dtype) -> Mask:
@@ -131,6 +141,20 @@ def count_lengths(input_ids: Tensor, *, attention_mask: Tensor | None, segments:
     document = document_starts(segments).cumsum(1)
     counts = torch.zeros(len(real), real.size(1) + 1, dtype=torch.int64, device=real.device)
     return counts.scatter_add(1, document, real).gather(1, document)
+
+
+def document_stretches(segments: Tensor, *, is_causal: bool) -> Stretches:
+    """Of packed rows (B, T): a position sees its document, or with `is_causal` the part up to itself."""
+    places = torch.arange(segments.size(1), device=segments.device).expand(segments.shape)
+    starts = document_starts(segments)
+    first = (places * starts).cummax(1).values
+    if is_causal:
+        end = places + 1
+    else:
+        next_start = torch.where(starts, places, segments.size(1)).roll(-1, 1)  # (B, T), at each position's right
+        next_start[:, -1] = segments.size(1)
+        end = next_start.flip(1).cummin(1).values.flip(1)
+    return Stretches(first.to(torch.int32).contiguous(), end.to(torch.int32).contiguous())
 
 
 def document_starts(segments: Tensor) -> Tensor:

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from wenlu.models.layers.bidirectional_attention import BidirectionalAttention
 from wenlu.models.layers.encoder import Encoder, EncoderConfig, MaskedHead, Texts, Transform
+from wenlu.models.layers.linear import Linear
 from wenlu.models.layers.mask import Mask, bidirectional_mask
 from wenlu.models.layers.mlp import ACTIVATIONS, Activation
+from wenlu.models.layers.norm import LayerNorm
 
 
 class PostNormConfig(EncoderConfig):
@@ -33,8 +35,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, hidden_size: int, intermediate_size: int, activation: Activation) -> None:
         super().__init__()
-        self.up_proj = nn.Linear(hidden_size, intermediate_size)
-        self.down_proj = nn.Linear(intermediate_size, hidden_size)
+        self.up_proj = Linear(hidden_size, intermediate_size)
+        self.down_proj = Linear(intermediate_size, hidden_size)
         self.activation = ACTIVATIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,9 +55,9 @@ class Block(nn.Module):
             bias=True,
             dropout=config.attention_probs_dropout_prob,
         )
-        self.attention_norm = nn.LayerNorm(config.hidden_size, config.norm_eps)
+        self.attention_norm = LayerNorm(config.hidden_size, config.norm_eps)
         self.mlp = FeedForward(config.hidden_size, config.intermediate_size, config.hidden_act)
-        self.mlp_norm = nn.LayerNorm(config.hidden_size, config.norm_eps)
+        self.mlp_norm = LayerNorm(config.hidden_size, config.norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, x: Tensor, mask: Mask) -> Tensor:
@@ -75,11 +77,11 @@ class PostNormEncoder(Encoder):
         self.embed_tokens = nn.Embedding(config.vocab_size, size)
         self.embed_positions = nn.Embedding(config.max_position_embeddings, size)
         self.embed_types = nn.Embedding(types, size) if types else None
-        self.embed_norm = nn.LayerNorm(size, config.norm_eps)
+        self.embed_norm = LayerNorm(size, config.norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
         if config.head in ("masked-lm", "pretraining"):
-            norm = nn.LayerNorm(size, config.norm_eps)
+            norm = LayerNorm(size, config.norm_eps)
             activation = self.transform_activation or config.hidden_act
             self.lm_head = MaskedHead(Transform(size, activation, norm), config.vocab_size)
 

@@ -20,6 +20,7 @@ from wenlu.models.layers.encoder_decoder import (
 )
 from wenlu.models.layers.mask import Mask
 from wenlu.models.layers.mlp import Activation, PlainMLP
+from wenlu.models.layers.norm import LayerNorm
 
 
 class PostNormEncoderDecoderConfig(EncoderDecoderConfig):
@@ -77,11 +78,11 @@ class PostNormEncoderLayer(nn.Module):
         super().__init__()
         size = config.hidden_size
         self.self_attn = _self_attention(config, config.num_attention_heads)
-        self.attention_norm = nn.LayerNorm(size)
+        self.attention_norm = LayerNorm(size)
         self.mlp = PlainMLP(
             size, config.intermediate_size, activation=config.hidden_act, dropout=config.activation_dropout
         )
-        self.mlp_norm = nn.LayerNorm(size)
+        self.mlp_norm = LayerNorm(size)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Mask) -> Tensor:
@@ -97,15 +98,15 @@ class PostNormDecoderLayer(DecoderLayer):
         super().__init__()
         size, heads = config.hidden_size, config.decoder_attention_heads
         self.self_attn = _self_attention(config, heads)
-        self.attention_norm = nn.LayerNorm(size)
+        self.attention_norm = LayerNorm(size)
         self.cross_attn = CrossAttention(
             hidden_size=size, num_heads=heads, head_dim=size // heads, bias=True, dropout=config.attention_dropout
         )
-        self.cross_attention_norm = nn.LayerNorm(size)
+        self.cross_attention_norm = LayerNorm(size)
         self.mlp = PlainMLP(
             size, config.decoder_intermediate_size, activation=config.hidden_act, dropout=config.activation_dropout
         )
-        self.mlp_norm = nn.LayerNorm(size)
+        self.mlp_norm = LayerNorm(size)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
@@ -134,7 +135,7 @@ class PostNormEncoderDecoder(TransformerEncoderDecoder):
         self.decoder_embed_tokens = None if shared else nn.Embedding(config.target_vocab_size, size)
         encoder = [PostNormEncoderLayer(config) for _ in range(config.num_hidden_layers)]
         decoder = [PostNormDecoderLayer(config) for _ in range(config.num_decoder_layers)]
-        norms = (nn.LayerNorm(size), nn.LayerNorm(size)) if embed_norm else (None, None)
+        norms = (LayerNorm(size), LayerNorm(size)) if embed_norm else (None, None)
         self.encoder = EncoderStack(encoder, embed_norm=norms[0], dropout=config.dropout)
         self.decoder = DecoderStack(decoder, embed_norm=norms[1], dropout=config.dropout)
         self.lm_head: nn.Linear = nn.Linear(size, config.target_vocab_size, bias=head_bias)

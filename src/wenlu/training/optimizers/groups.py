@@ -14,7 +14,7 @@ Weights = Mapping[str, nn.Parameter]
 
 HEADS = ("lm_head.weight", "lm_head.decoder.weight", "classifier.weight", "sentence_head.weight")
 
-_LAYER = re.compile(r"(?P<stack>.*\b)layers\.(?P<number>\d+)\.")
+LAYER = re.compile(r"(?P<stack>.*\b)layers\.(?P<number>\d+)\.")
 
 
 def groups(
@@ -51,13 +51,13 @@ def depths_from_top(names: Collection[str]) -> dict[str, int]:
     """
     heights: dict[str, int] = {}
     for name in names:
-        if layer := _LAYER.match(name):
+        if layer := LAYER.match(name):
             heights[layer["stack"]] = max(heights.get(layer["stack"], 0), int(layer["number"]) + 1)
     if not heights:
         raise UsageError("optimizer.layer_decay: the model has no layers.N to tell apart; choose a Transformer family")
     depths = {}
     for name in names:
-        if layer := _LAYER.match(name):
+        if layer := LAYER.match(name):
             depths[name] = heights[layer["stack"]] - int(layer["number"])
         else:
             depths[name] = max(heights.values()) + 1 if _is_below_layers(name, names) else 0

@@ -41,7 +41,9 @@ class Optimizer:
         }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take back what `tensors` gave."""
+        """Take back what `tensors` gave, and forget everything else."""
+        for part in self.parts:
+            part.state.clear()
         owner = {id(w): part for part in self.parts for group in part.param_groups for w in group["params"]}
         for key, value in tensors.items():
             name, _, kind = key.rpartition(".")

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wenlu.kernels.rms_norm import reference, rms_norm
+from wenlu.kernels.norms import reference, rms_norm
 
 
 @given(rows=st.integers(1, 5), size=st.integers(1, 9), scale=st.sampled_from([1e-6, 1.0, 1e6]))
