@@ -167,8 +167,8 @@ def main() -> None:
             f"Python {platform.python_version()}, tokenizers {version('tokenizers')}, tiktoken {version('tiktoken')}; "
             f"load average at the end {os.getloadavg()[0]:.1f}. Megabytes (1e6 bytes of UTF-8) a second, all cores, "
             f"median of {turns} turns (lowest to highest), the ways one after another in each. The goal of ours is "
-            f"{GOAL:g}. *Plain tiktoken* splits by GPT-2's pattern where the vocabulary wants digits apart; its ids "
-            "are ranks. *Written* counts words and bytes, hashes and writes too. Command: `make bench-encoding`.",
+            f"{GOAL:g}. *Plain tiktoken* splits by GPT-2's pattern where the vocabulary wants digits apart, and its "
+            "ids are ranks. *Written* counts words and bytes, hashes and writes too. Command: `make bench-encoding`.",
             "",
             "| text and vocabulary | compared | " + " | ".join(WAYS) + " |",
             "|---|---|---|---|---|---|",

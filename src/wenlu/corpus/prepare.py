@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from wenlu.corpus.collect import collect
-from wenlu.corpus.parallel import available_workers
+from wenlu.corpus.parallel import Patience, available_workers
 from wenlu.corpus.record import Record
 from wenlu.corpus.settings import DataConfig
 from wenlu.corpus.split import SPLITS, assign
@@ -45,7 +45,8 @@ def prepare(
         UsageError: `out` holds something else than prepared data.
     """
     _check_target(out)
-    room = Workroom(out.parent, available_workers() if config.workers == "auto" else config.workers)
+    workers = available_workers() if config.workers == "auto" else config.workers
+    room = Workroom(out.parent, workers, Patience(config.worker_timeout_seconds, out.parent, progress))
     with Spool(room.folder) as kept, Spool(room.folder) as dropped:
         collected = collect(config, kept, dropped, room, seed=seed, progress=progress)
         assignment = assign(

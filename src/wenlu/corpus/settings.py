@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, PositiveInt, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, field_validator, model_validator
 
 from wenlu.config import Config
 from wenlu.corpus.sources import SourceList, SourceSpec
@@ -54,6 +54,9 @@ class DataConfig(Config):
     """Write every dropped record, with step and reason, to dropped.jsonl.gz."""
     workers: Literal["auto"] | PositiveInt = "auto"
     """Processes for the work on single records; results do not depend on it."""
+    worker_timeout_seconds: PositiveFloat = 900.0
+    """After so long without an answer about some hundred records a process writes where it is and is replaced; when its
+    replacement hangs at the same records, the run stops."""
 
     @field_validator("train")
     @classmethod

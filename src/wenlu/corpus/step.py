@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wenlu.config import Config
-from wenlu.corpus.parallel import map_ordered
+from wenlu.corpus.parallel import Patience, map_ordered
 from wenlu.corpus.record import Drop, Item, Record, Step
 
 _CHUNK_RECORDS = 256
@@ -24,10 +24,12 @@ class StepConfig(Config):
 
 @dataclass(frozen=True)
 class Workroom:
-    """Where steps put temporary files (None: the system's folder), and how many processes they may use."""
+    """Where steps put temporary files (None: the system's folder), how many processes they may use, and how long each
+    of these may take."""
 
     folder: Path | None = None
     workers: int = 1
+    patience: Patience | None = None
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,14 @@ class Chain:
         return list(items)
 
 
-def run_steps(steps: Sequence[Step], items: Iterable[Item], workers: int = 1) -> Iterator[Item]:
+def run_steps(
+    steps: Sequence[Step], items: Iterable[Item], workers: int = 1, patience: Patience | None = None
+) -> Iterator[Item]:
     """The items after all steps; neighbouring record steps run together in the workers, in order."""
     for by_record, group in groupby(steps, lambda step: isinstance(step, RecordStep)):
         if by_record:
-            items = _in_workers(Chain(tuple(step for step in group if isinstance(step, RecordStep))), items, workers)
+            chain = Chain(tuple(step for step in group if isinstance(step, RecordStep)))
+            items = _in_workers(chain, items, workers, patience)
         else:
             for step in group:
                 items = step(items)
@@ -97,6 +102,11 @@ def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _in_workers(step: Chain, items: Iterable[Item], workers: int) -> Iterator[Item]:
-    for chunk in map_ordered(step, chunks(items), workers=workers):
+def _in_workers(step: Chain, items: Iterable[Item], workers: int, patience: Patience | None) -> Iterator[Item]:
+    for chunk in map_ordered(step, chunks(items), workers=workers, patience=patience, name=_range):
         yield from chunk
+
+
+def _range(chunk: Sequence[Item]) -> str:
+    first, last = (item.id if isinstance(item, Record) else item.record.id for item in (chunk[0], chunk[-1]))
+    return f"the {len(chunk)} records from {first} to {last}"

@@ -78,10 +78,8 @@ class Life:
         facts = self.cache.facts("train") if "train" in dict(self.keys) else {}
         if "steps" not in facts:
             return self.recipe
-        names = ("dtype", "threads", "device", "micro_batch_tokens")
-        chosen: dict[str, Any] = {name: facts[name] for name in names}
-        if "global_batch_tokens" in facts:
-            chosen["global_batch_tokens"] = facts["global_batch_tokens"]
+        names = ("dtype", "threads", "device", "micro_batch_tokens", "global_batch_tokens")
+        chosen: dict[str, Any] = {name: facts[name] for name in names if name in facts}
         train = self.recipe.train.model_copy(update={**chosen, "duration": Duration(facts["steps"], "steps")})
         model = self.recipe.model.with_config(facts["model"])
         rate = {name: facts[name] for name in ("lr",) if name in facts}

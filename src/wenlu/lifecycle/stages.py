@@ -215,17 +215,23 @@ def _train(life: Life) -> TrainState:
         begin_with_vectors(life, model, tokenizer)
     model = task.trained(model).to(device)
     if "steps" not in facts:
-        timed = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress)
-        timed = resolve_duration(timed, recipe.optimizer, model, task, data, recipe.seed)
-        facts = {"steps": int(timed.duration.amount), "dtype": dtype, "threads": threads, "device": device.type}
-        facts |= {"micro_batch_tokens": timed.micro_batch_tokens, **sized}
+        resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress)
+        resolved = resolve_duration(resolved, recipe.optimizer, model, task, data, recipe.seed)
+        facts = {
+            "steps": int(resolved.duration.amount),
+            "dtype": dtype,
+            "threads": threads,
+            "device": device.type,
+            "micro_batch_tokens": resolved.micro_batch_tokens,
+            **sized,
+        }
         life.cache.choose("train", {**facts, "model": config.model_dump(mode="json")})
         life.record()
-    resolved = life.resolved()
+    chosen = life.resolved()
     with tracked(run, recipe.tracking.to, life.progress):
         state = train(
-            resolved.train,
-            resolved.optimizer,
+            chosen.train,
+            chosen.optimizer,
             recipe.schedule,
             model=model,
             task=task,

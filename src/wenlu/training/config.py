@@ -63,6 +63,8 @@ class TrainConfig(Config):
     checkpoints: NonNegativeInt = 4
     """How often to save; the last one is at the end."""
     keep_checkpoints: PositiveInt = 2
+    stall_seconds: PositiveFloat | None = 1800.0
+    """When no step has ended for so long, the stacks of all threads go to stacks.txt in the run."""
     profile_steps: NonNegativeInt = 0
     """Of so many steps, after a short warm-up, write a trace and the ten largest costs into `profile/`."""
     allocator: Literal["auto", "as-is"] = "auto"

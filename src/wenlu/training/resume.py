@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from wenlu.errors import Diverged, ResourceError
 from wenlu.progress import Progress
 from wenlu.rundir import Run
 from wenlu.training.config import TrainConfig
-from wenlu.training.memory import OutOfMemory, is_out_of_memory
 from wenlu.training.state import News, TrainState
 
 RATE_CUT = 0.5
@@ -45,23 +41,6 @@ def resume(state: TrainState, config: TrainConfig, run: Run, progress: Progress)
     if checkpoint is None and config.on_divergence == "roll-back":
         try_to_save(state, config, run, progress)  # or there would be nothing to go back to
     return state
-
-
-@contextmanager
-def saved_when_memory_ends(state: TrainState, config: TrainConfig, run: Run, progress: Progress) -> Iterator[None]:
-    """Within, running out of memory between two updates leaves a checkpoint; anywhere, it is a ResourceError."""
-    try:
-        yield
-    except OutOfMemory:
-        try_to_save(state, config, run, progress)
-        raise
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemory(
-            f"memory ran out after step {state.step:,}, outside of a forward pass ({error}); free some memory, and the "
-            "same command goes on from the last checkpoint"
-        ) from error
 
 
 def after_step(state: TrainState, norm: float, config: TrainConfig, run: Run, progress: Progress) -> bool:

@@ -16,14 +16,14 @@ from wenlu.tokenizers import Tokenizer
 from wenlu.training.activations import layers_recomputed
 from wenlu.training.batches import Batches
 from wenlu.training.config import TrainConfig
+from wenlu.training.guard import guarded
 from wenlu.training.memory import is_out_of_memory
 from wenlu.training.optimizers import OptimizerConfig
 from wenlu.training.profiling import profiled
-from wenlu.training.resume import after_step, resume, save, saved_when_memory_ends, try_to_save
+from wenlu.training.resume import after_step, resume, save, try_to_save
 from wenlu.training.samples import sample
 from wenlu.training.schedule import ScheduleConfig, learning_rate_factor
 from wenlu.training.state import News, TrainState
-from wenlu.training.stop import StopSignal
 from wenlu.training.telemetry import Telemetry, due, log
 from wenlu.training.validation import device_of, validate
 
@@ -66,11 +66,7 @@ def train(
     telemetry = Telemetry(run, state, task, batches, steps=steps)
     progress.start("train", total=steps, unit="steps")
     validated: dict[str, str] = {}
-    with (
-        StopSignal() as stop,
-        saved_when_memory_ends(state, config, run, progress),
-        profiled(config.profile_steps, run.path, progress) as step_done,
-    ):
+    with guarded(state, config, run, progress) as stop, profiled(config.profile_steps, run.path, progress) as step_done:
         while state.step < steps and not stop:
             begin = time.perf_counter()
             factor = learning_rate_factor(schedule, state.step, steps)

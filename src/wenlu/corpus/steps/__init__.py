@@ -81,7 +81,9 @@ def _complaint(name: str, config: type[StepConfig], details: Any) -> str:
 
 def build_and_run(steps: Sequence[StepConfig], items: Iterable[Item], room: Workroom) -> Iterator[Item]:
     """The items after all steps, which are built at once, before anything is read."""
-    return run_steps([step_kind(config.step).build(config, room) for config in steps], items, room.workers)
+    return run_steps(
+        [step_kind(config.step).build(config, room) for config in steps], items, room.workers, room.patience
+    )
 
 
 def _as_list(value: Any) -> Any:
