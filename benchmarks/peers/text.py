@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from sysconfig import get_paths
 
-from wenlu.corpus.shards import write_tokens
+from wenlu.corpus.shards import TokenData, write_tokens
+from wenlu.errors import DataError
 from wenlu.tokenizers import TokenizerConfig, train_tokenizer
 
 FOLDER = Path(".make/bench-train")
@@ -15,8 +16,10 @@ HELD_OUT = 16
 
 
 def prepare() -> Path:
-    """The folder with `train` and `validation`, made where it is not there."""
-    if not (FOLDER / "validation").exists():
+    """The folder with `train` and `validation`, made where it is not there or of an older format."""
+    try:
+        TokenData.open(FOLDER / "validation")
+    except DataError:
         tokenizer = train_tokenizer(TokenizerConfig(vocab_size=4096), modules(held_out=False))
         for name, held_out in (("train", False), ("validation", True)):
             write_tokens(modules(held_out=held_out), tokenizer, FOLDER / name)

@@ -18,7 +18,7 @@ from wenlu.kernels.cross_entropy import linear_cross_entropy
 from wenlu.kernels.linear import linear
 from wenlu.kernels.native import SWITCH, why_not
 from wenlu.kernels.norms import layer_norm, rms_norm
-from wenlu.kernels.products import add_outer_products, outer_products, transposed
+from wenlu.kernels.products import add_outer_products, column_sums, outer_products, transposed
 
 amx = pytest.mark.skipif(why_not("amx") is not None, reason=f"no kernels for AMX: {why_not('amx')}")
 avx512 = pytest.mark.skipif(why_not("avx512") is not None, reason=f"no kernels for AVX-512: {why_not('avx512')}")
@@ -121,6 +121,13 @@ def test_outer_products_are_summed_in_float32(count: int, rows: int, columns: in
 def test_a_linear_map_of_any_leading_shape() -> None:
     inputs = [drawn(3, 5, 64), drawn(96, 64, seed=1), drawn(96, seed=2)]
     assert_near(linear, F.linear, inputs, (3, 5, 96))
+
+
+@avx512
+@pytest.mark.parametrize("shape", [(1, 1), (300, 64), (7, 150)], ids=str)
+def test_sums_of_columns(shape: tuple[int, int]) -> None:
+    x = drawn(*shape)
+    assert apart(column_sums(x), x.double().sum(0)) < HALF
 
 
 @amx

@@ -1,8 +1,12 @@
 """Tokens per character, word and byte, unknown tokens, and texts that do not come back: counted by hand."""
 
-import pytest
+import re
 
-from wenlu.tokenizers import TokenizerConfig, count_words, fertility, train_tokenizer
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wenlu.tokenizers import TokenizerConfig, count_words, fertility, train_tokenizer, words
 
 
 def test_a_report_counted_by_hand() -> None:
@@ -59,3 +63,10 @@ def test_many_failures_are_all_counted_and_five_are_shown() -> None:
 def test_words_are_counted_between_spaces_and_by_chinese_characters(text: str, words: int) -> None:
     assert count_words(text) == words
     assert count_words((text + " ") * 300_000) == 300_000 * words
+
+
+@given(text=st.text(st.sampled_from("ab三只猫々\U00020000，. \n\u3000\x1c\x85\u200b")), at_once=st.integers(1, 5))
+def test_words_of_long_texts_are_counted_once(text: str, at_once: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(words, "_AT_ONCE", at_once)
+        assert count_words(text) == len(re.findall(rf"[{words.HAN}]|[^\s{words.HAN}]+", text))

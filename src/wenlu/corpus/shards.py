@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -23,10 +25,12 @@ from typing import Any, BinaryIO, NamedTuple, Self
 import numpy as np
 
 from wenlu.corpus.damage import DamagedTokens
+from wenlu.corpus.parallel import available_workers
 from wenlu.corpus.record import Record
 from wenlu.errors import DataError, ResourceError
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir.atomic import atomic_folder
+from wenlu.tokenizers.byte_pairs import Ids
 from wenlu.tokenizers.tokenizer import Tokenizer, parts_of, utf8_bytes
 from wenlu.tokenizers.words import count_words
 
@@ -35,9 +39,10 @@ BLOCK_TOKENS = 256
 """Tokens that share a checksum: of the order of a row, so that a damaged one costs a row or two."""
 
 _FORMAT = 2
-_CHARACTERS_A_BATCH = 1 << 20
+_CHARACTERS_A_BATCH = 1 << 18
 _READ_BYTES = 1 << 22
 _COUNT, _CRC = np.dtype("<i8"), np.dtype("<u4")
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 Tokens = np.ndarray[Any, np.dtype[Any]]
 Counts = np.ndarray[Any, np.dtype[np.int64]]
@@ -187,8 +192,8 @@ def write_tokens(
     with atomic_folder(out) as folder:
         writer = _Writer(folder, np.dtype("<u2" if tokenizer.vocab_size <= 1 << 16 else "<u4"), shard_tokens)
         with writer:
-            for batch in _batches(documents):
-                writer.add(batch, tokenizer.encode_batch([part.text for part in batch]), tokenizer)
+            for batch, (ids, counts) in _encoded(_batches(documents), tokenizer):
+                writer.add(batch, ids, counts, tokenizer)
                 progress.update(writer.num_bytes)
         manifest = writer.manifest(tokenizer)
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
@@ -253,20 +258,21 @@ class _Writer:
         for file in (*self._columns, self._crcs, *self._shards):
             file.close()
 
-    def add(self, parts: list[_Part], encoded: list[list[int]], tokenizer: Tokenizer) -> None:
-        flat: list[int] = []
-        starts: list[int] = []
+    def add(self, parts: list[_Part], ids: Ids, counts: Counts, tokenizer: Tokenizer) -> None:
+        """Append `parts`, whose `ids` stand in a row, `counts` of them to each."""
+        begins = np.array([part.id is not None for part in parts])
+        ends = np.array([part.last for part in parts])
+        stops = np.cumsum(begins + counts + ends)
+        first, last = (stops - ends - counts - begins)[begins], (stops - 1)[ends]
+        tokens = np.empty(stops[-1], self._dtype)
+        within = np.ones(len(tokens), bool)
+        within[first] = within[last] = False
+        tokens[first], tokens[last], tokens[within] = _known(tokenizer.bos_id), _known(tokenizer.eos_id), ids
+        starts = (self.num_tokens + first).tolist()
         begun = [part for part in parts if part.id is not None]
-        for part, ids in zip(parts, encoded, strict=True):
-            if part.id is not None:
-                starts.append(self.num_tokens + len(flat))
-                flat.append(_known(tokenizer.bos_id))
-            flat += ids
-            if part.last:
-                flat.append(_known(tokenizer.eos_id))
-        self._append(np.array(flat, self._dtype))
+        self._append(tokens)
         columns = [_column(starts), _column([p.bytes for p in begun]), _column([p.words for p in begun])]
-        names = "".join(json.dumps(part.id, ensure_ascii=False) + "\n" for part in begun).encode()
+        names = "".join(_as_json(part.id) + "\n" for part in begun).encode()
         for file, data in zip(self._columns, [*columns, names], strict=True):
             file.write(data)
         self.num_documents += len(begun)
@@ -330,6 +336,22 @@ def _batches(documents: Iterable[str | Record]) -> Iterator[list[_Part]]:
                 batch, size = [], 0
     if batch:
         yield batch
+
+
+def _encoded(batches: Iterable[list[_Part]], tokenizer: Tokenizer) -> Iterator[tuple[list[_Part], tuple[Ids, Counts]]]:
+    """Batches with the ids of their parts, in order; some are encoded on threads while others are written."""
+    workers = available_workers()
+    ahead: deque[tuple[list[_Part], Future[tuple[Ids, Counts]]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for number, batch in enumerate(batches):
+            ahead.append((batch, pool.submit(tokenizer.encode_flat, [part.text for part in batch])))
+            if number == 0:
+                ahead[0][1].result()  # what is prepared once is prepared before others need it
+            if len(ahead) > workers:
+                parts, encoded = ahead.popleft()
+                yield parts, encoded.result()
+        for parts, encoded in ahead:
+            yield parts, encoded.result()
 
 
 def _column(values: list[int]) -> bytes:

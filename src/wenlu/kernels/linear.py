@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from wenlu.kernels.native import kernels
-from wenlu.kernels.products import outer_products
+from wenlu.kernels.products import column_sums, outer_products
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -33,5 +33,5 @@ class _Linear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         rows = grad.reshape(-1, grad.size(-1)).contiguous()
         x_grad = (rows @ weight).view(x.shape) if ctx.needs_input_grad[0] else None
-        bias_grad = rows.sum(0) if ctx.needs_input_grad[2] else None
+        bias_grad = column_sums(rows) if ctx.needs_input_grad[2] else None
         return x_grad, outer_products(rows, x.reshape(-1, x.size(-1))), bias_grad

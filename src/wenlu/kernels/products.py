@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from wenlu.kernels.native import Kernels, kernels
@@ -31,6 +32,16 @@ def add_outer_products(sums: Tensor, a: Tensor, b: Tensor) -> None:
         sums += a.T @ b
     else:
         native("outer_products", a, b, sums, None, _panels(b), *a.shape, b.size(1), False)
+
+
+def column_sums(x: Tensor) -> Tensor:
+    """(M,) sums over the rows of (N, M), in fp32 until the last rounding."""
+    native = kernels("avx512", x) if x.is_contiguous() else None
+    if native is None:
+        return x.sum(0)
+    sums = x.new_empty(x.size(1), dtype=torch.float32)
+    native("column_sums", x, sums, *x.shape)
+    return sums.to(x.dtype)
 
 
 def transposed(x: Tensor) -> Tensor:

@@ -78,10 +78,15 @@ class Life:
         facts = self.cache.facts("train") if "train" in dict(self.keys) else {}
         if "steps" not in facts:
             return self.recipe
-        chosen = {name: facts[name] for name in ("dtype", "threads", "device", "micro_batch_tokens")}
+        names = ("dtype", "threads", "device", "micro_batch_tokens", "global_batch_tokens")
+        chosen: dict[str, Any] = {name: facts[name] for name in names if name in facts}
         train = self.recipe.train.model_copy(update={**chosen, "duration": Duration(facts["steps"], "steps")})
         model = self.recipe.model.with_config(facts["model"])
-        return self.recipe.model_copy(update={"train": train, "model": model, "tokenizer": self.recipe.task_tokenizer})
+        rate = {name: facts[name] for name in ("lr",) if name in facts}
+        optimizer = self.recipe.optimizer.model_copy(update=rate)
+        return self.recipe.model_copy(
+            update={"train": train, "model": model, "optimizer": optimizer, "tokenizer": self.recipe.task_tokenizer}
+        )
 
     def _digests(self) -> dict[str, str]:
         """Of what was read and of what was made from it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, PositiveInt, model_validator
 
@@ -37,13 +37,15 @@ class ModelSettings(Config):
     """A family by name, with any of its own settings beside it.
 
     The vocabulary comes from the tokenizer and the number of positions from `train.context`; with `parameters`
-    the width is chosen to come nearest to that size.
+    the width is chosen to come nearest to that size. With `size = "auto"` width, depth, batch, rate and horizon are
+    chosen for the data and for `train.duration` (`auto_size`).
     """
 
     model_config = ConfigDict(extra="allow")
 
     family: str = "llama"
     parameters: PositiveInt | None = None
+    size: Literal["auto"] | None = None
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -52,6 +54,10 @@ class ModelSettings(Config):
         for key in self.model_extra or {}:
             if key not in known:
                 raise ValueError(f"{key}: unknown key of {self.family}; {did_you_mean(key, known)}")
+        if self.size is not None:
+            told = [*(["parameters"] if self.parameters is not None else []), *(self.model_extra or {})]
+            if chosen := [key for key in told if key == "parameters" or key in self.chosen().proportions]:
+                raise ValueError(f"size = 'auto' chooses {', '.join(chosen)}; remove size, or {chosen[0]}")
         return self
 
     def chosen(self) -> Family:

@@ -83,6 +83,13 @@ class Recipe(Config):
             for section in ("architectures", "verse"):
                 if getattr(self, section) is not None:
                     raise ValueError(f"{section}: is for models that continue text, but task is {self.task.name}")
+        if self.model.size is not None:
+            if "duration" not in self.train.model_fields_set:
+                raise ValueError(
+                    "model.size: 'auto' fits the model to a budget; set train.duration, for example '10 minutes'"
+                )
+            if not isinstance(self.task, CausalLMConfig):
+                raise ValueError(f"model.size: 'auto' is for models that continue text, but task is {self.task.name}")
         if self.optimizer.name == "schedule-free" and self.schedule.name != "constant":
             raise ValueError(
                 f'schedule.name: {self.schedule.name!r} lets the rate fall, and optimizer.name="schedule-free" '

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,14 +20,16 @@ from wenlu.evaluation import evaluate_run
 from wenlu.evaluation.verse import evaluate_verse
 from wenlu.generation import complete
 from wenlu.kernels.native import use_pool
+from wenlu.lifecycle.auto_size import Start, choose_size
 from wenlu.lifecycle.cache import stage_key
 from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
 from wenlu.lifecycle.model_folder import generation_of, tokenizer_kept, write_model_folder
+from wenlu.lifecycle.model_settings import ModelSettings
 from wenlu.lifecycle.report import write_report
 from wenlu.lifecycle.vectors_start import begin_with_vectors, vectors_fingerprint
-from wenlu.models import family_of
+from wenlu.models import ModelConfig, family_of
 from wenlu.rundir import atomic, trackers
 from wenlu.rundir.trackers.process import tracked
 from wenlu.tasks import CausalLM, Task, new_task
@@ -187,12 +190,22 @@ def _train(life: Life) -> TrainState:
     threads = facts.get("threads") or choose_threads(recipe.train)
     torch.set_num_threads(threads)
     family = recipe.model.chosen()
-    config = recipe.model.resolve(
-        vocab_size=tokenizer.vocab_size,
-        context=2 * recipe.train.context,
-        end_id=tokenizer.eos_id,
-        needed=recipe.task.model_settings,
-    )
+
+    def fill(settings: ModelSettings) -> ModelConfig:
+        return settings.resolve(
+            vocab_size=tokenizer.vocab_size,
+            context=2 * recipe.train.context,
+            end_id=tokenizer.eos_id,
+            needed=recipe.task.model_settings,
+        )
+
+    sized: dict[str, Any] = {}
+    if recipe.model.size is not None and "steps" in facts:
+        recipe = life.resolved()
+    elif recipe.model.size is not None:
+        recipe = choose_size(recipe, Start(fill, getattr(torch, dtype), device), task, data, life.progress).recipe
+        sized = {"global_batch_tokens": recipe.train.global_batch_tokens, "lr": recipe.optimizer.lr}
+    config = fill(recipe.model)
     torch.manual_seed(recipe.seed)
     model = family.build(config, dtype=getattr(torch, dtype), zero_outputs=recipe.train.zero_outputs)
     if recipe.train.start == "bigrams":
@@ -204,14 +217,21 @@ def _train(life: Life) -> TrainState:
     if "steps" not in facts:
         resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress)
         resolved = resolve_duration(resolved, recipe.optimizer, model, task, data, recipe.seed)
-        facts = {"steps": int(resolved.duration.amount), "dtype": dtype, "threads": threads, "device": device.type}
-        facts["micro_batch_tokens"] = resolved.micro_batch_tokens
+        facts = {
+            "steps": int(resolved.duration.amount),
+            "dtype": dtype,
+            "threads": threads,
+            "device": device.type,
+            "micro_batch_tokens": resolved.micro_batch_tokens,
+            **sized,
+        }
         life.cache.choose("train", {**facts, "model": config.model_dump(mode="json")})
         life.record()
+    chosen = life.resolved()
     with tracked(run, recipe.tracking.to, life.progress):
         state = train(
-            life.resolved().train,
-            recipe.optimizer,
+            chosen.train,
+            chosen.optimizer,
             recipe.schedule,
             model=model,
             task=task,

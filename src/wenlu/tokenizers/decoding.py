@@ -40,7 +40,7 @@ class Rules:
         if self.byte_fallback and (match := _BYTE.fullmatch(token)):
             return bytes([int(match[1], 16)])
         if self.byte_level:
-            values = [_BYTE_OF.get(character) for character in token]
+            values = [BYTE_OF.get(character) for character in token]
             # An added token is written as it is, not in the alphabet of bytes.
             return token.encode() if None in values else bytes(value for value in values if value is not None)
         return token.encode()
@@ -243,4 +243,4 @@ def _bytes_of_alphabet() -> dict[str, int]:
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
 
 
-_BYTE_OF = _bytes_of_alphabet()
+BYTE_OF = _bytes_of_alphabet()

@@ -9,7 +9,7 @@ needs 1.669, 1.679, 1.691 bits a byte. A network sees more text in the same time
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from tokenizers import Regex
 from tokenizers.pre_tokenizers import PreTokenizer, Split
@@ -36,6 +36,9 @@ _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)
 
 PATTERNS: dict[PatternName, str] = {"code": _CODE, "gpt4": _GPT4, "gpt2": _GPT2}
 
+# Of Qwen 2 and Qwen 3: as GPT-4's, but digits stand alone.
+QWEN2 = _GPT4.replace(r"\p{N}{1,3}", r"\p{N}")
+
 WORDS = r" ?[\p{L}\p{M}\p{N}_]+| ?[^\s\p{L}\p{M}\p{N}_]|\s+(?!\S)|\s"
 """A word or a single symbol, with the space before it; other whitespace by itself."""
 
@@ -45,3 +48,19 @@ CHARACTERS = r"[\s\S]"
 def split(pattern: str) -> PreTokenizer:
     """Cut text at every match, and keep all of it."""
     return Split(Regex(pattern), "isolated")
+
+
+def steps_of(part: dict[str, Any] | None, parts: str) -> list[dict[str, Any]]:
+    """The steps of a normaliser or pre-tokenizer of a tokenizer.json, whose sequences hold `parts`, without what has no
+    effect on ids."""
+    if part is None:
+        return []
+    if part["type"] == "Sequence":
+        return [step for inner in part[parts] for step in steps_of(inner, parts)]
+    step = {key: value for key, value in part.items() if key != "trim_offsets"}
+    if step["type"] == "ByteLevel" and step.get("use_regex", True):  # it cuts by GPT-2's pattern by itself
+        return [_GPT2_CUT, {**step, "use_regex": False}]
+    return [step]
+
+
+_GPT2_CUT = {"type": "Split", "pattern": {"Regex": _GPT2}, "behavior": "Isolated", "invert": False}

@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import tokenizers
 
 from wenlu.errors import DataError, UsageError
+from wenlu.tokenizers.byte_pairs import RANK_BYTES, BytePairs, Counts, Ids, byte_pairs
 from wenlu.tokenizers.chat_template import ChatTemplate, Message, Special, read_chat_template
 from wenlu.tokenizers.decoding import Pieces, TokenStream, rules_of
 from wenlu.tokenizers.files import Roles, Settings, content_of, read_folder, write_folder
@@ -24,6 +26,8 @@ from wenlu.tokenizers.framing import rules_of as cutting_rules
 _CHARACTERS_A_BATCH = 1 << 20
 _CHARACTERS_A_PART = 1 << 18
 _CHARACTERS_SEARCHED = 1 << 12
+_CHARACTERS_IN_BULK = 1 << 16
+"""From here on it pays to prepare `BytePairs`, which takes as long as `tokenizers` needs for a megabyte or two."""
 _BETWEEN_WORDS = re.compile(r"(?<=\w) (?=\w)")
 
 
@@ -161,6 +165,33 @@ class Tokenizer:
             raise
         return result
 
+    def encode_flat(self, texts: Sequence[str]) -> tuple[Ids, Counts]:
+        """Ids of all texts in a row, as `encode` gives them, and how many each has: for much text, on several threads.
+
+        A text is one of the parts that `parts_of` gives. Raises DataError as `encode` does.
+        """
+        assert max(map(len, texts), default=0) <= _CHARACTERS_A_PART, "cut long texts by parts_of"
+        pairs = self._byte_pairs if sum(map(len, texts)) >= _CHARACTERS_IN_BULK else None
+        if pairs is None:
+            lists = self.encode_batch(texts)
+            counts = np.fromiter(map(len, lists), np.int64, len(lists))
+            return np.fromiter(chain.from_iterable(lists), np.uint32, counts.sum()), counts
+        try:
+            found = [pairs.ranks(text) for text in texts]
+        except UnicodeEncodeError:
+            for number, text in enumerate(texts):
+                utf8_bytes(text, f"text {number}")
+            raise
+        known = [ranks for ranks in found if ranks is not None]
+        if len(known) < len(found):
+            arrays = [
+                np.array(self.encode(text), np.uint32) if ranks is None else pairs.ids(ranks)
+                for text, ranks in zip(texts, found, strict=True)
+            ]
+            return np.concatenate(arrays), np.array([len(ids) for ids in arrays])
+        counts = np.fromiter((memoryview(ranks).nbytes for ranks in known), np.int64, len(known)) // RANK_BYTES
+        return pairs.ids(b"".join(known)), counts
+
     def encode_marked(self, text: str) -> list[int]:
         """Ids of `text` as `encode` gives them, in which each of the `marks` is one; raises DataError as it does."""
         present = sorted((mark for mark in self.marks if mark in text), key=lambda mark: (-len(mark), mark))
@@ -202,6 +233,10 @@ class Tokenizer:
         rules = self._inner.to_str()
         never = rules.replace('"prepend_scheme":"first"', '"prepend_scheme":"never"')
         return self if never == rules else Tokenizer(tokenizers.Tokenizer.from_str(never), self.roles, self.settings)
+
+    @cached_property
+    def _byte_pairs(self) -> BytePairs | None:
+        return byte_pairs(self._inner, self._control)
 
     def _variables(self) -> dict[str, str]:
         """The special tokens by the names under which chat templates know them."""

@@ -8,15 +8,25 @@ from wenlu.errors import MissingExtra
 
 HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 _HAN = re.compile(f"[{HAN}]")
-_WORD = re.compile(rf"[{HAN}]|[^\s{HAN}]+")
-_SHORT = 1 << 20
+_HAN_RUN = re.compile(f"[{HAN}]+")
+_INSIDE_A_WORD = re.compile(rf"[^\s{HAN}]{{2}}")
+_AT_ONCE = 1 << 20
 
 
 def count_words(text: str) -> int:
     """Words between whitespace, as `wc -w` counts them; each Chinese character counts as one word."""
-    if len(text) < _SHORT and (text.isascii() or not _HAN.search(text)):
+    if len(text) <= _AT_ONCE:
+        return _count(text)
+    cuts = range(_AT_ONCE, len(text), _AT_ONCE)
+    twice = sum(1 for cut in cuts if _INSIDE_A_WORD.fullmatch(text, cut - 1, cut + 1))
+    return sum(_count(text[start : start + _AT_ONCE]) for start in (0, *cuts)) - twice
+
+
+def _count(text: str) -> int:
+    if text.isascii() or not _HAN.search(text):
         return len(text.split())
-    return sum(1 for _ in _WORD.finditer(text))
+    others, runs = _HAN_RUN.subn(" ", text)
+    return len(text) - (len(others) - runs) + len(others.split())
 
 
 def han_share(text: str) -> float:

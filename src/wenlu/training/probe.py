@@ -21,6 +21,7 @@ from wenlu.training.train import TrainData, accumulate
 from wenlu.training.validation import validate
 
 WARM_UP_STEPS, PROBED_STEPS, PROBE_SHARE = 2, 6, 0.05
+SHORT_PROBE_STEPS = 3
 
 
 def resolve_duration(
@@ -44,6 +45,23 @@ def resolve_duration(
     return config.model_copy(update={"duration": Duration(steps, "steps")})
 
 
+def seconds_of_a_step(
+    config: TrainConfig, optimizer: OptimizerConfig, model: LanguageModel, task: Task, data: TrainData, seed: int
+) -> float:
+    """Median of a few steps of `model`, whose weights do not move."""
+    state = TrainState(model, optimizer)
+    batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
+    durations = [_seconds_of(state, task, batches, config) for _ in range(1 + SHORT_PROBE_STEPS)]
+    return statistics.median(durations[1:])
+
+
+def _seconds_of(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> float:
+    started = time.perf_counter()
+    totals = accumulate(state, task, batches, config)
+    state.update(count=totals.count, tokens=totals.tokens, factor=0.0, clip_norm=config.clip_norm)
+    return time.perf_counter() - started
+
+
 def _steps_in(
     seconds: float,
     config: TrainConfig,
@@ -60,10 +78,7 @@ def _steps_in(
     batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
     durations: list[float] = []
     while len(durations) < WARM_UP_STEPS + PROBED_STEPS:
-        started = time.perf_counter()
-        totals = accumulate(state, task, batches, config)
-        state.update(count=totals.count, tokens=totals.tokens, factor=0.0, clip_norm=config.clip_norm)
-        durations.append(time.perf_counter() - started)
+        durations.append(_seconds_of(state, task, batches, config))
         if len(durations) > WARM_UP_STEPS and time.perf_counter() - begin > PROBE_SHARE * seconds:
             break
     validation = 0.0

@@ -81,12 +81,10 @@ class TrainState:
         spike, moves nothing: the step is counted in `skipped`, and `diverged` says when they are too many.
         """
         gradients = self.masters.gradients()
-        torch._foreach_mul_(gradients, 1.0 / count)
-        norm = torch.nn.utils.get_total_norm(gradients)
-        value = norm.item()
+        value = torch.nn.utils.get_total_norm(gradients).item() / count
         if math.isfinite(value) and math.isfinite(loss) and not self.spikes.meet(value):
-            if clip_norm is not None and value > clip_norm:
-                torch._foreach_mul_(gradients, clip_norm / value)
+            clipped = 1.0 if clip_norm is None else min(1.0, clip_norm / max(value, 1e-30))
+            torch._foreach_mul_(gradients, clipped / count)
             self.optimizer.step(factor * self.rate)
             self.masters.push_weights()
             if self.ema is not None:

@@ -15,7 +15,7 @@
 
 namespace {
 
-constexpr size_t LARGE = 1 << 20, GRAIN = 1 << 16;
+constexpr size_t LARGE = 1 << 17, GRAIN = 1 << 14;
 
 class Pool final : public c10::Allocator {
     char *base = nullptr, *top = nullptr, *end = nullptr;

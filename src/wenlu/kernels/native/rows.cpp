@@ -69,6 +69,22 @@ void swiglu_backward(const bf16* gate, const bf16* up, const bf16* grad, bf16* g
     });
 }
 
+// `sums` (width,) of the columns of `x` (rows, width).
+void column_sums(const bf16* x, float* sums, long rows, long width) {
+    constexpr long BLOCK = 4 * LANES;
+#pragma omp parallel for schedule(static)
+    for (long c = 0; c < width; c += BLOCK) {
+        __m512 sum[4] = {};
+        const long left = width - c;
+        for (long r = 0; r < rows; ++r)
+            for (long i = 0; i < 4; ++i)
+                if (left > i * LANES)
+                    sum[i] = _mm512_add_ps(sum[i], load(x + r * width + c + i * LANES, first(left - i * LANES)));
+        for (long i = 0; i < 4; ++i)
+            if (left > i * LANES) _mm512_mask_storeu_ps(sums + c + i * LANES, first(left - i * LANES), sum[i]);
+    }
+}
+
 // (rows, width) logits become softmax(logits) less one at the target; `losses` (rows,) the cross-entropies in nats.
 void softmax_errors(bf16* logits, const int64_t* targets, float* losses, long rows, long width) {
 #pragma omp parallel for schedule(static)

@@ -46,8 +46,13 @@ inline __m512 exponential(__m512 x) {
     return _mm512_mask_blend_ps(tiny, _mm512_scalef_ps(y, whole), _mm512_setzero_ps());
 }
 
-// 1 / (1 + e^-x), to 2^-14, which bfloat16 does not see; NaN of NaN.
+// 1 / (1 + e^-x), to 2^-12, which bfloat16 does not see; NaN of NaN.
 inline __m512 sigmoid(__m512 x) {
-    const __m512 below = exponential(_mm512_sub_ps(_mm512_setzero_ps(), x));
-    return _mm512_rcp14_ps(_mm512_add_ps(all(1.0f), below));
+    const __m512 twos = _mm512_min_ps(all(127.0f), _mm512_mul_ps(x, all(-1.44269504088896341f)));
+    const __m512 whole = _mm512_roundscale_ps(twos, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const __m512 rest = _mm512_sub_ps(twos, whole);  // 2 to this, on [-1/2, 1/2], by a polynomial
+    __m512 y = _mm512_fmadd_ps(rest, all(5.508877e-2f), all(2.4260466e-1f));
+    y = _mm512_fmadd_ps(y, rest, all(6.9327628e-1f));
+    y = _mm512_fmadd_ps(y, rest, all(9.999289e-1f));
+    return _mm512_rcp14_ps(_mm512_add_ps(all(1.0f), _mm512_scalef_ps(y, whole)));
 }

@@ -11,12 +11,10 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from tokenizers.normalizers import Normalizer
 from tokenizers.pre_tokenizers import PreTokenizer
 
-from wenlu.tokenizers.patterns import PATTERNS, split
+from wenlu.tokenizers.patterns import PATTERNS, QWEN2, split, steps_of
 
 _BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 _BYTES_OF_WORDS = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-# Of Qwen 2, Qwen 3: as GPT-4's, but digits stand alone.
-_QWEN2 = PATTERNS["gpt4"].replace(r"\p{N}{1,3}", r"\p{N}")
 # What llama.cpp does where a file names nothing, pattern after pattern.
 _DEFAULT = (
     r"[\p{P}\$\+<=>\^~\|]+",
@@ -61,7 +59,7 @@ CUTS: tuple[Cut, ...] = (
         lambda: pre_tokenizers.Sequence([split(PATTERNS["gpt4"]), _BYTES]),
         whole=True,
     ),
-    Cut(("qwen2",), lambda: pre_tokenizers.Sequence([split(_QWEN2), _BYTES]), normalizer=normalizers.NFC),
+    Cut(("qwen2",), lambda: pre_tokenizers.Sequence([split(QWEN2), _BYTES]), normalizer=normalizers.NFC),
     Cut(("default",), lambda: pre_tokenizers.Sequence([*map(split, _DEFAULT), _BYTES])),
     Cut((OWN,), lambda: pre_tokenizers.Sequence([split(PATTERNS["code"]), _BYTES])),
 )
@@ -79,18 +77,4 @@ def cut_like(document: dict[str, Any]) -> Cut | None:
 
 def rules_of(document: dict[str, Any]) -> tuple[Any, Any]:
     """The normaliser and the cuts of a tokenizer.json, without what has no effect on ids."""
-    return _flat(document["normalizer"], "normalizers"), _flat(document["pre_tokenizer"], "pretokenizers")
-
-
-def _flat(part: dict[str, Any] | None, parts: str) -> list[dict[str, Any]]:
-    if part is None:
-        return []
-    if part["type"] == "Sequence":
-        return [step for inner in part[parts] for step in _flat(inner, parts)]
-    step = {key: value for key, value in part.items() if key != "trim_offsets"}
-    if step["type"] == "ByteLevel" and step.get("use_regex", True):  # it cuts by GPT-2's pattern by itself
-        return [_GPT2_CUT, {**step, "use_regex": False}]
-    return [step]
-
-
-_GPT2_CUT = {"type": "Split", "pattern": {"Regex": PATTERNS["gpt2"]}, "behavior": "Isolated", "invert": False}
+    return steps_of(document["normalizer"], "normalizers"), steps_of(document["pre_tokenizer"], "pretokenizers")
