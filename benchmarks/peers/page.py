@@ -25,7 +25,7 @@ def write_page(path: Path, found: dict[str, Any], turns: int, steps: dict[str, i
     lines = [
         "# Training speed beside peers",
         "",
-        f"`make bench-train`, {datetime.now(UTC):%Y-%m-%d}; {_processor()}; Python {platform.python_version()}, "
+        f"`make bench-train`, {datetime.now(UTC):%Y-%m-%d}; {processor()}; Python {platform.python_version()}, "
         f"{versions}. Medians, and lowest to highest, of {turns} turns of each pair, of which ours is always one.",
         "All sides train the same GPT-2 in bfloat16 with float32 master weights and AdamW, on the same text: this "
         "Python's standard library. *Shipped*: the C library's allocator as it is; *same*: with the tunables that "
@@ -79,7 +79,7 @@ def _spread(summary: dict[str, float], form: str) -> str:
     return f"{summary['median']:{form}} ({summary['low']:{form}} to {summary['high']:{form}})"
 
 
-def _processor() -> str:
+def processor() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return f"{line.partition(':')[2].strip()}, {len(os.sched_getaffinity(0))} processors"
