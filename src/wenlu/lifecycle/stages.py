@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -35,6 +37,8 @@ from wenlu.training import (
     choose_device,
     choose_dtype,
     choose_threads,
+    gathered,
+    placed,
     resolve_duration,
     start_from_bigrams,
     train,
@@ -89,8 +93,9 @@ def train_stage(life: Life) -> Life:
     settings = [recipe.task, recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
     inputs = [life.key("tokens"), str(recipe.seed), *vectors_fingerprint(recipe.train)]
     key = stage_key(settings, code=TRAINING_CODE, inputs=inputs)
+    life.release()
     if not life.cache.is_done("train", key):
-        if not life.cache.is_started("train", key):
+        if life.world.is_first and not life.cache.is_started("train", key):
             shutil.rmtree(life.run.checkpoints, ignore_errors=True)
             life.run.forget_after(-1)
         with life.working("train", key):
@@ -169,14 +174,12 @@ def _train(life: Life) -> TrainState:
     task = new_task(recipe.task, tokenizer)
     train_rows = _rows(life, task, "train")
     assert train_rows is not None, "every data stage writes a training part"
-    continues = isinstance(task, CausalLM)
-    prompt = next(iter(recipe.generate.prompts or _openings(life)), None) if continues else None
+    says = isinstance(task, CausalLM) and life.world.is_first and not recipe.distributed.cuts(life.world.size)
+    prompt = next(iter(recipe.generate.prompts or _openings(life)), None) if says else None
     data = TrainData(train_rows, _rows(life, task, "validation"), prompt=prompt, tokenizer=tokenizer)
-    facts = life.cache.facts("train")
-    device = choose_device(recipe.train)
-    dtype = facts.get("dtype") or str(choose_dtype(recipe.train, device)).removeprefix("torch.")
-    threads = facts.get("threads") or choose_threads(recipe.train)
-    torch.set_num_threads(threads)
+    before, device = life.cache.facts("train"), choose_device(recipe.train)
+    facts = _chosen(life, device)
+    torch.set_num_threads(facts["threads"])
     family = recipe.model.chosen()
     config = recipe.model.resolve(
         vocab_size=tokenizer.vocab_size,
@@ -184,8 +187,9 @@ def _train(life: Life) -> TrainState:
         end_id=tokenizer.eos_id,
         needed=recipe.task.model_settings,
     )
+    build = partial(family.build, config, dtype=getattr(torch, facts["dtype"]), zero_outputs=recipe.train.zero_outputs)
     torch.manual_seed(recipe.seed)
-    model = family.build(config, dtype=getattr(torch, dtype), zero_outputs=recipe.train.zero_outputs)
+    model = build()
     if recipe.train.start == "bigrams":
         check_bigram_start(family, model)
         start_from_bigrams(model, data.train.data)
@@ -193,10 +197,15 @@ def _train(life: Life) -> TrainState:
         begin_with_vectors(life, model, tokenizer)
     model = task.trained(model).to(device)
     if "steps" not in facts:
-        resolved = resolve_duration(recipe.train, recipe.optimizer, model, task, data, recipe.seed)
-        facts = {"steps": int(resolved.duration.amount), "dtype": dtype, "threads": threads, "device": device.type}
-        life.cache.choose("train", {**facts, "model": config.model_dump(mode="json")})
+        resolved = resolve_duration(
+            recipe.train, recipe.optimizer, model, task, data, recipe.seed, processes=life.world.size
+        )
+        facts |= {"steps": int(resolved.duration.amount), "device": device.type}
+        facts |= {"model": config.model_dump(mode="json")}
+    if facts != before:
+        life.cache.choose("train", facts)
         life.record()
+    placement = placed(model, recipe.distributed, recipe.optimizer, life.world, seed=recipe.seed)
     state = train(
         life.resolved().train,
         recipe.optimizer,
@@ -206,8 +215,13 @@ def _train(life: Life) -> TrainState:
         data=data,
         run=run,
         seed=recipe.seed,
+        placement=placement,
         progress=life.progress,
     )
+    if not life.world.is_first:
+        return state
+    if placement.is_cut:
+        model = gathered(state, task.trained(build()), run)
     with atomic.atomic_folder(life.out / "model") as folder:
         kept = task.kept(model)
         card = model_card(Subject(recipe.name, kept, family, tokenizer), run.path, recipe.language)
@@ -216,6 +230,17 @@ def _train(life: Life) -> TrainState:
         write_model_folder(folder, kept, family, saved, generation=generation, card=card)
         task.save(folder, model, family)
     return state
+
+
+def _chosen(life: Life, device: torch.device) -> dict[str, Any]:
+    """What training chose when it began; threads are chosen again where the number of processes has changed."""
+    facts, settings, world = life.cache.facts("train"), life.recipe.train, life.world
+    if "dtype" not in facts:
+        facts = {**facts, "dtype": str(choose_dtype(settings, device)).removeprefix("torch.")}
+    if "threads" not in facts or facts["processes"] != world.size:
+        facts = {**facts, "threads": choose_threads(settings, world.local_size), "processes": world.size}
+    chosen: dict[str, Any] = world.gather(facts)[0]
+    return chosen
 
 
 def _rows(life: Life, task: Task, split: str) -> Rows | None:

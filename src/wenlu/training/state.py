@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wenlu.distributed import Placement, alone
 from wenlu.models import LanguageModel
 from wenlu.training.ema import MovingAverage
 from wenlu.training.masters import Masters
@@ -23,6 +24,7 @@ class TrainState:
     """Weights, what the optimizer remembers, random numbers, and how far the run is.
 
     Attributes:
+        placement: which part of the model this process holds.
         step: updates done or skipped. seconds: time spent in them.
         ema: the moving average of the weights, where one is kept.
         tokens: read; of causal models those that are targets.
@@ -39,10 +41,12 @@ class TrainState:
         *,
         ema: float | None = None,
         spike_factor: float | None = None,
+        placement: Placement | None = None,
     ) -> None:
         self.model = model
+        self.placement = placement or alone(model)
         self.config = config
-        self.masters = Masters(model)
+        self.masters = Masters(self.placement.weights)
         self.optimizer = Optimizer(config, self.masters.parameters)
         self.ema = None if ema is None else MovingAverage(ema, self.masters.parameters)
         self.step = 0
@@ -63,10 +67,10 @@ class TrainState:
         `tokens` were read for them; None: as many. A gradient or a loss that is not finite, and a gradient that is a
         spike, moves nothing: the step is counted in `skipped`, and `diverged` says when they are too many.
         """
+        self.placement.sum_gradients(self.masters.parameters)
         gradients = self.masters.gradients()
         torch._foreach_mul_(gradients, 1.0 / count)
-        norm = torch.nn.utils.get_total_norm(gradients)
-        value = norm.item()
+        value = self.placement.norm(self.masters.parameters).item()
         if math.isfinite(value) and math.isfinite(loss) and not self.spikes.meet(value):
             if clip_norm is not None and value > clip_norm:
                 torch._foreach_mul_(gradients, clip_norm / value)
@@ -85,7 +89,7 @@ class TrainState:
     def averaged(self) -> Iterator[None]:
         """Within, the model has the weights that are evaluated and kept: the averages, where there are some."""
         averages = self._averages()
-        trained = {name: self.model.get_parameter(name).detach().clone() for name in averages}
+        trained = {name: self.placement.weights[name].detach().clone() for name in averages}
         self._set(averages)
         yield
         self._set(trained)
@@ -100,7 +104,7 @@ class TrainState:
     def _set(self, weights: Mapping[str, Tensor]) -> None:
         with torch.no_grad():
             for name, weight in weights.items():
-                self.model.get_parameter(name).copy_(weight)
+                self.placement.weights[name].copy_(weight)
 
     def tensors(self) -> dict[str, Tensor]:
         return {
@@ -150,8 +154,9 @@ class TrainState:
     def _skip(self) -> None:
         self.skipped.append(self.step)
         recent = self.recently_skipped()
-        spoilt = next((name for name, tensor in self.tensors().items() if not tensor.isfinite().all()), None)
-        if spoilt is not None:
+        spoilt = next((name for name, tensor in self.tensors().items() if not tensor.isfinite().all()), "")
+        spoilt = next(filter(None, self.placement.world.gather(spoilt)), "")
+        if spoilt:
             self.diverged = f"{spoilt} holds nan or infinity after step {self.step:,}"
         elif len(recent) >= MAX_SKIPPED:
             spikes = "" if self.spikes.factor is None else f" or over {self.spikes.factor:g} times as large as usual"

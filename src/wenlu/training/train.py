@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from wenlu.corpus.packing import Rows
+from wenlu.distributed import Placement, alone
 from wenlu.models import LanguageModel
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import Run
@@ -22,6 +23,7 @@ from wenlu.training.samples import sample
 from wenlu.training.schedule import ScheduleConfig, learning_rate_factor
 from wenlu.training.state import TrainState
 from wenlu.training.stop import StopSignal
+from wenlu.training.totals import over_all
 from wenlu.training.validation import device_of, validate
 
 LOGGED_STEPS = 2000
@@ -47,9 +49,12 @@ def train(
     data: TrainData,
     run: Run,
     seed: int,
+    placement: Placement | None = None,
     progress: Progress = QUIET,
 ) -> TrainState:
     """Train `model` in place until `config.duration`, which must be in steps, from the run's newest checkpoint.
+
+    Where several processes share the `placement`, each calls this; the course is that of a single one, up to rounding.
 
     At the end the model has the weights that are to be kept, which may be averages.
 
@@ -58,14 +63,14 @@ def train(
         Diverged: the gradients keep being infinite or not a number, and there is no going back.
     """
     steps = int(config.duration.amount)
-    batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
-    state = resume(
-        TrainState(model, optimizer, ema=config.ema, spike_factor=config.spike_factor), config, run, progress
-    )
+    placement = placement or alone(model)
+    batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents, placement.share)
+    state = TrainState(model, optimizer, ema=config.ema, spike_factor=config.spike_factor, placement=placement)
+    resume(state, config, run, progress)
     progress.start("train", total=steps, unit="steps")
     validated: dict[str, str] = {}
     with StopSignal() as stop:
-        while state.step < steps and not stop:
+        while state.step < steps and not placement.world.any(bool(stop)):
             begin = time.perf_counter()
             factor = learning_rate_factor(schedule, state.step, steps)
             totals = accumulate(state, task, batches, config)
@@ -97,22 +102,23 @@ def train(
 
 
 def accumulate(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> Totals:
-    """Sum the gradients of a step's micro-batches; returns the summed losses and the numbers of targets."""
+    """Sum the gradients of this process's micro-batches; returns the losses and numbers of targets of all."""
     device = device_of(state.model)
     totals = Totals()
     with layers_recomputed(state.model, on=config.activation_checkpointing):
         for draw in batches.micro(state.step, config.rows_per_forward):
             loss = task.loss(state.model, task.batch(draw).to(device))
             torch.autograd.backward(loss.sum)
+            state.placement.collect_gradients()
             state.masters.pull_gradients()
             totals = totals.plus(loss)
-    return totals
+    return over_all(totals, state.placement)
 
 
 def look(state: TrainState, task: Task, data: TrainData, config: TrainConfig, run: Run) -> dict[str, str]:
     """Log what the model says of held-out rows, and how it continues the prompt; returns what progress shows of it."""
     assert data.validation is not None, "only a run with held-out rows is looked at"
-    readings = validate(task, state.model, data.validation, config)
+    readings = validate(task, state.model, data.validation, config, state.placement)
     for reading in readings:
         log(run, state, reading.name, reading.value, reading.unit)
     if config.ema is not None:
