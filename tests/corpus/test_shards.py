@@ -150,9 +150,9 @@ def _is_json(content: bytes) -> bool:
     [
         (None, "no such file; .* is not a folder of encoded text"),
         ("{", "damaged"),
-        ("[]", r"format \[\], but this version reads 1"),
-        ('{"format": 7}', "format 7, but this version reads 1"),
-        ('{"format": 1}', "its fingerprint does not fit its content"),
+        ("[]", r"format \[\], but this version reads 2"),
+        ('{"format": 7}', "format 7, but this version reads 2"),
+        ('{"format": 2}', "its fingerprint does not fit its content"),
     ],
 )
 def test_a_damaged_manifest_is_refused(data: TokenData, content: str | None, message: str) -> None:

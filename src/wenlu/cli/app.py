@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from inspect import cleandoc
+from types import FrameType
 
 import typer
 from rich.console import Console
@@ -22,7 +24,7 @@ from wenlu.cli.pretrain import pretrain
 from wenlu.cli.run import run
 from wenlu.cli.runs import runs
 from wenlu.cli.tokenizer import tokenizer
-from wenlu.errors import Interrupted, WenluError
+from wenlu.errors import Interrupted, Preempted, WenluError
 
 app = typer.Typer(
     name="wenlu",
@@ -59,8 +61,16 @@ _DISK = {
 }
 
 
+class Terminated(BaseException):
+    """SIGTERM arrived; like KeyboardInterrupt it is nothing that a command could handle better."""
+
+
 def main() -> None:
-    """Run a command; a user's error is one message without traceback, and its own exit code."""
+    """Run a command; a user's error is one message without traceback, and its own exit code.
+
+    SIGTERM ends a command as Ctrl-C does, but for its exit code; while it trains, after the step and a checkpoint.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
     # Threads that wait for each other spin a little, then sleep: always spinning is 35 times slower where another
     # program takes a processor, sleeping at once a sixth slower where none does (docs/log.md). OpenMP reads this
     # once, when torch is imported.
@@ -70,6 +80,8 @@ def main() -> None:
         app()
     except WenluError as error:
         _fail(str(error), error.exit_code)
+    except Terminated:
+        _fail("stopped by SIGTERM; the same command goes on from there", Preempted.exit_code)
     except KeyboardInterrupt:
         _fail("interrupted", Interrupted.exit_code)
     except BrokenPipeError:
@@ -81,6 +93,10 @@ def main() -> None:
         if error.errno not in _DISK:
             raise
         _fail(f"{error.filename or 'a temporary file'}: {_DISK[error.errno]}; then run the same command again", 1)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def _fail(message: str, code: int) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from wenlu.corpus.damage import Damage, DamagedTokens
 from wenlu.corpus.shards import TokenData
 from wenlu.errors import DataError
 
@@ -30,19 +32,42 @@ class PackedRow:
     segments: Ids
 
 
-class Rows(Protocol):
-    """Tokens in rows of one length, which a task makes its batches of."""
+class Rows(ABC):
+    """Tokens in rows of one length, which a task makes its batches of.
 
-    data: TokenData
-    length: int
+    Attributes:
+        damage: what to do where the disk spoilt a row; None: raise.
+    """
 
+    def __init__(self, data: TokenData, length: int) -> None:
+        self.data = data
+        self.length = length
+        self.damage: Damage | None = None
+
+    @abstractmethod
     def __len__(self) -> int: ...
 
+    @abstractmethod
+    def read(self, indices: Ids) -> PackedRow:
+        """The rows at `indices`, which exist; raises DamagedTokens."""
+
+    def read_row(self, index: int) -> PackedRow:
+        return self.read(np.array([index]))
+
     def rows(self, indices: Ids) -> PackedRow:
-        """The rows at `indices`, (B,), in that order; raises IndexError."""
+        """The rows at `indices`, (B,), in that order, others in place of damaged ones; raises IndexError, DataError."""
+        indices = np.asarray(indices, np.int64)
+        if indices.size and not (indices.min() >= 0 and indices.max() < len(self)):
+            raise IndexError(f"rows {indices.min()} to {indices.max()} are not all in 0 … {len(self) - 1}")
+        try:
+            return self.read(indices)
+        except DamagedTokens:
+            if self.damage is None:
+                raise
+            return self.read(np.array([self.damage.around(self, index) for index in indices.tolist()]))
 
 
-class Windows:
+class Windows(Rows):
     """All tokens in rows of `length` targets: documents one after the other, cut where a row is full.
 
     Row i is tokens i·length … (i+1)·length, so each token but the first is a target exactly once. What is left
@@ -53,8 +78,7 @@ class Windows:
 
     def __init__(self, data: TokenData, length: int) -> None:
         assert length > 0, f"length = {length}"
-        self.data = data
-        self.length = length
+        super().__init__(data, length)
         self._count = max(0, data.num_tokens - 1) // length
         if self._count == 0:
             raise DataError(
@@ -73,11 +97,7 @@ class Windows:
         row = self.rows(np.array([range(self._count)[index]]))
         return PackedRow(row.ids[0], row.segments[0])
 
-    def rows(self, indices: Ids) -> PackedRow:
-        """The rows at `indices`, (B,), in that order; raises IndexError."""
-        indices = np.asarray(indices, np.int64)
-        if indices.size and not (indices.min() >= 0 and indices.max() < self._count):
-            raise IndexError(f"rows {indices.min()} to {indices.max()} are not all in 0 … {self._count - 1}")
+    def read(self, indices: Ids) -> PackedRow:
         starts = indices * self.length
         ids = np.empty((len(indices), self.length + 1), np.int64)
         for row, start in zip(ids, starts.tolist(), strict=True):

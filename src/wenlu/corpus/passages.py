@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from wenlu.corpus.packing import PADDING, Ids, PackedRow
+from wenlu.corpus.packing import PADDING, Ids, PackedRow, Rows
 from wenlu.corpus.shards import TokenData
 from wenlu.errors import DataError
 
 
-class Passages:
+class Passages(Rows):
     """Each document in rows of at most `length` tokens, without its begin and end, padded on the right.
 
     A document is cut where a row is full; a rest of fewer than `least` tokens is left out. What pads is the token
@@ -23,8 +23,7 @@ class Passages:
 
     def __init__(self, data: TokenData, length: int, *, least: int = 2) -> None:
         assert 0 < least <= length, f"rows of {length} tokens, of which {least} must be there"
-        self.data = data
-        self.length = length
+        super().__init__(data, length)
         sizes = np.diff(data.document_starts) - 2
         full, rest = np.divmod(sizes, length)
         counts = full + (rest >= least)
@@ -38,11 +37,8 @@ class Passages:
     def __len__(self) -> int:
         return len(self.documents)
 
-    def rows(self, indices: Ids) -> PackedRow:
-        """The rows at `indices`, (B, length), in that order; raises IndexError."""
-        indices = np.asarray(indices, np.int64)
-        if indices.size and not (indices.min() >= 0 and indices.max() < len(self)):
-            raise IndexError(f"rows {indices.min()} to {indices.max()} are not all in 0 … {len(self) - 1}")
+    def read(self, indices: Ids) -> PackedRow:
+        """(B, length)."""
         ids = np.full((len(indices), self.length), self.data.eos_id, np.int64)
         segments = np.full_like(ids, PADDING)
         for row, index in enumerate(indices.tolist()):

@@ -2,12 +2,17 @@
 
 A folder has `manifest.json` (sizes, hashes, counts), `tokens-NNNNN.bin` (each document as begin, ids, end; 16 or
 32 bits a token, little-endian), and for each document its first token (`starts.bin`), UTF-8 bytes (`bytes.bin`) and
-words (`words.bin`), 64 bits each, and its id (`ids.jsonl`, a JSON string a line).
+words (`words.bin`), 64 bits each, and its id (`ids.jsonl`, a JSON string a line). `crc.bin` has the CRC-32 of each 256
+tokens of all, 32 bits each.
+
+What is small is read and compared with its hash when a folder is opened; tokens are compared block by block whenever
+they are read, so that a fault of the disk neither passes unseen nor costs a reading of everything.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +22,7 @@ from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 
+from wenlu.corpus.damage import DamagedTokens
 from wenlu.corpus.record import Record
 from wenlu.errors import DataError, ResourceError
 from wenlu.progress import QUIET, Progress
@@ -25,10 +31,13 @@ from wenlu.tokenizers.tokenizer import Tokenizer, parts_of, utf8_bytes
 from wenlu.tokenizers.words import count_words
 
 MANIFEST = "manifest.json"
-_FORMAT = 1
+BLOCK_TOKENS = 256
+"""Tokens that share a checksum: of the order of a row, so that a damaged one costs a row or two."""
+
+_FORMAT = 2
 _CHARACTERS_A_BATCH = 1 << 20
 _READ_BYTES = 1 << 22
-_COUNT = np.dtype("<i8")
+_COUNT, _CRC = np.dtype("<i8"), np.dtype("<u4")
 
 Tokens = np.ndarray[Any, np.dtype[Any]]
 Counts = np.ndarray[Any, np.dtype[np.int64]]
@@ -60,15 +69,18 @@ class TokenData:
     document_starts: Counts = field(repr=False)
     document_bytes: Counts = field(repr=False)
     document_words: Counts = field(repr=False)
+    _crcs: Tokens = field(repr=False)
     _shards: tuple[Tokens, ...] = field(repr=False)
     _shard_starts: Counts = field(repr=False)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Map the files; raises DataError where one is missing or has not the size that the manifest says."""
+        """Map the files; raises DataError where one is missing, has not its size, or beside the tokens not its hash."""
         manifest = _manifest(folder)
         for file in manifest["files"]:
             _check_size(folder / file["name"], file["bytes"])
+            if not file["name"].startswith("tokens-"):
+                _check_hash(folder / file["name"], file["blake2b"])
         dtype = np.dtype(manifest["dtype"])
         names = [file["name"] for file in manifest["files"]]
         shards = tuple(_map(folder / name, dtype) for name in names if name.startswith("tokens-"))
@@ -84,26 +96,36 @@ class TokenData:
             document_starts=_map(folder / "starts.bin", _COUNT),
             document_bytes=_map(folder / "bytes.bin", _COUNT),
             document_words=_map(folder / "words.bin", _COUNT),
+            _crcs=_map(folder / "crc.bin", _CRC),
             _shards=shards,
             _shard_starts=np.cumsum([0, *(len(shard) for shard in shards)]),
         )
-        found = (int(data._shard_starts[-1]), len(data.document_bytes), len(data.document_words))
-        if found != (data.num_tokens, data.num_documents, data.num_documents):
+        found = (int(data._shard_starts[-1]), len(data.document_bytes), len(data.document_words), len(data._crcs))
+        blocks = -(-data.num_tokens // BLOCK_TOKENS)
+        if found != (data.num_tokens, data.num_documents, data.num_documents, blocks):
             raise DataError(f"{folder / MANIFEST}: its counts do not fit its files; encode the text again")
         return data
 
     def verify(self) -> None:
         """Read all files and compare their hashes; raises DataError that names the damaged one."""
         for file in _manifest(self.folder)["files"]:
-            if _hash(self.folder / file["name"]) != file["blake2b"]:
-                raise DataError(
-                    f"{self.folder / file['name']}: its content is not what was written (hash differs from "
-                    f"{MANIFEST}); the disk or another program changed it: encode the text again"
-                )
+            _check_hash(self.folder / file["name"], file["blake2b"])
 
     def tokens(self, start: int, stop: int) -> Tokens:
-        """Tokens `start` … `stop` - 1 of all, in the type on disk; copied only where they lie in two shards."""
+        """Tokens `start` … `stop` - 1 of all, in the type on disk; copied only where they lie in two shards.
+
+        Raises DamagedTokens where a block that they lie in has another checksum than when it was written.
+        """
         assert 0 <= start <= stop <= self.num_tokens, f"tokens {start} to {stop} of {self.num_tokens}"
+        first, last = start // BLOCK_TOKENS, -(-stop // BLOCK_TOKENS)
+        begin = first * BLOCK_TOKENS
+        found = self._unchecked(begin, min(last * BLOCK_TOKENS, self.num_tokens))
+        for number, crc in enumerate(self._crcs[first:last].tolist()):
+            if zlib.crc32(found[number * BLOCK_TOKENS : (number + 1) * BLOCK_TOKENS].data) != crc:
+                raise self._damaged(first + number)
+        return found[start - begin : stop - begin]
+
+    def _unchecked(self, start: int, stop: int) -> Tokens:
         shard = int(np.searchsorted(self._shard_starts, start, side="right")) - 1
         found: list[Tokens] = []
         while start < stop:
@@ -113,6 +135,16 @@ class TokenData:
         if not found:
             return self._shards[0][:0] if self._shards else np.empty(0, np.uint16)
         return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def _damaged(self, block: int) -> DamagedTokens:
+        start, stop = block * BLOCK_TOKENS, min((block + 1) * BLOCK_TOKENS, self.num_tokens)
+        shard = int(np.searchsorted(self._shard_starts, start, side="right")) - 1
+        documents = np.searchsorted(self.document_starts, [start, stop - 1], side="right") - 1
+        first, last = (self.document_ids[number] for number in documents.tolist())
+        return DamagedTokens(
+            f"{self.folder / f'tokens-{shard:05}.bin'}: tokens {start:,} to {stop - 1:,} of all (of document {first!r}"
+            f"{'' if first == last else f' to {last!r}'}) are not what was written: their checksum differs"
+        )
 
     def document(self, index: int) -> Tokens:
         """Ids of one document, without its begin and end."""
@@ -206,6 +238,8 @@ class _Writer:
         self._shard_tokens = shard_tokens
         self._columns = [_File(folder / name) for name in ("starts.bin", "bytes.bin", "words.bin", "ids.jsonl")]
         self._shards: list[_File] = []
+        self._crcs = _File(folder / "crc.bin")
+        self._crc = 0
 
     def __enter__(self) -> Self:
         return self
@@ -214,7 +248,9 @@ class _Writer:
         starts = self._columns[0]
         if error == (None, None, None):
             starts.write(_column([self.num_tokens]))
-        for file in (*self._columns, *self._shards):
+            if self.num_tokens % BLOCK_TOKENS:
+                self._end_block()
+        for file in (*self._columns, self._crcs, *self._shards):
             file.close()
 
     def add(self, parts: list[_Part], encoded: list[list[int]], tokenizer: Tokenizer) -> None:
@@ -238,7 +274,7 @@ class _Writer:
         self.num_words += sum(part.words for part in begun)
 
     def manifest(self, tokenizer: Tokenizer) -> dict[str, Any]:
-        files = [file.entry() for file in (*self._columns, *self._shards)]
+        files = [file.entry() for file in (*self._columns, self._crcs, *self._shards)]
         content = {
             "format": _FORMAT,
             "dtype": self._dtype.str,
@@ -263,9 +299,18 @@ class _Writer:
                     self._shards[-1].close()
                 self._shards.append(_File(self._folder / f"tokens-{len(self._shards):05}.bin"))
                 room = self._shard_tokens
-            self._shards[-1].write(tokens[:room].tobytes())
+            room = min(room, BLOCK_TOKENS - self.num_tokens % BLOCK_TOKENS)
+            data = tokens[:room].tobytes()
+            self._shards[-1].write(data)
+            self._crc = zlib.crc32(data, self._crc)
             self.num_tokens += len(tokens[:room])
+            if self.num_tokens % BLOCK_TOKENS == 0:
+                self._end_block()
             tokens = tokens[room:]
+
+    def _end_block(self) -> None:
+        self._crcs.write(np.array([self._crc], _CRC).tobytes())
+        self._crc = 0
 
 
 def _batches(documents: Iterable[str | Record]) -> Iterator[list[_Part]]:
@@ -321,6 +366,14 @@ def _check_size(path: Path, expected: int) -> None:
         raise DataError(f"{path}: missing, though {MANIFEST} names it; encode the text again") from error
     if found != expected:
         raise DataError(f"{path}: {found} bytes instead of {expected}; was it cut short? Encode the text again")
+
+
+def _check_hash(path: Path, expected: str) -> None:
+    if _hash(path) != expected:
+        raise DataError(
+            f"{path}: its content is not what was written (hash differs from {MANIFEST}); the disk or another program "
+            f"changed it: remove the folder {path.parent} and encode the text again"
+        )
 
 
 def _map(path: Path, dtype: np.dtype[Any]) -> Tokens:

@@ -43,6 +43,7 @@ def torchrun(options: Sequence[str], arguments: Sequence[str]) -> int:
     if not any(_says(option, prefix) for option in given for prefix in _MEETING):
         given += ["--standalone"]
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # or torchrun would say so at length; training sets its own number
+    os.environ.setdefault("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")  # see `world._store`
     try:
         run(parse_args([*given, "--module", "wenlu", *arguments]))  # type: ignore[no-untyped-call]
     except SystemExit as error:

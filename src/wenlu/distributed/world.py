@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import PrefixStore, TCPStore
 
 from wenlu.errors import ResourceError, UsageError
 
@@ -121,6 +122,20 @@ def from_environment() -> World:
     return World(rank, size, local_rank, max(1, local_size))
 
 
+def _store(world: World, timeout: timedelta) -> PrefixStore:
+    """Where processes leave their addresses.
+
+    The agent's own store still has those of processes that it has started anew since, and torch 2.13 reads them. On one
+    machine the number of restarts tells them apart; `launch` has the agent make a new store each time.
+    """
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    is_kept = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == str(True)
+    hosts = world.is_first and not is_kept
+    store = TCPStore(address, port, is_master=hosts, timeout=timeout, multi_tenant=True)
+    starts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if world.local_size == world.size else "any"
+    return PrefixStore(f"start-{starts}", store)
+
+
 @contextmanager
 def opened(timeout_seconds: int) -> Iterator[World]:
     """Meet the other processes that torchrun started; `LOCAL` where there are none."""
@@ -132,7 +147,10 @@ def opened(timeout_seconds: int) -> Iterator[World]:
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(world.local_rank)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=timeout)
+    backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
+    dist.init_process_group(
+        backend, timeout=timeout, rank=world.rank, world_size=world.size, store=_store(world, timeout)
+    )
     try:
         yield World(
             world.rank,

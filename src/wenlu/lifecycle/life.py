@@ -96,7 +96,7 @@ class Life:
         facts = self.cache.facts("train") if "train" in dict(self.keys) else {}
         if "steps" not in facts:
             return self.recipe
-        chosen = {name: facts[name] for name in ("dtype", "threads", "device")}
+        chosen = {name: facts[name] for name in ("dtype", "threads", "device", "micro_batch_tokens")}
         train = self.recipe.train.model_copy(update={**chosen, "duration": Duration(facts["steps"], "steps")})
         model = self.recipe.model.with_config(facts["model"])
         return self.recipe.model_copy(update={"train": train, "model": model, "tokenizer": self.recipe.task_tokenizer})

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from wenlu.bundle import load
+from wenlu.corpus.damage import Damage
 from wenlu.corpus.packing import Rows
 from wenlu.corpus.prepare import prepare, read_split
 from wenlu.corpus.shards import TokenData, write_tokens
@@ -37,6 +38,7 @@ from wenlu.training import (
     choose_device,
     choose_dtype,
     choose_threads,
+    fitted,
     gathered,
     placed,
     resolve_duration,
@@ -78,7 +80,8 @@ def tokenizer_stage(life: Life) -> Life:
 def tokens_stage(life: Life) -> Life:
     """`data/` and `tokenizer/` → `tokens/`: memory-mapped shards of each split."""
     key = stage_key([], code=("tokenizers", "corpus"), inputs=[life.key("data"), life.key("tokenizer")])
-    if not life.cache.is_done("tokens", key):
+    there = all((life.out / "tokens" / split).exists() for split in splits(life.out / "data"))
+    if not (there and life.cache.is_done("tokens", key)):  # who finds damaged text is told to remove its folder
         with life.working("tokens", key):
             tokenizer = Tokenizer.load(life.out / "tokenizer")
             for split in splits(life.out / "data"):
@@ -174,6 +177,7 @@ def _train(life: Life) -> TrainState:
     task = new_task(recipe.task, tokenizer)
     train_rows = _rows(life, task, "train")
     assert train_rows is not None, "every data stage writes a training part"
+    train_rows.damage = Damage(life.root / "tokens", recipe.train.max_damaged_fraction)
     says = isinstance(task, CausalLM) and life.world.is_first and not recipe.distributed.cuts(life.world.size)
     prompt = next(iter(recipe.generate.prompts or _openings(life)), None) if says else None
     data = TrainData(train_rows, _rows(life, task, "validation"), prompt=prompt, tokenizer=tokenizer)
@@ -197,11 +201,12 @@ def _train(life: Life) -> TrainState:
         begin_with_vectors(life, model, tokenizer)
     model = task.trained(model).to(device)
     if "steps" not in facts:
-        resolved = resolve_duration(
-            recipe.train, recipe.optimizer, model, task, data, recipe.seed, processes=life.world.size
-        )
+        here, processes = life.world.local_size, life.world.size
+        resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress, processes=here)
+        resolved = resolve_duration(resolved, recipe.optimizer, model, task, data, recipe.seed, processes=processes)
         facts |= {"steps": int(resolved.duration.amount), "device": device.type}
-        facts |= {"model": config.model_dump(mode="json")}
+        facts |= {"micro_batch_tokens": resolved.micro_batch_tokens, "model": config.model_dump(mode="json")}
+        facts = life.world.gather(facts)[0]
     if facts != before:
         life.cache.choose("train", facts)
         life.record()

@@ -3,6 +3,7 @@
 from wenlu.training.bigrams import check_bigram_start, start_from_bigrams
 from wenlu.training.checkpoints import gathered
 from wenlu.training.config import TrainConfig
+from wenlu.training.footprint import fitted
 from wenlu.training.hardware import choose_device, choose_dtype, choose_threads
 from wenlu.training.optimizers import OPTIMIZERS, AdamWConfig, OptimizerConfig, OptimizerField
 from wenlu.training.placing import placed
@@ -26,6 +27,7 @@ __all__ = [
     "choose_device",
     "choose_dtype",
     "choose_threads",
+    "fitted",
     "gathered",
     "placed",
     "resolve_duration",

@@ -16,13 +16,15 @@ from wenlu.errors import UsageError
 
 
 @contextmanager
-def layers_recomputed(model: nn.Module, *, on: bool = True) -> Iterator[None]:
+def layers_recomputed(model: nn.Module, *, on: bool = True, but: int = 0) -> Iterator[None]:
     """Within, each layer of `model` forgets its inside during the forward pass; the gradients are the same.
+
+    The first `but` layers remember it.
 
     Raises:
         UsageError: the model has no list of `layers`.
     """
-    layers = layers_of(model) if on else []
+    layers = layers_of(model)[but:] if on else []
     for layer in layers:
         vars(layer)["forward"] = partial(checkpoint, layer.forward, use_reentrant=False)
     try:

@@ -53,6 +53,10 @@ class Batches:
                 self.source, rows[piece], samples[piece], seed=self.seed, separate_documents=self.separate_documents
             )
 
+    def damage(self) -> list[str]:
+        """What was found damaged since the last call, and passed over."""
+        return [] if self.source.damage is None else self.source.damage.news()
+
     def _samples(self, step: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Numbers of the rows of a step among all that are ever drawn."""
         return np.arange(step * self.rows_per_step, (step + 1) * self.rows_per_step)

@@ -24,10 +24,13 @@ class TrainConfig(Config):
     global_batch_tokens: PositiveInt = 4096
     """Tokens of one optimizer step, over all micro-batches and processes."""
     micro_batch_tokens: PositiveInt | Literal["auto"] = "auto"
-    """Tokens of one forward pass; "auto" takes the whole global batch, at most 16,384."""
+    """Tokens of one forward pass; "auto" takes the whole global batch, at most 16,384 and what fits into memory by an
+    estimate. Where memory runs out all the same, it is halved; the batch of a step stays as it is."""
     activation_checkpointing: bool = False
     """Keep only what enters a layer of a Transformer and compute its inside again for the gradients: less memory, for
     about a third more time (Chen et al. 2016, arXiv:1604.06174). The gradients are the same."""
+    max_damaged_fraction: Annotated[float, Field(ge=0.0, le=1.0)] = 0.001
+    """Of the rows of encoded text: so many may be damaged and are passed over; with more the run stops."""
     separate_documents: bool = True
     """Attention stays inside a document of a packed row."""
     clip_norm: PositiveFloat | None = 1.0

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from wenlu.errors import Diverged, ResourceError
 from wenlu.progress import Progress
 from wenlu.rundir import Run
 from wenlu.training import checkpoints
 from wenlu.training.config import TrainConfig
-from wenlu.training.state import TrainState
+from wenlu.training.memory import OutOfMemory, is_out_of_memory
+from wenlu.training.state import News, TrainState
 
 RATE_CUT = 0.5
 """What a roll-back multiplies every learning rate by, from then on."""
@@ -44,15 +48,37 @@ def resume(state: TrainState, config: TrainConfig, run: Run, progress: Progress)
     return state
 
 
+@contextmanager
+def saved_when_memory_ends(state: TrainState, config: TrainConfig, run: Run, progress: Progress) -> Iterator[None]:
+    """Within, running out of memory between two updates leaves a checkpoint; anywhere, it is a ResourceError."""
+    try:
+        yield
+    except OutOfMemory:
+        if state.placement.world.size == 1:  # others are in the middle of their step
+            try_to_save(state, config, run, progress)
+        raise
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            f"memory ran out after step {state.step:,}, outside of a forward pass ({error}); free some memory, and the "
+            "same command goes on from the last checkpoint"
+        ) from error
+
+
 def after_step(state: TrainState, norm: float, config: TrainConfig, run: Run, progress: Progress) -> bool:
-    """Whether the step stands: tells of one that was skipped, and goes back where training diverged.
+    """Whether the step stands: tells what happened in it, prepares for the next one, and goes back from divergence.
 
     Raises:
         Diverged: training diverged, and the settings say to stop, or it went back often enough.
+        OutOfMemory: the next step would take more than there is.
     """
     if state.skipped and state.skipped[-1] == state.step - 1:
-        progress.warn(f"step {state.step:,} moved nothing: its gradient's norm is {norm:.3g}")
-        _log(run, state, "skipped", norm, "norm of the gradient")
+        sentence = f"step {state.step:,} moved nothing: its gradient's norm is {norm:.3g}"
+        state.news.append(News("skipped", norm, "norm of the gradient", sentence))
+    if state.placement.world.any(state.watermark.is_near(state.rows(config.rows_per_forward))):
+        state.shrink(config.rows_per_forward, "near the limit of this machine or its control group")
+    tell(state, run, progress)
     if not state.diverged:
         return True
     _roll_back(state, config, run, progress)
@@ -60,7 +86,7 @@ def after_step(state: TrainState, norm: float, config: TrainConfig, run: Run, pr
 
 
 def _roll_back(state: TrainState, config: TrainConfig, run: Run, progress: Progress) -> None:
-    why, done, rate = state.diverged, state.roll_backs, state.rate * RATE_CUT
+    why, done, rate, most_rows = state.diverged, state.roll_backs, state.rate * RATE_CUT, state.most_rows
     if config.on_divergence == "stop" or done == config.roll_backs:
         rates = " or ".join(f"optimizer.{key}" for key in type(state.config).model_fields if key.endswith("lr"))
         tried = f" after {done} roll-backs" if done else ""
@@ -75,12 +101,17 @@ def _roll_back(state: TrainState, config: TrainConfig, run: Run, progress: Progr
             f"training diverged: {why}. No checkpoint could be saved that it could go back to; free some space"
         )
     state.restore(checkpoint.tensors, checkpoint.facts)
-    state.roll_backs, state.rate, state.judged_from = done + 1, rate, state.step
+    state.roll_backs, state.rate, state.judged_from, state.most_rows = done + 1, rate, state.step, most_rows
     run.forget_after(state.step)
-    progress.warn(f"training diverged: {why}; goes on from step {state.step:,} at {rate:g} times the rate")
-    _log(run, state, "roll_back", rate, f"of the scheduled rate, because {why}")
+    sentence = f"training diverged: {why}; goes on from step {state.step:,} at {rate:g} times the rate"
+    state.news.append(News("roll_back", rate, f"of the scheduled rate, because {why}", sentence))
+    tell(state, run, progress)
     try_to_save(state, config, run, progress)
 
 
-def _log(run: Run, state: TrainState, name: str, value: float, unit: str) -> None:
-    run.log(name, value, unit, step=state.step, tokens=state.tokens, seconds=state.seconds)
+def tell(state: TrainState, run: Run, progress: Progress) -> None:
+    """Log and show the news."""
+    for news in state.news:
+        progress.warn(news.sentence)
+        run.log(news.name, news.value, news.unit, step=state.step, tokens=state.tokens, seconds=state.seconds)
+    state.news.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,10 +15,21 @@ from wenlu.distributed import Placement, alone
 from wenlu.models import LanguageModel
 from wenlu.training.ema import MovingAverage
 from wenlu.training.masters import Masters
+from wenlu.training.memory import OutOfMemory, Watermark
 from wenlu.training.optimizers import Optimizer, OptimizerConfig
 from wenlu.training.spikes import Spikes
 
 MAX_SKIPPED, SKIP_WINDOW = 5, 100
+
+
+@dataclass(frozen=True)
+class News:
+    """Something that the run logs and the user should see: an event, and a sentence."""
+
+    name: str
+    value: float | str
+    unit: str
+    sentence: str
 
 
 class TrainState:
@@ -31,6 +43,8 @@ class TrainState:
         skipped: steps whose loss or gradient was not finite, or a spike, and that therefore moved nothing.
         diverged: why there is no going on, where there is none; empty otherwise.
         rate: what every learning rate is multiplied by, less than 1 after a roll-back.
+        most_rows: of a forward pass, since memory allows no more; None: as many as the settings say.
+        news: what happened that nobody told yet.
         roll_backs: how often training went back. judged_from: steps before it are not held against the run any more.
     """
 
@@ -58,6 +72,9 @@ class TrainState:
         self.rate = 1.0
         self.roll_backs = 0
         self.judged_from = 0
+        self.most_rows: int | None = None
+        self.watermark = Watermark()
+        self.news: list[News] = []
 
     def update(
         self, *, count: int, factor: float, clip_norm: float | None, loss: float = 0.0, tokens: int | None = None
@@ -84,6 +101,27 @@ class TrainState:
         self.step += 1
         self.tokens += count if tokens is None else tokens
         return value
+
+    def rows(self, wanted: int) -> int:
+        """Rows of a forward pass, of which the settings want so many."""
+        return wanted if self.most_rows is None else min(wanted, self.most_rows)
+
+    def shrink(self, wanted: int, why: str) -> None:
+        """Half the rows of a forward pass from now on, and no gradients; raises OutOfMemory where there is one row."""
+        self.model.zero_grad()
+        self.masters.clear_gradients()
+        rows = self.rows(wanted)
+        if rows == 1:
+            raise OutOfMemory(
+                f"memory ran out at step {self.step + 1:,} with one row a forward pass ({why}); the same command goes "
+                "on from there. Free some memory, or begin anew with train.activation_checkpointing=true or a smaller "
+                "model"
+            )
+        self.most_rows = (rows + 1) // 2
+        sentence = (
+            f"memory is short ({why}): {self.most_rows} rows a forward pass from now on, as many a step as before"
+        )
+        self.news.append(News("rows_per_forward", self.most_rows, f"rows, because {why}", sentence))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -124,6 +162,7 @@ class TrainState:
             "rate": self.rate,
             "roll_backs": self.roll_backs,
             "judged_from": self.judged_from,
+            "most_rows": self.most_rows,
         }
         return facts if self.ema is None else {**facts, "ema_updates": self.ema.updates}
 
@@ -144,6 +183,7 @@ class TrainState:
         self.seconds, self.skipped = float(facts["seconds"]), list(facts["skipped"])
         self.rate, self.roll_backs = float(facts["rate"]), int(facts["roll_backs"])
         self.judged_from, self.diverged = int(facts["judged_from"]), ""
+        self.most_rows = facts["most_rows"]
         self.spikes.norms.clear()
         self.spikes.norms.extend(facts["norms"])
 

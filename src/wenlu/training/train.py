@@ -17,11 +17,12 @@ from wenlu.tokenizers import Tokenizer
 from wenlu.training.activations import layers_recomputed
 from wenlu.training.batches import Batches
 from wenlu.training.config import TrainConfig
+from wenlu.training.memory import is_out_of_memory
 from wenlu.training.optimizers import OptimizerConfig
-from wenlu.training.resume import after_step, resume, save, try_to_save
+from wenlu.training.resume import after_step, resume, save, saved_when_memory_ends, try_to_save
 from wenlu.training.samples import sample
 from wenlu.training.schedule import ScheduleConfig, learning_rate_factor
-from wenlu.training.state import TrainState
+from wenlu.training.state import News, TrainState
 from wenlu.training.stop import StopSignal
 from wenlu.training.totals import over_all
 from wenlu.training.validation import device_of, validate
@@ -54,13 +55,13 @@ def train(
 ) -> TrainState:
     """Train `model` in place until `config.duration`, which must be in steps, from the run's newest checkpoint.
 
-    Where several processes share the `placement`, each calls this; the course is that of a single one, up to rounding.
-
-    At the end the model has the weights that are to be kept, which may be averages.
+    At the end the model has the weights that are to be kept, which may be averages. The processes of a `placement` all
+    call this, and take the course of a single one.
 
     Raises:
         Preempted, Interrupted: on SIGTERM and SIGINT, after a checkpoint; the same call goes on from it.
         Diverged: the gradients keep being infinite or not a number, and there is no going back.
+        ResourceError: memory ran out, or a disk at the end.
     """
     steps = int(config.duration.amount)
     placement = placement or alone(model)
@@ -69,7 +70,7 @@ def train(
     resume(state, config, run, progress)
     progress.start("train", total=steps, unit="steps")
     validated: dict[str, str] = {}
-    with StopSignal() as stop:
+    with StopSignal() as stop, saved_when_memory_ends(state, config, run, progress):
         while state.step < steps and not placement.world.any(bool(stop)):
             begin = time.perf_counter()
             factor = learning_rate_factor(schedule, state.step, steps)
@@ -94,7 +95,7 @@ def train(
                 try_to_save(state, config, run, progress)
             progress.update(state.step, loss=f"{totals.mean:.3f}", **validated, speed=f"{speed:,.0f} tokens/s")
     save(state, run, keep=config.keep_checkpoints)
-    if state.step < steps:
+    if stop:
         raise stop.error(f"stopped after step {state.step:,} of {steps:,}; the same command goes on from there")
     state.settle()
     progress.finish(f"{state.tokens:,} tokens in {state.seconds:,.0f} s")
@@ -102,17 +103,37 @@ def train(
 
 
 def accumulate(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> Totals:
-    """Sum the gradients of this process's micro-batches; returns the losses and numbers of targets of all."""
+    """Sum the gradients of this process's micro-batches; returns the losses and numbers of targets of all.
+
+    Where memory runs out, the step begins again with half the rows a forward pass; raises OutOfMemory at one row. A
+    process that holds a part of the model cannot begin again without the others.
+    """
+    random = torch.get_rng_state()
+    while True:
+        try:
+            totals = sum_gradients(state, task, batches, config)
+            break
+        except (RuntimeError, MemoryError) as error:
+            if state.placement.is_cut or not is_out_of_memory(error):
+                raise
+            why = str(error).strip().partition("\n")[0] or "the allocator refused"
+        torch.set_rng_state(random)
+        state.shrink(config.rows_per_forward, why)  # here, where the error no longer holds what the step had made
+    return over_all(totals, state.placement)
+
+
+def sum_gradients(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> Totals:
     device = device_of(state.model)
     totals = Totals()
     with layers_recomputed(state.model, on=config.activation_checkpointing):
-        for draw in batches.micro(state.step, config.rows_per_forward):
+        for draw in batches.micro(state.step, state.rows(config.rows_per_forward)):
             loss = task.loss(state.model, task.batch(draw).to(device))
             torch.autograd.backward(loss.sum)
             state.placement.collect_gradients()
             state.masters.pull_gradients()
             totals = totals.plus(loss)
-    return over_all(totals, state.placement)
+    state.news += [News("damaged_row", reason, "", f"{reason}; passed over") for reason in batches.damage()]
+    return totals
 
 
 def look(state: TrainState, task: Task, data: TrainData, config: TrainConfig, run: Run) -> dict[str, str]:
