@@ -24,15 +24,22 @@ def is_active() -> bool:
     return TUNABLES.items() <= dict(_parse(os.environ.get(VARIABLE, ""))).items()
 
 
-def restart_with_tunables() -> None:
-    """Replace this process by itself with the tunables added; returns where that is needless or impossible.
+def set_for_children() -> bool:
+    """Add the tunables to the environment; False where that is needless or impossible.
 
     The user's own tunables win: where any of ours is already set to something else, nothing happens.
     """
     current = dict(_parse(os.environ.get(VARIABLE, "")))
     if platform.libc_ver()[0] != "glibc" or current.keys() & TUNABLES.keys():
-        return
+        return False
     os.environ[VARIABLE] = ":".join(f"{name}={value}" for name, value in {**current, **TUNABLES}.items())
+    return True
+
+
+def restart_with_tunables() -> None:
+    """Replace this process by itself with the tunables added; returns where `set_for_children` has nothing to add."""
+    if not set_for_children():
+        return
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -102,5 +102,7 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
 
 
 def _fail(message: str, code: int) -> None:
+    if os.environ.get("RANK", "0") != "0":
+        message = f"(process {os.environ['RANK']}) {message}"
     Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error[/] {escape(message)}")
     sys.exit(code)

@@ -9,30 +9,35 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from wenlu.cli.settings import Json, Out, Overrides, RecipeFile, prepare_process
+from wenlu.cli.settings import Json, Launch, Out, Overrides, RecipeFile, prepare_process
 
 if TYPE_CHECKING:
     from wenlu.lifecycle.verbs import RunSummary
 
 
-def run(recipe: RecipeFile, overrides: Overrides = None, *, out: Out, json: Json = False) -> None:
+def run(
+    recipe: RecipeFile, overrides: Overrides = None, *, out: Out, launch: Launch = None, json: Json = False
+) -> None:
     """Take a model through its whole life: data, tokenizer, training, evaluation, samples, report.
 
     What is done already for the same settings, data and code is not done again; an interrupted run goes on.
 
     Example: wenlu run recipes/tiny.toml --out runs/tiny
     """
-    prepare_process(recipe, overrides or [])
+    prepare_process(recipe, overrides or [], launch)
     from rich.console import Console
 
     from wenlu.cli.progress import TerminalProgress
     from wenlu.cli.word_tables import WORD_VECTORS, render_words
+    from wenlu.distributed import from_environment
     from wenlu.lifecycle import verbs
 
     begin = time.perf_counter()
     with TerminalProgress() as progress:
         summary = verbs.run(recipe, out, overrides or [], progress=progress)
     seconds = time.perf_counter() - begin
+    if not from_environment().is_first:
+        return
     if not json and summary.evaluation is not None and summary.evaluation.get("model") == WORD_VECTORS:
         Console().print(render_words(summary.evaluation))
         typer.echo(_after_vectors(summary, seconds))

@@ -22,9 +22,10 @@ from wenlu.rundir import atomic
 
 
 class StageCache:
-    """The file `stages.json` of a run."""
+    """The file `stages.json` of a run; only the first of several processes writes it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, writes: bool = True) -> None:
+        self.writes = writes
         self.path = folder / "stages.json"
         self._entries: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.exists() else {}
 
@@ -63,7 +64,8 @@ class StageCache:
 
     def _write(self, stage: str, entry: dict[str, Any]) -> None:
         self._entries[stage] = entry
-        atomic.write_text(self.path, json.dumps(self._entries, indent=2) + "\n")
+        if self.writes:
+            atomic.write_text(self.path, json.dumps(self._entries, indent=2) + "\n")
 
 
 def stage_key(settings: Sequence[Config], *, code: Sequence[str], inputs: Sequence[str]) -> str:

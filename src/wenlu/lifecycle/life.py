@@ -13,10 +13,11 @@ from typing import Any, Self
 from wenlu.config import Duration, to_toml
 from wenlu.corpus.prepare import DataSummary
 from wenlu.corpus.statistics import STATISTICS
+from wenlu.distributed import LOCAL, World
 from wenlu.lifecycle.cache import StageCache
 from wenlu.lifecycle.recipe import Recipe
-from wenlu.progress import Progress
-from wenlu.rundir import Run, atomic, is_run
+from wenlu.progress import QUIET, Progress
+from wenlu.rundir import Follower, Run, atomic, is_run
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Life:
             architectures.
         origin: what `provenance` says of this process.
         keys: of the stages so far, for the cache.
+        world: the processes that train; the first one alone writes.
     """
 
     recipe: Recipe
@@ -38,13 +40,27 @@ class Life:
     origin: Mapping[str, Any]
     progress: Progress
     keys: tuple[tuple[str, str], ...] = ()
+    world: World = LOCAL
 
     @classmethod
-    def begin(cls, recipe: Recipe, out: Path, origin: Mapping[str, Any], progress: Progress) -> Self:
-        """Take hold of the run directory `out`; an existing run stays as it is until a stage has work to do."""
+    def begin(
+        cls, recipe: Recipe, out: Path, origin: Mapping[str, Any], progress: Progress, world: World = LOCAL
+    ) -> Self:
+        """Take hold of the run directory `out`; an existing run stays as it is until a stage has work to do.
+
+        Processes other than the first wait here until it calls `release`, and then find done what it did before.
+        """
+        if not world.is_first:
+            world.wait()
+            return cls(recipe, out, out, Follower(out), StageCache(out, writes=False), origin, QUIET, world=world)
         run = Run.open(out) if is_run(out) else Run.create(out, to_toml(recipe), origin)
         run.claim()
-        return cls(recipe, out, out, run, StageCache(out), origin, progress)
+        return cls(recipe, out, out, run, StageCache(out), origin, progress, world=world)
+
+    def release(self) -> None:
+        """Let the other processes go on."""
+        if self.world.is_first:
+            self.world.wait()
 
     def __enter__(self) -> Self:
         return self
@@ -69,6 +85,8 @@ class Life:
 
     def record(self) -> None:
         """Write `config.toml` and `provenance.json` as they are now."""
+        if not self.world.is_first:
+            return
         atomic.write_text(self.out / "config.toml", to_toml(self.resolved()))
         origin = {**self.origin, "data": self._digests()}
         atomic.write_text(self.out / "provenance.json", json.dumps(origin, ensure_ascii=False, indent=2) + "\n")

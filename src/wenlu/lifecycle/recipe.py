@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from wenlu.config import Config, check
 from wenlu.corpus.prepare import DataConfig
 from wenlu.corpus.word_sentences import WordsConfig
+from wenlu.distributed import DistributedConfig
 from wenlu.evaluation import EvaluateConfig
 from wenlu.evaluation.verse import VerseConfig
 from wenlu.evaluation.words import WordTestsConfig
@@ -47,6 +48,7 @@ class Recipe(Config):
     model: ModelSettings = ModelSettings()
     architectures: ArchitecturesConfig | None = None
     train: TrainConfig = TrainConfig()
+    distributed: DistributedConfig = DistributedConfig()
     optimizer: OptimizerField = AdamWConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     tracking: TrackingConfig = TrackingConfig()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from wenlu.corpus.packing import Rows
 from wenlu.corpus.prepare import prepare, read_split
 from wenlu.corpus.shards import TokenData, write_tokens
 from wenlu.corpus.sources import fetched_by
+from wenlu.errors import UsageError
 from wenlu.evaluation import evaluate_run
 from wenlu.evaluation.verse import evaluate_verse
 from wenlu.generation import complete
@@ -42,6 +44,8 @@ from wenlu.training import (
     choose_dtype,
     choose_threads,
     fitted,
+    gathered,
+    placed,
     resolve_duration,
     start_from_bigrams,
     train,
@@ -97,8 +101,9 @@ def train_stage(life: Life) -> Life:
     settings = [recipe.task, recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
     inputs = [life.key("tokens"), str(recipe.seed), *vectors_fingerprint(recipe.train)]
     key = stage_key(settings, code=TRAINING_CODE, inputs=inputs)
+    life.release()
     if not life.cache.is_done("train", key):
-        if not life.cache.is_started("train", key):
+        if life.world.is_first and not life.cache.is_started("train", key):
             for old in (life.run.checkpoints, life.out / trackers.FOLDER):
                 shutil.rmtree(old, ignore_errors=True)
             life.run.forget_after(-1)
@@ -181,14 +186,12 @@ def _train(life: Life) -> TrainState:
     train_rows = _rows(life, task, "train")
     assert train_rows is not None, "every data stage writes a training part"
     train_rows.damage = Damage(life.root / "tokens", recipe.train.max_damaged_fraction)
-    continues = isinstance(task, CausalLM)
-    prompt = next(iter(recipe.generate.prompts or _openings(life)), None) if continues else None
+    says = isinstance(task, CausalLM) and life.world.is_first and not recipe.distributed.cuts(life.world.size)
+    prompt = next(iter(recipe.generate.prompts or _openings(life)), None) if says else None
     data = TrainData(train_rows, _rows(life, task, "validation"), prompt=prompt, tokenizer=tokenizer)
-    facts = life.cache.facts("train")
-    device = choose_device(recipe.train)
-    dtype = facts.get("dtype") or str(choose_dtype(recipe.train, device)).removeprefix("torch.")
-    threads = facts.get("threads") or choose_threads(recipe.train)
-    torch.set_num_threads(threads)
+    before, device = life.cache.facts("train"), choose_device(recipe.train)
+    facts = _chosen(life, device)
+    torch.set_num_threads(facts["threads"])
     family = recipe.model.chosen()
 
     def fill(settings: ModelSettings) -> ModelConfig:
@@ -203,11 +206,15 @@ def _train(life: Life) -> TrainState:
     if recipe.model.size is not None and "steps" in facts:
         recipe = life.resolved()
     elif recipe.model.size is not None:
-        recipe = choose_size(recipe, Start(fill, getattr(torch, dtype), device), task, data, life.progress).recipe
+        if life.world.size > 1:
+            raise UsageError('model.size="auto" measures a single process: begin the run in one, or name the sizes')
+        start = Start(fill, getattr(torch, facts["dtype"]), device)
+        recipe = choose_size(recipe, start, task, data, life.progress).recipe
         sized = {"global_batch_tokens": recipe.train.global_batch_tokens, "lr": recipe.optimizer.lr}
     config = fill(recipe.model)
+    build = partial(family.build, config, dtype=getattr(torch, facts["dtype"]), zero_outputs=recipe.train.zero_outputs)
     torch.manual_seed(recipe.seed)
-    model = family.build(config, dtype=getattr(torch, dtype), zero_outputs=recipe.train.zero_outputs)
+    model = build()
     if recipe.train.start == "bigrams":
         check_bigram_start(family, model)
         start_from_bigrams(model, data.train.data)
@@ -215,20 +222,18 @@ def _train(life: Life) -> TrainState:
         begin_with_vectors(life, model, tokenizer)
     model = task.trained(model).to(device)
     if "steps" not in facts:
-        resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress)
-        resolved = resolve_duration(resolved, recipe.optimizer, model, task, data, recipe.seed)
-        facts = {
-            "steps": int(resolved.duration.amount),
-            "dtype": dtype,
-            "threads": threads,
-            "device": device.type,
-            "micro_batch_tokens": resolved.micro_batch_tokens,
-            **sized,
-        }
-        life.cache.choose("train", {**facts, "model": config.model_dump(mode="json")})
+        here, processes = life.world.local_size, life.world.size
+        resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress, processes=here)
+        resolved = resolve_duration(resolved, recipe.optimizer, model, task, data, recipe.seed, processes=processes)
+        facts |= {"steps": int(resolved.duration.amount), "device": device.type, **sized}
+        facts |= {"micro_batch_tokens": resolved.micro_batch_tokens, "model": config.model_dump(mode="json")}
+        facts = life.world.gather(facts)[0]
+    if facts != before:
+        life.cache.choose("train", facts)
         life.record()
+    placement = placed(model, recipe.distributed, recipe.optimizer, life.world, seed=recipe.seed)
     chosen = life.resolved()
-    with tracked(run, recipe.tracking.to, life.progress):
+    with tracked(run, recipe.tracking.to if life.world.is_first else (), life.progress):
         state = train(
             chosen.train,
             chosen.optimizer,
@@ -238,8 +243,13 @@ def _train(life: Life) -> TrainState:
             data=data,
             run=run,
             seed=recipe.seed,
+            placement=placement,
             progress=life.progress,
         )
+    if not life.world.is_first:
+        return state
+    if placement.is_cut:
+        model = gathered(state, task.trained(build()), run)
     with atomic.atomic_folder(life.out / "model") as folder:
         kept = task.kept(model)
         card = model_card(Subject(recipe.name, kept, family, tokenizer), run.path, recipe.language)
@@ -248,6 +258,17 @@ def _train(life: Life) -> TrainState:
         write_model_folder(folder, kept, family, saved, generation=generation, card=card)
         task.save(folder, model, family)
     return state
+
+
+def _chosen(life: Life, device: torch.device) -> dict[str, Any]:
+    """What training chose when it began; threads are chosen again where the number of processes has changed."""
+    facts, settings, world = life.cache.facts("train"), life.recipe.train, life.world
+    if "dtype" not in facts:
+        facts = {**facts, "dtype": str(choose_dtype(settings, device)).removeprefix("torch.")}
+    if "threads" not in facts or facts["processes"] != world.size:
+        facts = {**facts, "threads": choose_threads(settings, world.local_size), "processes": world.size}
+    chosen: dict[str, Any] = world.gather(facts)[0]
+    return chosen
 
 
 def _rows(life: Life, task: Task, split: str) -> Rows | None:

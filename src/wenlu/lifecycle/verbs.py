@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 from wenlu.bundle import load as load_bundle
 from wenlu.config import load
 from wenlu.corpus.prepare import DataSummary, read_split
+from wenlu.distributed import from_environment, opened
+from wenlu.errors import UsageError
 from wenlu.generation.conversation import Conversation
 from wenlu.generation.predict import predict
 from wenlu.lifecycle.architectures import architectures_stage
@@ -68,21 +71,22 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Pro
         if life.recipe.vectors is not None:
             return _summary(vectors_life(life))
         life = tokens_stage(tokenizer_stage(data_stage(life)))
-        life = evaluate_stage(train_stage(life)) if life.recipe.architectures is None else architectures_stage(life)
-        report_stage(samples_stage(life))
+        life = _trained(life) if life.recipe.architectures is None else architectures_stage(life)
+        if life.world.is_first:
+            report_stage(samples_stage(life))
         return _summary(life)
 
 
 def data(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> DataSummary:
     """The life up to the cleaned and split records in `out/data`."""
-    with _begin(recipe, out, overrides, progress) as life:
+    with _begin(recipe, out, overrides, progress, trains=False) as life:
         data_stage(life)
         return DataSummary.open(out / "data")
 
 
 def tokenizer(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> FertilityReport:
     """The life up to the tokenizer in `out/tokenizer`; returns its fertility on held-out texts, by language."""
-    with _begin(recipe, out, overrides, progress) as life:
+    with _begin(recipe, out, overrides, progress, trains=False) as life:
         tokenizer_stage(data_stage(life))
         texts: dict[str, list[str]] = defaultdict(list)
         for record in read_split(out / "data", splits(out / "data")[-1]):
@@ -110,11 +114,31 @@ def runs(folder: Path = Path("runs")) -> list[RunRow]:
     return list_runs(folder)
 
 
-def _begin(path: Path, out: Path, overrides: Sequence[str], progress: Progress) -> Life:
+@contextmanager
+def _begin(
+    path: Path, out: Path, overrides: Sequence[str], progress: Progress, *, trains: bool = True
+) -> Iterator[Life]:
+    """The life of a recipe, of all processes that torchrun started; it `trains` a model or is for one process."""
     recipe = load(Recipe, path, overrides)
     check_installed(recipe.tracking.to)
-    origin = provenance(sys.argv, seeds={"run": recipe.seed}, data={})
-    return Life.begin(recipe, out, origin, progress)
+    processes = from_environment().size
+    sections = [name for name in ("vectors", "architectures") if getattr(recipe, name) is not None]
+    if processes > 1 and (sections or not trains):
+        what = f"the section [{sections[0]}]" if sections else "what comes before training"
+        raise UsageError(f"{processes} processes were started, and {what} is for one; run the command without torchrun")
+    origin = provenance(sys.argv, seeds={"run": recipe.seed}, data={}) | {"processes": processes}
+    with (
+        opened(recipe.distributed.timeout_seconds) as world,
+        world.watched(out / f"process-{world.rank:05d}.log"),
+        Life.begin(recipe, out, origin, progress, world) as life,
+    ):
+        yield life
+
+
+def _trained(life: Life) -> Life:
+    """Trained, and measured by the first process alone."""
+    life = train_stage(life)
+    return evaluate_stage(life) if life.world.is_first else life
 
 
 def _summary(life: Life) -> RunSummary:

@@ -2,6 +2,6 @@
 
 from wenlu.rundir.events import Event
 from wenlu.rundir.provenance import provenance
-from wenlu.rundir.run import Run, is_run
+from wenlu.rundir.run import Follower, Run, is_run
 
-__all__ = ["Event", "Run", "is_run", "provenance"]
+__all__ = ["Event", "Follower", "Run", "is_run", "provenance"]

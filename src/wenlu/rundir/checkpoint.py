@@ -1,7 +1,7 @@
 """Checkpoints that exist only whole, are verified before use, and never replace a good one by a bad one.
 
     step-00002000/
-        tensors-00001.safetensors …   shards
+        tensors-00001.safetensors …   shards; of several processes each writes its own
         state.json                    what is not a tensor: step, random states, fingerprints
         manifest.json                 sizes, BLAKE2b digests, shapes and dtypes; written last
 
@@ -13,14 +13,15 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
@@ -35,6 +36,7 @@ from wenlu.rundir.atomic import (
     temporary_name,
     write_synced,
 )
+from wenlu.rundir.parts import Part, whole
 
 SHARD_BYTES = 256 << 20
 """A shard is copied once in memory before it is written; a larger tensor is a shard of its own."""
@@ -42,10 +44,21 @@ SHARD_BYTES = 256 << 20
 ROOM = 2.2
 """Free space asked for before a save, in sizes of the checkpoint."""
 
+Written = Mapping[str, Mapping[str, Any]]
+"""What a manifest says of some files and of the tensors in them; JSON."""
+
 _REPLACED = ".replaced"
 _NAME = re.compile(rf"step-(\d{{8,}})({re.escape(_REPLACED)})?")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_VERSION = 1
+_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A block of a tensor, and the file that holds it."""
+
+    file: str
+    part: Part
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,7 @@ class Checkpoint:
 
     Attributes:
         state: what `save` was given as state.
+        stored: the blocks of each tensor.
         passed_over: one line for each newer checkpoint that was found damaged.
     """
 
@@ -61,12 +75,24 @@ class Checkpoint:
     step: int
     state: Mapping[str, Any]
     shards: tuple[str, ...]
+    stored: Mapping[str, tuple[Stored, ...]]
     passed_over: tuple[str, ...] = ()
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the whole tensors, by name."""
+        return {name: blocks[0].part.whole for name, blocks in self.stored.items()}
 
     @property
     def tensors(self) -> dict[str, Tensor]:
         """All tensors by name, on the CPU, bit for bit as they were saved; read from the disk at each call."""
-        return {name: tensor for shard in self.shards for name, tensor in load_file(self.path / shard).items()}
+        return self.read({name: whole(shape) for name, shape in self.shapes.items()})
+
+    def read(self, wanted: Mapping[str, Part]) -> dict[str, Tensor]:
+        """Blocks of tensors, put together from whatever blocks they were saved in."""
+        with ExitStack() as stack:
+            files = {name: stack.enter_context(safe_open(self.path / name, framework="pt")) for name in self.shards}
+            return {name: _assembled(files, name, self.stored[name], part) for name, part in wanted.items()}
 
 
 def save(
@@ -87,19 +113,34 @@ def save(
         Diverged: a tensor or `state` holds nan or infinity; nothing is written.
         ResourceError: the disk refused; the earlier checkpoints are untouched.
     """
-    state_json = _state_json(step, state)
-    _refuse_non_finite(step, tensors)
+    refuse_non_finite(step, tensors)
+    with opened(folder, step, size=sum(tensor.nbytes for tensor in tensors.values())) as temporary:
+        write_manifest(temporary, step, state, [write_tensors(temporary, tensors)])
+    return close(folder, step, keep=keep, progress=progress)
+
+
+@contextmanager
+def opened(folder: Path, step: int, *, size: int) -> Iterator[Path]:
+    """A temporary folder for the checkpoint of `step`, of `size` bytes; at the end of the block it gets its name.
+
+    Raises ResourceError where the disk refuses; the earlier checkpoints are untouched.
+    """
     final = folder / f"step-{step:08d}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
-        _ask_for_room(folder, step, sum(tensor.nbytes for tensor in tensors.values()))
+        _ask_for_room(folder, step, size)
     except OSError as error:
         raise failed_to_write(final, error) from error
     with atomic_folder(final) as temporary:
-        _write(temporary, step, tensors, state_json)
+        yield temporary
         if final.exists():  # its step was saved before and came out damaged, or the run goes through it again
             final.rename(_out_of_the_way(final))
+
+
+def close(folder: Path, step: int, *, keep: int = 2, progress: Progress = QUIET) -> Checkpoint:
+    """Read back the checkpoint of `step`, then remove what it makes superfluous."""
+    final = folder / f"step-{step:08d}"
     saved = _verify(final)
     if not isinstance(saved, Checkpoint):
         raise ResourceError(f"{final}: reads back other than it was written ({saved}); check the disk")
@@ -141,26 +182,53 @@ def _listing(folder: Path) -> list[tuple[int, Path]]:
     return [(int(match.group(1)), path) for match, path in named]
 
 
-def _write(folder: Path, step: int, tensors: Mapping[str, Tensor], state_json: bytes) -> None:
-    files: dict[str, dict[str, Any]] = {}
-    described: dict[str, dict[str, Any]] = {}
+def write_tensors(
+    folder: Path, tensors: Mapping[str, Tensor], parts: Mapping[str, Part] | None = None, *, prefix: str = ""
+) -> Written:
+    """Write shards, each durable, into the folder of a checkpoint; `parts` says which are blocks of larger tensors.
 
-    def write(name: str, data: bytes) -> None:
-        write_synced(folder / name, data)
-        files[name] = {"bytes": len(data), "blake2b": _digest(data)}
-
+    Several processes may write into one folder under different prefixes. Raises OSError.
+    """
+    files: dict[str, Any] = {}
+    blocks: dict[str, Any] = {}
     for number, shard in enumerate(_shards(tensors), start=1):
-        name = f"tensors-{number:05d}.safetensors"
-        described |= {
-            key: {"file": name, "shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
-            for key, tensor in shard.items()
-        }
-        write(name, to_safetensors(shard))
-    write("state.json", state_json)
-    manifest = {"version": _VERSION, "wenlu": __version__, "step": step, "files": files, "tensors": described}
+        name = f"{prefix}tensors-{number:05d}.safetensors"
+        for key, tensor in shard.items():
+            part = (parts or {}).get(key) or whole(tuple(tensor.shape))
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            blocks[key] = {"shape": list(part.whole), "dtype": dtype, "blocks": [_block(name, part)]}
+        files[name] = _write(folder / name, to_safetensors(shard))
+    return {"files": files, "tensors": blocks}
+
+
+def write_manifest(folder: Path, step: int, state: Mapping[str, Any], written: Sequence[Written]) -> None:
+    """Write what makes the files of a folder a checkpoint, last; `written` is what `write_tensors` gave.
+
+    Raises Diverged where `state` holds nan or infinity, OSError where the disk refuses.
+    """
+    state_json = _state_json(step, state)
+    files: dict[str, Any] = {name: facts for each in written for name, facts in each["files"].items()}
+    tensors: dict[str, Any] = {}
+    for each in written:
+        for name, facts in each["tensors"].items():
+            if name in tensors:
+                tensors[name]["blocks"] += facts["blocks"]
+            else:
+                tensors[name] = facts
+    files["state.json"] = _write(folder / "state.json", state_json)
+    manifest = {"version": _VERSION, "wenlu": __version__, "step": step, "files": files, "tensors": tensors}
     manifest["blake2b"] = _digest(_canonical(manifest))
     write_synced(folder / "manifest.json", json.dumps(manifest, indent=1).encode())
     sync_folder(folder)
+
+
+def _write(path: Path, data: bytes) -> dict[str, Any]:
+    write_synced(path, data)
+    return {"bytes": len(data), "blake2b": _digest(data)}
+
+
+def _block(file: str, part: Part) -> dict[str, Any]:
+    return {"file": file, "offset": list(part.offset), "shape": list(part.shape)}
 
 
 def _shards(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
@@ -184,8 +252,16 @@ def _own_storage(tensor: Tensor, others: Mapping[str, Tensor]) -> Tensor:
     return tensor.clone() if shared else tensor
 
 
-def _verify(path: Path) -> Checkpoint | str:
-    """The checkpoint, or what is wrong with it."""
+def read_manifest(path: Path) -> Checkpoint:
+    """A checkpoint whose files another process has verified; raises WeightsError where it is none."""
+    found = _verify(path, files=False)
+    if not isinstance(found, Checkpoint):
+        raise WeightsError(f"{path}: {found}; do all machines see the same run directory?")
+    return found
+
+
+def _verify(path: Path, *, files: bool = True) -> Checkpoint | str:
+    """The checkpoint, or what is wrong with it; with `files`, all their digests are compared."""
     try:
         manifest = json.loads((path / "manifest.json").read_bytes())
         digest = manifest.pop("blake2b")
@@ -195,18 +271,42 @@ def _verify(path: Path) -> Checkpoint | str:
             return f"written in format {manifest['version']}, this version reads {_VERSION}"
         if f"step-{manifest['step']:08d}" != path.name.removesuffix(_REPLACED):
             return f"holds step {manifest['step']}"
-        for name, expected in manifest["files"].items():
+        for name, expected in manifest["files"].items() if files else ():
             if problem := _problem(path, name, expected):
                 return problem
         state = json.loads((path / "state.json").read_bytes())
+        shards = tuple(name for name in manifest["files"] if name.endswith(".safetensors"))
+        return Checkpoint(path, manifest["step"], state, shards, _stored(manifest))
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
     except (ValueError, KeyError, TypeError, AttributeError):
         return "manifest.json is not a manifest"
     except OSError as error:
         return f"{Path(error.filename or path).name}: {error.strerror}"
-    shards = tuple(name for name in manifest["files"] if name.endswith(".safetensors"))
-    return Checkpoint(path, manifest["step"], state, shards)
+
+
+def _stored(manifest: Mapping[str, Any]) -> dict[str, tuple[Stored, ...]]:
+    return {
+        name: tuple(
+            Stored(block["file"], Part(tuple(facts["shape"]), tuple(block["offset"]), tuple(block["shape"])))
+            for block in facts["blocks"]
+        )
+        for name, facts in manifest["tensors"].items()
+    }
+
+
+def _assembled(files: Mapping[str, Any], name: str, stored: Sequence[Stored], wanted: Part) -> Tensor:
+    """The wanted block of a tensor from the stored ones, which cover the tensor and do not overlap."""
+    for block in stored:
+        if block.part == wanted:
+            tensor: Tensor = files[block.file].get_tensor(name)
+            return tensor
+    slices = [files[block.file].get_slice(name) for block in stored]
+    result: Tensor = slices[0][(slice(0, 0),) * len(wanted.shape)].new_empty(wanted.shape)
+    for block, source in zip(stored, slices, strict=True):
+        if (shared := block.part.common(wanted)) is not None:
+            result[shared.inside(wanted)] = source[shared.inside(block.part)]
+    return result
 
 
 def _problem(folder: Path, name: str, expected: Mapping[str, Any]) -> str:
@@ -244,7 +344,7 @@ def _state_json(step: int, state: Mapping[str, Any]) -> bytes:
         ) from error
 
 
-def _refuse_non_finite(step: int, tensors: Mapping[str, Tensor]) -> None:
+def refuse_non_finite(step: int, tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and tensor.numel() and not _all_finite(tensor):
             raise Diverged(

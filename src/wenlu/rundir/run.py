@@ -167,6 +167,19 @@ class Run:
         return f"<table><caption>{escape(self.path.name)}: {self.state}</caption>{rows}</table>"
 
 
+class Follower(Run):
+    """A run as all processes but the first see it: what they would write, the first one writes."""
+
+    def claim(self) -> None:
+        """The first process holds the lock."""
+
+    def log(self, name: str, value: float | str, unit: str, *, step: int, tokens: int, seconds: float) -> None:
+        """The first process tells it."""
+
+    def forget_after(self, step: int) -> None:
+        """The first process forgets."""
+
+
 def is_run(path: Path) -> bool:
     return (path / "config.toml").is_file() and (path / "provenance.json").is_file()
 

@@ -158,13 +158,17 @@ class Totals:
         return self.sum / self.count
 
     def plus(self, loss: Loss) -> Totals:
+        tokens = loss.count if loss.tokens is None else loss.tokens
+        return self + Totals(loss.sum.item(), loss.count, tokens, loss.parts)
+
+    def __add__(self, other: Totals) -> Totals:
         none = Part(0.0, 0, 0)
-        names = dict.fromkeys([*self.parts, *loss.parts])
+        names = dict.fromkeys([*self.parts, *other.parts])
         return Totals(
-            self.sum + loss.sum.item(),
-            self.count + loss.count,
-            self.tokens + (loss.count if loss.tokens is None else loss.tokens),
-            {name: self.parts.get(name, none) + loss.parts.get(name, none) for name in names},
+            self.sum + other.sum,
+            self.count + other.count,
+            self.tokens + other.tokens,
+            {name: self.parts.get(name, none) + other.parts.get(name, none) for name in names},
         )
 
 

@@ -1,10 +1,12 @@
 """Training: the loop, optimizers, schedules, probe, resume."""
 
 from wenlu.training.bigrams import check_bigram_start, start_from_bigrams
+from wenlu.training.checkpoints import gathered
 from wenlu.training.config import TrainConfig
 from wenlu.training.footprint import fitted
 from wenlu.training.hardware import choose_device, choose_dtype, choose_threads
 from wenlu.training.optimizers import OPTIMIZERS, AdamWConfig, OptimizerConfig, OptimizerField
+from wenlu.training.placing import placed
 from wenlu.training.probe import resolve_duration
 from wenlu.training.schedule import ScheduleConfig
 from wenlu.training.state import TrainState
@@ -26,6 +28,8 @@ __all__ = [
     "choose_dtype",
     "choose_threads",
     "fitted",
+    "gathered",
+    "placed",
     "resolve_duration",
     "start_from_bigrams",
     "start_from_vectors",

@@ -9,6 +9,7 @@ import numpy as np
 
 from wenlu.corpus.order import shuffled
 from wenlu.corpus.packing import Rows
+from wenlu.errors import UsageError
 from wenlu.tasks import Draw
 
 
@@ -20,6 +21,16 @@ class Batches:
     rows_per_step: int
     seed: int
     separate_documents: bool = True
+    share: tuple[int, int] = (0, 1)
+    """Which part of each step's rows this process reads, and of how many equal ones."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError where the rows of a step cannot be shared equally."""
+        if self.rows_per_step % self.share[1]:
+            raise UsageError(
+                f"train.global_batch_tokens: the {self.rows_per_step} rows of a step cannot be shared equally by "
+                f"{self.share[1]} processes; make it a multiple of {self.share[1]} × train.context"
+            )
 
     def rows(self, step: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """(rows_per_step,) numbers of the rows of a step; an epoch's end may fall inside it."""
@@ -32,10 +43,12 @@ class Batches:
         return result
 
     def micro(self, step: int, rows_per_forward: int) -> Iterator[Draw]:
-        """The rows of a step, in pieces of `rows_per_forward`."""
+        """This process's rows of a step, in pieces of `rows_per_forward`."""
         rows, samples = self.rows(step), self._samples(step)
-        for start in range(0, len(rows), rows_per_forward):
-            piece = slice(start, start + rows_per_forward)
+        part, parts = self.share
+        first, behind = len(rows) * part // parts, len(rows) * (part + 1) // parts
+        for start in range(first, behind, rows_per_forward):
+            piece = slice(start, min(start + rows_per_forward, behind))
             yield Draw.at(
                 self.source, rows[piece], samples[piece], seed=self.seed, separate_documents=self.separate_documents
             )

@@ -50,14 +50,26 @@ class Footprint:
 
 
 def fitted(
-    config: TrainConfig, optimizer: OptimizerConfig, model: LanguageModel, task: Task, source: Rows, progress: Progress
+    config: TrainConfig,
+    optimizer: OptimizerConfig,
+    model: LanguageModel,
+    task: Task,
+    source: Rows,
+    progress: Progress,
+    *,
+    processes: int = 1,
 ) -> TrainConfig:
     """`config` with `micro_batch_tokens` chosen: as large as the settings say or, if "auto", as memory allows.
+
+    The memory of the machine is shared by so many `processes`, each of which may hold the whole model.
 
     Raises:
         ResourceError: not even one row a forward pass fits.
     """
-    free = free_bytes(device_of(model))
+    device = device_of(model)
+    free = free_bytes(device)
+    if free is not None and device.type == "cpu":
+        free //= processes
     rows = config.rows_per_forward
     if free is not None:
         need = footprint(config, optimizer, model, task, source, free)

@@ -23,7 +23,8 @@ def guarded(state: TrainState, config: TrainConfig, run: Run, progress: Progress
         with StopSignal() as stop, watched(state, config.stall_seconds, run.path, progress):
             yield stop
     except OutOfMemory:
-        try_to_save(state, config, run, progress)
+        if state.placement.world.size == 1:  # others are in the middle of their step
+            try_to_save(state, config, run, progress)
         raise
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

@@ -44,9 +44,9 @@ def choose_dtype(config: TrainConfig, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if _seconds(torch.bfloat16) * 1.5 < _seconds(torch.float32) else torch.float32
 
 
-def choose_threads(config: TrainConfig) -> int:
-    """Threads to compute with; "auto" takes the processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if config.threads == "auto" else config.threads
+def choose_threads(config: TrainConfig, processes: int = 1) -> int:
+    """Threads to compute with; "auto" takes the processors that may be used, shared among `processes` of a machine."""
+    return max(1, len(os.sched_getaffinity(0)) // processes) if config.threads == "auto" else config.threads
 
 
 def matrix_product_speed(dtype: torch.dtype, device: torch.device) -> tuple[float, str]:

@@ -7,6 +7,8 @@ arXiv:1710.03740). Weights of 32 bits or more are their own masters.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -14,8 +16,8 @@ from torch import Tensor, nn
 class Masters:
     """The weights that the optimizer moves, by the model's names."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self._weights = dict(model.named_parameters())
+    def __init__(self, weights: Mapping[str, nn.Parameter]) -> None:
+        self._weights = dict(weights)
         self._rounded = {k: w for k, w in self._weights.items() if w.dtype in (torch.bfloat16, torch.float16)}
         self.parameters: dict[str, nn.Parameter] = {
             k: nn.Parameter(w.detach().float()) if k in self._rounded else w for k, w in self._weights.items()

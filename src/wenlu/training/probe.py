@@ -25,12 +25,19 @@ SHORT_PROBE_STEPS = 3
 
 
 def resolve_duration(
-    config: TrainConfig, optimizer: OptimizerConfig, model: LanguageModel, task: Task, data: TrainData, seed: int
+    config: TrainConfig,
+    optimizer: OptimizerConfig,
+    model: LanguageModel,
+    task: Task,
+    data: TrainData,
+    seed: int,
+    *,
+    processes: int = 1,
 ) -> TrainConfig:
     """`config` with its duration in steps; `model` and the random numbers stay as they are.
 
     Raises:
-        UsageError: the time does not suffice for a single step.
+        UsageError: the time does not suffice for a single step, or there are several processes.
     """
     amount, unit = config.duration.amount, config.duration.unit
     match unit:
@@ -41,6 +48,11 @@ def resolve_duration(
         case "epochs":
             steps = math.ceil(amount * len(data.train) / config.rows_per_step)
         case "seconds":
+            if processes > 1:
+                raise UsageError(
+                    f"train.duration of {amount:g} seconds: a single process measures how many steps that is, and this "
+                    f"run has {processes}; give steps, tokens or epochs"
+                )
             steps = _steps_in(amount, config, optimizer, model, task, data, seed)
     return config.model_copy(update={"duration": Duration(steps, "steps")})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wenlu.errors import Diverged, ResourceError
 from wenlu.progress import Progress
 from wenlu.rundir import Run
+from wenlu.training import checkpoints
 from wenlu.training.config import TrainConfig
 from wenlu.training.state import News, TrainState
 
@@ -14,7 +15,7 @@ RATE_CUT = 0.5
 
 def save(state: TrainState, run: Run, *, keep: int) -> None:
     """A checkpoint of the state, and the events up to it on disk."""
-    run.save_checkpoint(state.step, state.tensors(), state.facts(), keep=keep)
+    checkpoints.write(state, run, keep=keep)
 
 
 def try_to_save(state: TrainState, config: TrainConfig, run: Run, progress: Progress) -> None:
@@ -33,9 +34,9 @@ def try_to_save(state: TrainState, config: TrainConfig, run: Run, progress: Prog
 
 def resume(state: TrainState, config: TrainConfig, run: Run, progress: Progress) -> TrainState:
     """The state of the run's newest good checkpoint, with later events forgotten; the given one where there is none."""
-    checkpoint = run.newest_checkpoint(progress)
+    checkpoint = checkpoints.newest(state, run, progress)
     if checkpoint is not None:
-        state.restore(checkpoint.tensors, checkpoint.state)
+        state.restore(checkpoint.tensors, checkpoint.facts)
         progress.warn(f"goes on from step {state.step:,}")
     run.forget_after(state.step)
     if checkpoint is None and config.on_divergence == "roll-back":
@@ -53,7 +54,7 @@ def after_step(state: TrainState, norm: float, config: TrainConfig, run: Run, pr
     if state.skipped and state.skipped[-1] == state.step - 1:
         sentence = f"step {state.step:,} moved nothing: its gradient's norm is {norm:.3g}"
         state.news.append(News("skipped", norm, "norm of the gradient", sentence))
-    if state.watermark.is_near(state.rows(config.rows_per_forward)):
+    if state.placement.world.any(state.watermark.is_near(state.rows(config.rows_per_forward))):
         state.shrink(config.rows_per_forward, "near the limit of this machine or its control group")
     tell(state, run, progress)
     if not state.diverged:
@@ -72,12 +73,12 @@ def _roll_back(state: TrainState, config: TrainConfig, run: Run, progress: Progr
             f"training diverged{tried}: {why}. Try a lower {rates}, or a longer schedule.warmup_steps{other}"
         )
     before = min(state.recently_skipped(), default=state.step)
-    checkpoint = run.newest_checkpoint(progress, up_to=before) or run.newest_checkpoint(progress)
+    checkpoint = checkpoints.newest(state, run, progress, up_to=before) or checkpoints.newest(state, run, progress)
     if checkpoint is None:
         raise Diverged(
             f"training diverged: {why}. No checkpoint could be saved that it could go back to; free some space"
         )
-    state.restore(checkpoint.tensors, checkpoint.state)
+    state.restore(checkpoint.tensors, checkpoint.facts)
     state.roll_backs, state.rate, state.judged_from, state.most_rows = done + 1, rate, state.step, most_rows
     run.forget_after(state.step)
     sentence = f"training diverged: {why}; goes on from step {state.step:,} at {rate:g} times the rate"

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wenlu.distributed import Placement, alone
+from wenlu.kernels.native import trim_pool
 from wenlu.models import LanguageModel
 from wenlu.training.ema import MovingAverage
 from wenlu.training.masters import Masters
@@ -35,6 +37,7 @@ class TrainState:
     """Weights, what the optimizer remembers, random numbers, and how far the run is.
 
     Attributes:
+        placement: which part of the model this process holds.
         step: updates done or skipped. seconds: time spent in them.
         ema: the moving average of the weights, where one is kept.
         tokens: read; of causal models those that are targets.
@@ -53,10 +56,12 @@ class TrainState:
         *,
         ema: float | None = None,
         spike_factor: float | None = None,
+        placement: Placement | None = None,
     ) -> None:
         self.model = model
+        self.placement = placement or alone(model)
         self.config = config
-        self.masters = Masters(model)
+        self.masters = Masters(self.placement.weights)
         self.optimizer = Optimizer(config, self.masters.parameters)
         self.ema = None if ema is None else MovingAverage(ema, self.masters.parameters)
         self.step = 0
@@ -80,8 +85,9 @@ class TrainState:
         `tokens` were read for them; None: as many. A gradient or a loss that is not finite, and a gradient that is a
         spike, moves nothing: the step is counted in `skipped`, and `diverged` says when they are too many.
         """
+        self.placement.sum_gradients(self.masters.parameters)
         gradients = self.masters.gradients()
-        value = torch.nn.utils.get_total_norm(gradients).item() / count
+        value = self.placement.norm(self.masters.parameters).item() / count
         if math.isfinite(value) and math.isfinite(loss) and not self.spikes.meet(value):
             clipped = 1.0 if clip_norm is None else min(1.0, clip_norm / max(value, 1e-30))
             torch._foreach_mul_(gradients, clipped / count)
@@ -104,6 +110,7 @@ class TrainState:
         """Half the rows of a forward pass from now on, and no gradients; raises OutOfMemory where there is one row."""
         self.model.zero_grad()
         self.masters.clear_gradients()
+        trim_pool()
         rows = self.rows(wanted)
         if rows == 1:
             raise OutOfMemory(
@@ -121,7 +128,7 @@ class TrainState:
     def averaged(self) -> Iterator[None]:
         """Within, the model has the weights that are evaluated and kept: the averages, where there are some."""
         averages = self._averages()
-        trained = {name: self.model.get_parameter(name).detach().clone() for name in averages}
+        trained = {name: self.placement.weights[name].detach().clone() for name in averages}
         self._set(averages)
         yield
         self._set(trained)
@@ -136,7 +143,7 @@ class TrainState:
     def _set(self, weights: Mapping[str, Tensor]) -> None:
         with torch.no_grad():
             for name, weight in weights.items():
-                self.model.get_parameter(name).copy_(weight)
+                self.placement.weights[name].copy_(weight)
 
     def tensors(self) -> dict[str, Tensor]:
         return {
@@ -188,8 +195,9 @@ class TrainState:
     def _skip(self) -> None:
         self.skipped.append(self.step)
         recent = self.recently_skipped()
-        spoilt = next((name for name, tensor in self.tensors().items() if not tensor.isfinite().all()), None)
-        if spoilt is not None:
+        spoilt = next((name for name, tensor in self.tensors().items() if not tensor.isfinite().all()), "")
+        spoilt = next(filter(None, self.placement.world.gather(spoilt)), "")
+        if spoilt:
             self.diverged = f"{spoilt} holds nan or infinity after step {self.step:,}"
         elif len(recent) >= MAX_SKIPPED:
             spikes = "" if self.spikes.factor is None else f" or over {self.spikes.factor:g} times as large as usual"

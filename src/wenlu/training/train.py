@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from wenlu.corpus.packing import Rows
+from wenlu.distributed import Placement, alone
 from wenlu.models import LanguageModel
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import Run
@@ -25,6 +26,7 @@ from wenlu.training.samples import sample
 from wenlu.training.schedule import ScheduleConfig, learning_rate_factor
 from wenlu.training.state import News, TrainState
 from wenlu.training.telemetry import Telemetry, due, log
+from wenlu.training.totals import over_all
 from wenlu.training.validation import device_of, validate
 
 
@@ -48,11 +50,13 @@ def train(
     data: TrainData,
     run: Run,
     seed: int,
+    placement: Placement | None = None,
     progress: Progress = QUIET,
 ) -> TrainState:
     """Train `model` in place until `config.duration`, which must be in steps, from the run's newest checkpoint.
 
-    At the end the model has the weights that are to be kept, which may be averages.
+    At the end the model has the weights that are to be kept, which may be averages. The processes of a `placement` all
+    call this, and take the course of a single one.
 
     Raises:
         Preempted, Interrupted: on SIGTERM and SIGINT, after a checkpoint; the same call goes on from it.
@@ -60,14 +64,15 @@ def train(
         ResourceError: memory ran out, or a disk at the end.
     """
     steps = int(config.duration.amount)
-    batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
-    state = TrainState(model, optimizer, ema=config.ema, spike_factor=config.spike_factor)
+    placement = placement or alone(model)
+    batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents, placement.share)
+    state = TrainState(model, optimizer, ema=config.ema, spike_factor=config.spike_factor, placement=placement)
     resume(state, config, run, progress)
     telemetry = Telemetry(run, state, task, batches, steps=steps)
     progress.start("train", total=steps, unit="steps")
     validated: dict[str, str] = {}
     with guarded(state, config, run, progress) as stop, profiled(config.profile_steps, run.path, progress) as step_done:
-        while state.step < steps and not stop:
+        while state.step < steps and not placement.world.any(bool(stop)):
             begin = time.perf_counter()
             factor = learning_rate_factor(schedule, state.step, steps)
             totals = accumulate(state, task, batches, config)
@@ -100,20 +105,23 @@ def train(
 
 
 def accumulate(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> Totals:
-    """Sum the gradients of a step's micro-batches; returns the summed losses and the numbers of targets.
+    """Sum the gradients of this process's micro-batches; returns the losses and numbers of targets of all.
 
-    Where memory runs out, the step begins again with half the rows a forward pass; raises OutOfMemory at one row.
+    Where memory runs out, the step begins again with half the rows a forward pass; raises OutOfMemory at one row. A
+    process that holds a part of the model cannot begin again without the others.
     """
     random = torch.get_rng_state()
     while True:
         try:
-            return sum_gradients(state, task, batches, config)
+            totals = sum_gradients(state, task, batches, config)
+            break
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            if state.placement.is_cut or not is_out_of_memory(error):
                 raise
             why = str(error).strip().partition("\n")[0] or "the allocator refused"
         torch.set_rng_state(random)
         state.shrink(config.rows_per_forward, why)  # here, where the error no longer holds what the step had made
+    return over_all(totals, state.placement)
 
 
 def sum_gradients(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> Totals:
@@ -123,6 +131,7 @@ def sum_gradients(state: TrainState, task: Task, batches: Batches, config: Train
         for draw in batches.micro(state.step, state.rows(config.rows_per_forward)):
             loss = task.loss(state.model, task.batch(draw).to(device))
             torch.autograd.backward(loss.sum)
+            state.placement.collect_gradients()
             state.masters.pull_gradients()
             totals = totals.plus(loss)
     state.news += [News("damaged_row", reason, "", f"{reason}; passed over") for reason in batches.damage()]
@@ -132,7 +141,7 @@ def sum_gradients(state: TrainState, task: Task, batches: Batches, config: Train
 def look(state: TrainState, task: Task, data: TrainData, config: TrainConfig, run: Run) -> dict[str, str]:
     """Log what the model says of held-out rows, and how it continues the prompt; returns what progress shows of it."""
     assert data.validation is not None, "only a run with held-out rows is looked at"
-    readings = validate(task, state.model, data.validation, config)
+    readings = validate(task, state.model, data.validation, config, state.placement)
     for reading in readings:
         log(run, state, reading.name, reading.value, reading.unit)
     if config.ema is not None:

@@ -60,7 +60,7 @@ def use_pool() -> str | None:
 
 
 def trim_pool() -> None:
-    """Give back the memory of the pool that no tensor uses."""
+    """Give back the memory of the pool that no tensor uses, where there is a pool."""
     found = _loaded("pool")
     if isinstance(found, Kernels):
         found.library.trim_pool()

@@ -16,7 +16,7 @@ class BidirectionalAttention(nn.Module):
 
     def __init__(self, *, hidden_size: int, num_heads: int, bias: bool, dropout: float) -> None:
         super().__init__()
-        self.num_heads = num_heads
+        self.head_dim = hidden_size // num_heads
         self.dropout = dropout
         self.q_proj = Linear(hidden_size, hidden_size, bias=bias)
         self.k_proj = Linear(hidden_size, hidden_size, bias=bias)
@@ -25,8 +25,8 @@ class BidirectionalAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Mask, rope: Rope | None = None) -> Tensor:
         """Mix each position of `x` (B, T, D) with those that `mask` lets it see."""
-        B, T, D = x.shape
-        q, k, v = (proj(x).view(B, T, self.num_heads, -1) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        B, T, _ = x.shape
+        q, k, v = (proj(x).view(B, T, -1, self.head_dim) for proj in (self.q_proj, self.k_proj, self.v_proj))
         if rope is not None:
             q, k = rope.rotate(q), rope.rotate(k)
         q, k, v = (each.transpose(1, 2) for each in (q, k, v))  # (B, N, T, H)
@@ -34,5 +34,5 @@ class BidirectionalAttention(nn.Module):
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.bias, dropout_p=self.dropout)
         else:
             mixed = attention(q, k, v, bias=mask.bias, stretches=mask.stretches)
-        out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(B, T, D))
+        out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(B, T, -1))
         return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat
@@ -21,6 +21,8 @@ class AdafactorConfig(OptimizerConfig):
     Shazeer & Stern 2018, arXiv:1804.04235. A matrix of n × m needs n + m numbers beside it. The rate is the share of
     its own root mean square by which a weight moves; it also never exceeds 1 / √steps.
     """
+
+    is_elementwise: ClassVar[bool] = False
 
     name: Literal["adafactor"] = "adafactor"
     lr: PositiveFloat = 5e-2

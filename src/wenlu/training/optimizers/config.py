@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field, PositiveFloat
@@ -20,6 +20,9 @@ class OptimizerConfig(Config):
     Weight decay is decoupled (Loshchilov & Hutter 2019, arXiv:1711.05101) and spares vectors (norms, biases) and
     embeddings of tokens.
     """
+
+    is_elementwise: ClassVar[bool] = True
+    """Whether each number of a weight moves by itself, so that processes may hold parts of weights."""
 
     name: str
     lr: PositiveFloat

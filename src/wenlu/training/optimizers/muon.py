@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
@@ -16,6 +16,8 @@ class MuonConfig(OptimizerConfig):
 
     AdamW moves what is no such matrix: embeddings, tables of positions, heads and vectors.
     """
+
+    is_elementwise: ClassVar[bool] = False
 
     name: Literal["muon"] = "muon"
     lr: PositiveFloat = 2e-3
