@@ -38,7 +38,7 @@ class Plan:
 
 
 PEERS = (("trainer", "as shipped"), ("trainer", "same"), ("compiled_loop", "as shipped"), ("compiled_loop", "same"))
-FULL = Plan(turns=7, steps={"small": 8, "124M": 2}, pairs=PEERS)
+FULL = Plan(turns=5, steps={"small": 8, "124M": 2}, pairs=PEERS)
 QUICK = Plan(
     turns=3,
     steps={"small": 5, "124M": 1},

@@ -92,11 +92,11 @@ def _converted(argument: Tensor | float | tuple[int, ...] | None) -> Any:
 @cache
 def _loaded(part: str) -> Kernels | str:
     """The kernels of a part, or why there are none."""
-    if os.environ.get(SWITCH) == "torch":
+    needed = NEEDS[part]
+    if needed is not None and os.environ.get(SWITCH) == "torch":
         return f"{SWITCH}=torch"
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return "only on Linux on x86-64"
-    needed = NEEDS[part]
     if needed is not None and needed not in _processor_flags():
         return f"the processor has no {needed}"
     compiler = shutil.which("g++") or shutil.which("clang++")
