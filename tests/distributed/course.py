@@ -67,7 +67,7 @@ def course(
     steps: int = 12,
     dtype: str = "float32",
     micro: int | str = "auto",
-    optimizer: dict[str, Any] | None = None,
+    lr: float = 1e-3,
     model: dict[str, Any] | None = None,
     ema: float | None = None,
     progress: Progress | None = None,
@@ -88,7 +88,7 @@ def course(
         ema=ema,
     )
     path = folder / name
-    chosen = read_optimizer(optimizer or {"name": "adamw", "lr": 0.01})
+    chosen = read_optimizer({"name": "adamw", "lr": lr})
     built = new_model(tokens, dtype, **(model or {}))
     placement = placed(built, DistributedConfig(**distributed), chosen, world, seed=SEED)
     with _run(path, world) as run:
