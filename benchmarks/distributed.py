@@ -57,8 +57,8 @@ def main() -> None:
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, {machine['cpu']}, {machine['cores']} cores, "
         f"Python {platform.python_version()}, torch {torch.__version__}; load average at the end "
-        f"{os.getloadavg()[0]:.1f}. Command: `python benchmarks/distributed.py`. A Llama of 6 layers × 384, 32 rows of "
-        "256 tokens a step, bfloat16, AdamW, "
+        f"{os.getloadavg()[0]:.1f}. Command: `python benchmarks/distributed.py`. A Llama of 6 layers × 384, 32 rows "
+        "of 256 tokens a step, bfloat16, AdamW, "
         f"gloo; all sides use all cores. Tokens a second: the median of {STEPS - WARM_UP} steps, and of it the median "
         f"(lowest to highest) of {ROUNDS} runs, in turn.",
         "",

@@ -28,8 +28,9 @@ def write_page(path: Path, found: dict[str, Any], turns: int, steps: dict[str, i
         f"`make bench-train`, {datetime.now(UTC):%Y-%m-%d}; {processor()}; Python {platform.python_version()}, "
         f"{versions}. Medians, and lowest to highest, of {turns} turns of each pair, of which ours is always one.",
         "All sides train the same GPT-2 in bfloat16 with float32 master weights and AdamW, on the same text: this "
-        "Python's standard library. *Shipped*: the C library's allocator as it is; *same*: with the tunables that "
-        "`wenlu` restarts itself with. The compiled loop was written before ours was tuned, and is frozen.",
+        "Python's standard library. *Shipped*: the C library's allocator as it is; *same*: with the tunables "
+        "and the pool of memory that `wenlu` trains with. The compiled loop was written before ours was tuned, and is "
+        "frozen.",
     ]
     for name, sides in found.items():
         shape = SHAPES[name]

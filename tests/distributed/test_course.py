@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 import torch
-from tests.distributed.conftest import PROOF, start
-from tests.distributed.course import At, carry_over, course, order
+from tests.distributed.conftest import PROOF, start, start_alone
+from tests.distributed.course import At, carry_over, course, order, prepare
 
 from wenlu.distributed import LOCAL
 from wenlu.errors import Interrupted
@@ -72,7 +72,6 @@ def trained(folder: Path) -> Path:
             actions.append({"do": "train", "name": "moved", "steps": STEPS, "parallel": "fsdp", "at": STOP})
         found = start(folder, processes, *actions, restarts=1)
         assert found.returncode == 0, found.stderr
-        (folder / f"said-{processes}").write_text(found.stderr)
     course(folder, "moved", steps=STEPS)
     return folder
 
@@ -161,8 +160,10 @@ def test_the_loss_of_a_process_costs_what_came_after_the_last_checkpoint(trained
     assert values(trained / "lost", "loss").tolist() == values(trained / "ddp", "loss").tolist()
 
 
-def test_those_who_are_left_say_that_one_is_lost(trained: Path) -> None:
-    said = (trained / "said-2").read_text()
+def test_those_who_are_left_say_that_one_is_lost(tmp_path: Path) -> None:
+    """Without an agent, which may end them before they speak."""
+    prepare(tmp_path)
+    said = start_alone(tmp_path, 2, {"do": "train", "name": "lost", "steps": STEPS, "at": KILL})[0]
     assert "process 0 of 2: another process ended, or did not answer within 60 s" in said
     assert "torchrun --max-restarts N repeats it by itself" in said
 

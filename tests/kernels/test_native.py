@@ -15,7 +15,7 @@ from torch import Tensor
 from wenlu.kernels.activations import gelu_tanh, silu_product
 from wenlu.kernels.attention import Stretches, attention, reference
 from wenlu.kernels.cross_entropy import linear_cross_entropy
-from wenlu.kernels.linear import linear
+from wenlu.kernels.linear import linear, linears
 from wenlu.kernels.native import SWITCH, why_not
 from wenlu.kernels.norms import layer_norm, rms_norm
 from wenlu.kernels.products import add_outer_products, column_sums, outer_products, transposed
@@ -121,6 +121,18 @@ def test_outer_products_are_summed_in_float32(count: int, rows: int, columns: in
 def test_a_linear_map_of_any_leading_shape() -> None:
     inputs = [drawn(3, 5, 64), drawn(96, 64, seed=1), drawn(96, seed=2)]
     assert_near(linear, F.linear, inputs, (3, 5, 96))
+
+
+@amx
+def test_several_linear_maps_of_one_input() -> None:
+    def joined(function):  # type: ignore[no-untyped-def]
+        return lambda x, first, second, bias: torch.cat(function(x, (first, second), (bias, None)), dim=-1)
+
+    def apart_from_each_other(x, weights, biases):  # type: ignore[no-untyped-def]
+        return [F.linear(x, weight, bias) for weight, bias in zip(weights, biases, strict=True)]
+
+    inputs = [drawn(3, 5, 64), drawn(96, 64, seed=1), drawn(32, 64, seed=2), drawn(96, seed=3)]
+    assert_near(joined(linears), joined(apart_from_each_other), inputs, (3, 5, 128))
 
 
 @avx512

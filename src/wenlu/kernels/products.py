@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -11,17 +13,34 @@ MULTIPLE = 32
 """Of both sizes of the result, for the native kernel."""
 
 
-def outer_products(a: Tensor, b: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Panels:
+    """(N, K) rows as the native kernel reads them; made once, they serve several products."""
+
+    rows: Tensor
+    packed: Tensor | None
+
+    @classmethod
+    def of(cls, rows: Tensor) -> Panels:
+        native = _kernel(rows)
+        if native is None:
+            return cls(rows, None)
+        packed = rows.new_empty(-(-rows.size(0) // MULTIPLE) * MULTIPLE, rows.size(1))
+        native("pack_panels", rows, packed, *rows.shape)
+        return cls(rows, packed)
+
+
+def outer_products(a: Tensor, b: Tensor | Panels) -> Tensor:
     """a.T @ b, (M, K) of (N, M) and (N, K), rounded once to their dtype."""
-    native = _kernel(a, b)
+    native = _kernel(a, _rows(b))
     if native is None:
-        return a.T @ b
-    (count, rows), columns = a.shape, b.size(1)
+        return a.T @ _rows(b)
+    (count, rows), columns = a.shape, _rows(b).size(1)
     out = a.new_empty(rows, columns)
-    if columns <= rows:  # the kernel holds rows of `columns` numbers in its cache
-        native("outer_products", a, b, None, out, _panels(b), count, rows, columns, False)
+    if columns <= rows or isinstance(b, Panels):  # the kernel holds rows of `columns` numbers in its cache
+        native("outer_products", a, _packed(b), None, out, count, rows, columns, False)
     else:
-        native("outer_products", b, a, None, out, _panels(a), count, columns, rows, True)
+        native("outer_products", b, _packed(a), None, out, count, columns, rows, True)
     return out
 
 
@@ -31,7 +50,7 @@ def add_outer_products(sums: Tensor, a: Tensor, b: Tensor) -> None:
     if native is None:
         sums += a.T @ b
     else:
-        native("outer_products", a, b, sums, None, _panels(b), *a.shape, b.size(1), False)
+        native("outer_products", a, _packed(b), sums, None, *a.shape, b.size(1), False)
 
 
 def column_sums(x: Tensor) -> Tensor:
@@ -46,7 +65,7 @@ def column_sums(x: Tensor) -> Tensor:
 
 def transposed(x: Tensor) -> Tensor:
     """x.T, contiguous, of (N, M)."""
-    native = _kernel(x, x) if not x.size(0) % MULTIPLE else None
+    native = _kernel(x) if not x.size(0) % MULTIPLE else None
     if native is None:
         return x.T.contiguous()
     out = x.new_empty(x.size(1), x.size(0))
@@ -54,11 +73,16 @@ def transposed(x: Tensor) -> Tensor:
     return out
 
 
-def _kernel(a: Tensor, b: Tensor) -> Kernels | None:
-    fits = not a.size(1) % MULTIPLE and not b.size(1) % MULTIPLE and a.is_contiguous() and b.is_contiguous()
-    return kernels("amx", a, b) if fits else None
+def _kernel(*matrices: Tensor) -> Kernels | None:
+    fits = all(not matrix.size(1) % MULTIPLE and matrix.is_contiguous() for matrix in matrices)
+    return kernels("amx", *matrices) if fits else None
 
 
-def _panels(b: Tensor) -> Tensor:
-    """Room for `b` in the layout of the kernel."""
-    return b.new_empty(-(-b.size(0) // MULTIPLE) * MULTIPLE, b.size(1))
+def _rows(b: Tensor | Panels) -> Tensor:
+    return b.rows if isinstance(b, Panels) else b
+
+
+def _packed(b: Tensor | Panels) -> Tensor:
+    packed = (b if isinstance(b, Panels) else Panels.of(b)).packed
+    assert packed is not None, "whoever has a kernel for the product has one for the panels"
+    return packed

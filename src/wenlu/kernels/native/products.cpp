@@ -58,21 +58,25 @@ void transpose_matrix(const bf16* from, bf16* to, long rows, long columns) {
     for (long r = 0; r < rows; r += 32) turn(from + r * columns, columns, 32, columns, to + r, rows);
 }
 
-// aᵀ b (rows, columns) is added to `sums`; or, where that is null, written to `rounded`, turned if `turns`.
-// `panels` has room for the numbers of `b` with its rows rounded up to 32. Rows and columns are multiples of 32.
-void outer_products(const bf16* a, const bf16* b, float* sums, bf16* rounded, bf16* panels, long count, long rows,
-                    long columns, long turns) {
+// `b` (count, columns) into `panels`, which has room for it with its rows rounded up to 32; columns are multiples of 16.
+void pack_panels(const bf16* b, bf16* panels, long count, long columns) {
+#pragma omp parallel for schedule(static) collapse(2)
+    for (long begin = 0; begin < count; begin += INNER)
+        for (long c = 0; c < columns; c += PANEL) {
+            const long here = std::min(INNER, count - begin), height = up_to(here, 32);
+            bf16* to = panels + begin * columns + c * height;
+            for (long r = 0; r < height; r += 2)
+                _mm512_storeu_si512(to + r * PANEL, pair_before(b + begin * columns + c, columns, r, here));
+        }
+}
+
+// aᵀ b (rows, columns), of the panels of b, is added to `sums`; or, where that is null, written to `rounded`, turned if
+// `turns`. Rows and columns are multiples of 32.
+void outer_products(const bf16* a, const bf16* panels, float* sums, bf16* rounded, long count, long rows, long columns,
+                    long turns) {
     const long outer = rows >= 1536 ? 256 : rows >= 768 ? 128 : 64;  // rows of the result at a time
 #pragma omp parallel
     {
-#pragma omp for schedule(static) collapse(2)
-        for (long begin = 0; begin < count; begin += INNER)
-            for (long c = 0; c < columns; c += PANEL) {
-                const long here = std::min(INNER, count - begin), height = up_to(here, 32);
-                bf16* to = panels + begin * columns + c * height;
-                for (long r = 0; r < height; r += 2)
-                    _mm512_storeu_si512(to + r * PANEL, pair_before(b + begin * columns + c, columns, r, here));
-            }
         scratch.open(outer * (INNER + 32) * sizeof(bf16) + outer * columns * sizeof(float) + 512);
         bf16* left = scratch.take<bf16>(outer * (INNER + 32));
         float* result = scratch.take<float>(outer * columns);

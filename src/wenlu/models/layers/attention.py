@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wenlu.kernels.attention import attention
-from wenlu.models.layers.linear import Linear
+from wenlu.models.layers.linear import Linear, side_by_side
 from wenlu.models.layers.mask import Mask
 from wenlu.models.layers.rope import Rope
 
@@ -72,9 +72,9 @@ class Attention(nn.Module):
             (B, T, D), same dtype as `x`.
         """
         B, T, _ = x.shape
-        q = self.q_norm(self.q_proj(x).view(B, T, -1, self.head_dim))  # (B, T, N, H)
-        k = self.k_norm(self.k_proj(x).view(B, T, -1, self.head_dim))
-        v = self.v_proj(x).view(B, T, -1, self.head_dim)
+        projected = side_by_side(x, self.q_proj, self.k_proj, self.v_proj)
+        q, k, v = (each.view(B, T, -1, self.head_dim) for each in projected)  # (B, T, N, H)
+        q, k = self.q_norm(q), self.k_norm(k)
         if rope is not None:
             q, k = rope.rotate(q), rope.rotate(k)
         q, k, v = (each.transpose(1, 2) for each in (q, k, v))  # (B, N, T, H)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wenlu.kernels.attention import attention
-from wenlu.models.layers.linear import Linear
+from wenlu.models.layers.linear import Linear, side_by_side
 from wenlu.models.layers.mask import Mask
 from wenlu.models.layers.rope import Rope
 
@@ -26,7 +26,8 @@ class BidirectionalAttention(nn.Module):
     def forward(self, x: Tensor, mask: Mask, rope: Rope | None = None) -> Tensor:
         """Mix each position of `x` (B, T, D) with those that `mask` lets it see."""
         B, T, _ = x.shape
-        q, k, v = (proj(x).view(B, T, -1, self.head_dim) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        projected = side_by_side(x, self.q_proj, self.k_proj, self.v_proj)
+        q, k, v = (each.view(B, T, -1, self.head_dim) for each in projected)
         if rope is not None:
             q, k = rope.rotate(q), rope.rotate(k)
         q, k, v = (each.transpose(1, 2) for each in (q, k, v))  # (B, N, T, H)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wenlu.kernels.activations import gelu_tanh, silu_product
-from wenlu.models.layers.linear import Linear
+from wenlu.models.layers.linear import Linear, side_by_side
 
 Activation = Literal["silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "relu2", "swish"]
 """Names of Hugging Face configs; `swish` is `silu`; `relu2` of Primer squares (So et al. 2021, arXiv:2109.08668)."""
@@ -39,7 +39,7 @@ class MLP(nn.Module):
         self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, up = self.gate_proj(x), self.up_proj(x)
+        gate, up = side_by_side(x, self.gate_proj, self.up_proj)
         inner = silu_product(gate, up) if self.activation is F.silu else self.activation(gate) * up
         out: Tensor = self.down_proj(self.dropout(inner))
         return out
