@@ -25,7 +25,9 @@ def run(tunables: str | None) -> list[str]:
     result = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
     lines = result.stdout.splitlines()
     assert len(lines) == 1
-    return lines[0].split(" ")
+    before, after, value = lines[0].split(" ")
+    assert ("starting again" in result.stderr) == (after == "True"), "who starts again says so"
+    return [before, after, value]
 
 
 def test_the_process_restarts_once_with_the_tunables() -> None:

@@ -283,6 +283,17 @@ def test_without_them_torch_answers_and_the_reason_is_told(environment: dict[str
 
 
 @avx512
+def test_a_folder_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "wenlu" / "kernels"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    script = 'from wenlu.kernels.native import why_not; print(why_not("avx512"))'
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    told = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert f"{folder} belongs to others or may be written by them; chmod 700 it" in told.stdout
+
+
+@avx512
 def test_a_compiler_that_fails_is_told(tmp_path: Path) -> None:
     compiler = tmp_path / "g++"
     compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && exit 0\necho "no such flag" >&2\nexit 1\n')
@@ -290,5 +301,5 @@ def test_a_compiler_that_fails_is_told(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path)}
     script = 'from wenlu.kernels.native import why_not; print(why_not("avx512"))'
     told = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-    assert "could not be compiled" in told.stdout
+    assert "could not be made" in told.stdout
     assert "no such flag" in told.stdout

@@ -118,3 +118,23 @@ def test_lengths_count_the_real_tokens_of_the_whole_document(
     for start, end in zip(starts, [*starts[1:], length], strict=True):
         inside = sum(real[start:end]) if masked else end - start
         assert counted[start:end].tolist() == [inside] * (end - start)
+
+
+@given(
+    numbers=st.lists(st.lists(st.integers(0, 3), min_size=7, max_size=7), min_size=1, max_size=3),
+    ordered=st.booleans(),
+    is_causal=st.booleans(),
+)
+def test_stretches_say_what_the_bias_says(numbers: list[list[int]], ordered: bool, is_causal: bool) -> None:
+    segments = torch.tensor([sorted(row) if ordered else row for row in numbers])
+    if is_causal:
+        mask = causal_mask(7, attention_mask=None, segments=segments, dtype=torch.float32)
+    else:
+        x = torch.zeros(len(numbers), 7, 1)
+        mask = bidirectional_mask(x, attention_mask=None, segments=segments)
+    assert mask.bias is not None
+    assert not ordered or mask.stretches is not None
+    if mask.stretches is not None:
+        keys = torch.arange(7)
+        seen = (keys >= mask.stretches.first[..., None]) & (keys < mask.stretches.end[..., None])
+        assert torch.equal(seen, mask.bias[:, 0] == 0)

@@ -51,6 +51,7 @@ def kernels(part: str, *tensors: Tensor) -> Kernels | None:
     return found if isinstance(found, Kernels) else None
 
 
+@cache
 def use_pool() -> str | None:
     """Keep the memory of large tensors from now on, as `pool.cpp` says; returns why that is not possible."""
     found = _loaded("pool")
@@ -60,8 +61,9 @@ def use_pool() -> str | None:
 
 
 def trim_pool() -> None:
-    """Give back the memory of the pool that no tensor uses, where there is a pool."""
-    found = _loaded("pool")
+    """Give back the memory of the pool that no tensor uses, where a pool is in use."""
+    in_use = use_pool.cache_info().currsize > 0 and use_pool() is None
+    found = _loaded("pool") if in_use else None
     if isinstance(found, Kernels):
         found.library.trim_pool()
 
@@ -105,7 +107,7 @@ def _loaded(part: str) -> Kernels | str:
     try:
         library = ctypes.CDLL(str(_built(part, compiler)))
     except (OSError, subprocess.SubprocessError) as error:
-        return f"they could not be compiled: {error}"
+        return f"they could not be made: {error}"
     if part == "amx" and library.allow_tiles() != 0:
         return "the system does not grant the processor's tiles"
     return Kernels(library)
@@ -136,7 +138,15 @@ def _built(part: str, compiler: str) -> Path:
             if done.returncode:
                 raise OSError(f"{compiler} ended with {done.returncode}: {done.stderr.strip()[:400]}")
             made.replace(library)
+    _refuse_what_others_write(root)
     return library
+
+
+def _refuse_what_others_write(folder: Path) -> None:
+    """Raises OSError where another user could put a library of theirs in place of ours."""
+    found = folder.stat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise OSError(f"{folder} belongs to others or may be written by them; chmod 700 it, or set XDG_CACHE_HOME")
 
 
 @cache

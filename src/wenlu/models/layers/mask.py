@@ -143,8 +143,13 @@ def count_lengths(input_ids: Tensor, *, attention_mask: Tensor | None, segments:
     return counts.scatter_add(1, document, real).gather(1, document)
 
 
-def document_stretches(segments: Tensor, *, is_causal: bool) -> Stretches:
-    """Of packed rows (B, T): a position sees its document, or with `is_causal` the part up to itself."""
+def document_stretches(segments: Tensor, *, is_causal: bool) -> Stretches | None:
+    """Of packed rows (B, T): a position sees its document, or with `is_causal` the part up to itself.
+
+    None where a document goes on behind another one.
+    """
+    if not bool((segments[:, 1:] >= segments[:, :-1]).all()):
+        return None
     places = torch.arange(segments.size(1), device=segments.device).expand(segments.shape)
     starts = document_starts(segments)
     first = (places * starts).cummax(1).values
