@@ -17,7 +17,8 @@ from pathlib import Path
 
 import torch
 
-from wenlu.corpus.shards import TokenData, write_tokens
+from wenlu.corpus.shard_writer import write_tokens
+from wenlu.corpus.shards import TokenData
 from wenlu.models import family
 from wenlu.tasks import Task, new_task, read_settings
 from wenlu.tokenizers import TokenizerConfig, train_tokenizer

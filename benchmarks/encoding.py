@@ -26,7 +26,7 @@ import tiktoken
 
 from wenlu import hub
 from wenlu.corpus.parallel import available_workers
-from wenlu.corpus.shards import write_tokens
+from wenlu.corpus.shard_writer import write_tokens
 from wenlu.models.weights.gguf import read_header
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 from wenlu.tokenizers.decoding import BYTE_OF

@@ -13,7 +13,8 @@ import torch
 from tests.tasks.tiny import ENGLISH, NewData, NewTokenizer
 
 from wenlu import hub
-from wenlu.corpus.shards import TokenData, write_tokens
+from wenlu.corpus.shard_writer import write_tokens
+from wenlu.corpus.shards import TokenData
 from wenlu.errors import ResourceError, UsageError
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from sysconfig import get_paths
 
-from wenlu.corpus.shards import TokenData, write_tokens
+from wenlu.corpus.shard_writer import write_tokens
+from wenlu.corpus.shards import TokenData
 from wenlu.errors import DataError
 from wenlu.tokenizers import TokenizerConfig, train_tokenizer
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wenlu.corpus.packing import Piece, Windows, pack_documents
-from wenlu.corpus.shards import TokenData, write_tokens
+from wenlu.corpus.shard_writer import write_tokens
+from wenlu.corpus.shards import TokenData
 from wenlu.errors import DataError
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 

@@ -9,7 +9,8 @@ import pytest
 
 from wenlu.corpus.packing import PADDING
 from wenlu.corpus.passages import Passages
-from wenlu.corpus.shards import TokenData, write_tokens
+from wenlu.corpus.shard_writer import write_tokens
+from wenlu.corpus.shards import TokenData
 from wenlu.errors import DataError
 from wenlu.tokenizers import TokenizerConfig, train_tokenizer
 

@@ -16,9 +16,10 @@ import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wenlu.corpus import shards
+from wenlu.corpus import shard_writer
 from wenlu.corpus.record import Record
-from wenlu.corpus.shards import TokenData, write_tokens
+from wenlu.corpus.shard_writer import write_tokens
+from wenlu.corpus.shards import TokenData
 from wenlu.errors import DataError, ResourceError
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, count_words, train_tokenizer
 from wenlu.tokenizers import tokenizer as tokenizer_module
@@ -229,7 +230,7 @@ def test_a_folder_can_be_moved(data: TokenData, tmp_path: Path) -> None:
 def test_memory_stays_flat_as_the_text_grows(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "_CHARACTERS_A_BATCH", 1 << 16)
+    monkeypatch.setattr(shard_writer, "_CHARACTERS_A_BATCH", 1 << 16)
 
     def peak(documents: int) -> int:
         texts = (f"The miller kept {i} cats. " * 40 for i in range(documents))

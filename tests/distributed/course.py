@@ -17,7 +17,8 @@ from tests.training.conftest import TEXTS
 
 from wenlu.config import Duration
 from wenlu.corpus.packing import Windows
-from wenlu.corpus.shards import TokenData, write_tokens
+from wenlu.corpus.shard_writer import write_tokens
+from wenlu.corpus.shards import TokenData
 from wenlu.distributed import LOCAL, DistributedConfig, World, opened
 from wenlu.errors import Preempted
 from wenlu.models import LanguageModel, family

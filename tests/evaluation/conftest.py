@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from wenlu.corpus.prepare import DataConfig, prepare, read_split
-from wenlu.corpus.shards import write_tokens
+from wenlu.corpus.shard_writer import write_tokens
 from wenlu.models import LanguageModel, gru, llama
 from wenlu.models.weights import save_model
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from wenlu.corpus.packing import Windows
-from wenlu.corpus.shards import write_tokens
+from wenlu.corpus.shard_writer import write_tokens
 from wenlu.errors import ResourceError
 from wenlu.models import LanguageModel, family
 from wenlu.progress import QUIET, Progress

@@ -24,7 +24,7 @@ PHASES = {
     "start-up": ("wenlu.lifecycle.verbs:_begin", 1),
     "data preparation": ("wenlu.corpus.writer:_HashedFile.write_record", 20),
     "tokenizer training": ("wenlu.lifecycle.stages:train_tokenizer", 1),
-    "encoding": ("wenlu.corpus.shards:_Writer.add", 1),
+    "encoding": ("wenlu.corpus.shard_writer:_Writer.add", 1),
     "probe": ("wenlu.training.footprint:_activations", 1),
     "forward": ("wenlu.tasks.causal_lm:CausalLM.loss", 9),
     "backward": ("torch.autograd:backward", 9),

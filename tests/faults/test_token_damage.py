@@ -20,7 +20,8 @@ from wenlu.corpus.damage import Damage
 from wenlu.corpus.packing import Windows
 from wenlu.corpus.passages import Passages
 from wenlu.corpus.record import Record
-from wenlu.corpus.shards import TokenData, write_tokens
+from wenlu.corpus.shard_writer import write_tokens
+from wenlu.corpus.shards import TokenData
 from wenlu.errors import DataError
 from wenlu.lifecycle import verbs
 from wenlu.models import LanguageModel

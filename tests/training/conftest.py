@@ -9,7 +9,8 @@ import torch
 
 from wenlu.config import Duration
 from wenlu.corpus.packing import Windows
-from wenlu.corpus.shards import TokenData, write_tokens
+from wenlu.corpus.shard_writer import write_tokens
+from wenlu.corpus.shards import TokenData
 from wenlu.models import LanguageModel, family
 from wenlu.rundir import Run
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer

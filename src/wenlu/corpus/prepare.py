@@ -63,6 +63,11 @@ def prepare(
             )
 
 
+def splits(data: Path) -> list[str]:
+    """The parts that are there, of those in the order in which they are used."""
+    return [name for name in ("train", "validation", "test") if (data / f"{name}.jsonl").exists()]
+
+
 def read_split(folder: Path, split: str) -> Iterator[Record]:
     """The records of a split that `prepare` wrote; the cluster is in the meta. Raises DataError."""
     summary = DataSummary.open(folder)

@@ -14,7 +14,8 @@ from wenlu.bundle import Bundle
 from wenlu.corpus.packing import Ids
 from wenlu.corpus.passages import Passages
 from wenlu.corpus.record import Record
-from wenlu.corpus.shards import TokenData, write_tokens
+from wenlu.corpus.shard_writer import write_tokens
+from wenlu.corpus.shards import TokenData
 from wenlu.errors import ConfigError, DataError
 from wenlu.evaluation.bootstrap import interval, paired_difference
 from wenlu.evaluation.reading import dtype_of, in_dtype

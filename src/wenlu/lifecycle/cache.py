@@ -81,7 +81,12 @@ def stage_key(settings: Sequence[Config], *, code: Sequence[str], inputs: Sequen
 def code_digests(folders: Sequence[str]) -> list[str]:
     """A hash for each named folder or module of the package, over all its source files."""
     root = Path(wenlu.__file__).parent
-    return [_digest_files(root, sorted([*(root / name).rglob("*.py"), *root.glob(f"{name}.py")])) for name in folders]
+    return [_digest_files(root, _sources(root, name)) for name in folders]
+
+
+def _sources(root: Path, name: str) -> list[Path]:
+    inside = (path for path in (root / name).rglob("*") if path.suffix in (".py", ".cpp", ".h"))
+    return sorted([*inside, *root.glob(f"{name}.py")])
 
 
 def _digest_files(root: Path, files: Sequence[Path]) -> str:

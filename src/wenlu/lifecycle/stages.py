@@ -5,53 +5,36 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import Any
-
-import torch
 
 from wenlu.bundle import load
-from wenlu.corpus.damage import Damage
-from wenlu.corpus.packing import Rows
-from wenlu.corpus.prepare import prepare, read_split
-from wenlu.corpus.shards import TokenData, write_tokens
+from wenlu.corpus.prepare import prepare, read_split, splits
+from wenlu.corpus.shard_writer import write_tokens
 from wenlu.corpus.sources import fetched_by
-from wenlu.errors import UsageError
 from wenlu.evaluation import evaluate_run
 from wenlu.evaluation.verse import evaluate_verse
 from wenlu.generation import complete
-from wenlu.kernels.native import use_pool
-from wenlu.lifecycle.auto_size import Start, choose_size
 from wenlu.lifecycle.cache import stage_key
 from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
-from wenlu.lifecycle.model_folder import generation_of, tokenizer_kept, write_model_folder
-from wenlu.lifecycle.model_settings import ModelSettings
 from wenlu.lifecycle.report import write_report
-from wenlu.lifecycle.vectors_start import begin_with_vectors, vectors_fingerprint
-from wenlu.models import ModelConfig, family_of
+from wenlu.lifecycle.training import openings, train_life
+from wenlu.lifecycle.vectors_start import vectors_fingerprint
+from wenlu.models import family_of
 from wenlu.rundir import atomic, trackers
-from wenlu.rundir.trackers.process import tracked
-from wenlu.tasks import CausalLM, Task, new_task
+from wenlu.tasks import CausalLM
 from wenlu.tokenizers import Tokenizer, train_tokenizer
-from wenlu.training import (
-    TrainData,
-    TrainState,
-    check_bigram_start,
-    choose_device,
-    choose_dtype,
-    choose_threads,
-    fitted,
-    gathered,
-    placed,
-    resolve_duration,
-    start_from_bigrams,
-    train,
-)
 
-TRAINING_CODE = ("training", "models", "kernels", "tasks", "corpus")
+TRAINING_CODE = (
+    "training",
+    "models",
+    "kernels",
+    "tasks",
+    "corpus",
+    "distributed",
+    "lifecycle/training",
+    "lifecycle/auto_size",
+)
 EVALUATION_CODE = ("evaluation", "metrics", "tasks", "models", "kernels", "corpus")
 
 
@@ -108,7 +91,7 @@ def train_stage(life: Life) -> Life:
                 shutil.rmtree(old, ignore_errors=True)
             life.run.forget_after(-1)
         with life.working("train", key):
-            state = _train(life.with_key("train", key))
+            state = train_life(life.with_key("train", key))
             life.run.finish(step=state.step, tokens=state.tokens, seconds=state.seconds)
     return life.with_key("train", key)
 
@@ -140,7 +123,7 @@ def samples_stage(life: Life) -> Life:
         with life.working("samples", key):
             bundle = load(life.out / "model")
             continues = isinstance(bundle.task, CausalLM)
-            prompts = (life.recipe.generate.prompts or _openings(life)) if continues else ()
+            prompts = (life.recipe.generate.prompts or openings(life.root)) if continues else ()
             settings = life.recipe.generate.model_dump(mode="json", exclude={"prompts"})
             samples = [
                 {"prompt": completion.prompt, "text": choice.text, "settings": settings}
@@ -171,113 +154,3 @@ def _renew_card(life: Life) -> None:
     bundle = load(life.out / "model")
     subject = Subject(life.recipe.name, bundle.model, family_of(bundle.model), bundle.tokenizer)
     atomic.write_text(life.out / "model" / CARD, model_card(subject, life.out, life.recipe.language))
-
-
-def splits(data: Path) -> list[str]:
-    return [name for name in ("train", "validation", "test") if (data / f"{name}.jsonl").exists()]
-
-
-def _train(life: Life) -> TrainState:
-    recipe, run = life.recipe, life.run
-    if recipe.train.allocator == "auto":
-        use_pool()
-    tokenizer = Tokenizer.load(life.root / "tokenizer")
-    task = new_task(recipe.task, tokenizer)
-    train_rows = _rows(life, task, "train")
-    assert train_rows is not None, "every data stage writes a training part"
-    train_rows.damage = Damage(life.root / "tokens", recipe.train.max_damaged_fraction)
-    says = isinstance(task, CausalLM) and life.world.is_first and not recipe.distributed.cuts(life.world.size)
-    prompt = next(iter(recipe.generate.prompts or _openings(life)), None) if says else None
-    data = TrainData(train_rows, _rows(life, task, "validation"), prompt=prompt, tokenizer=tokenizer)
-    before, device = life.cache.facts("train"), choose_device(recipe.train)
-    facts = _chosen(life, device)
-    torch.set_num_threads(facts["threads"])
-    family = recipe.model.chosen()
-
-    def fill(settings: ModelSettings) -> ModelConfig:
-        return settings.resolve(
-            vocab_size=tokenizer.vocab_size,
-            context=2 * recipe.train.context,
-            end_id=tokenizer.eos_id,
-            needed=recipe.task.model_settings,
-        )
-
-    sized: dict[str, Any] = {}
-    if recipe.model.size is not None and "steps" in facts:
-        recipe = life.resolved()
-    elif recipe.model.size is not None:
-        if life.world.size > 1:
-            raise UsageError('model.size="auto" measures a single process: begin the run in one, or name the sizes')
-        start = Start(fill, getattr(torch, facts["dtype"]), device)
-        recipe = choose_size(recipe, start, task, data, life.progress).recipe
-        sized = {"global_batch_tokens": recipe.train.global_batch_tokens, "lr": recipe.optimizer.lr}
-    config = fill(recipe.model)
-    build = partial(family.build, config, dtype=getattr(torch, facts["dtype"]), zero_outputs=recipe.train.zero_outputs)
-    torch.manual_seed(recipe.seed)
-    model = build()
-    if recipe.train.start == "bigrams":
-        check_bigram_start(family, model)
-        start_from_bigrams(model, data.train.data)
-    elif recipe.train.start == "vectors":
-        begin_with_vectors(life, model, tokenizer)
-    model = task.trained(model).to(device)
-    if "steps" not in facts:
-        here, processes = life.world.local_size, life.world.size
-        resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress, processes=here)
-        resolved = resolve_duration(resolved, recipe.optimizer, model, task, data, recipe.seed, processes=processes)
-        facts |= {"steps": int(resolved.duration.amount), "device": device.type, **sized}
-        facts |= {"micro_batch_tokens": resolved.micro_batch_tokens, "model": config.model_dump(mode="json")}
-        facts = life.world.gather(facts)[0]
-    if facts != before:
-        life.cache.choose("train", facts)
-        life.record()
-    placement = placed(model, recipe.distributed, recipe.optimizer, life.world, seed=recipe.seed)
-    chosen = life.resolved()
-    with tracked(run, recipe.tracking.to if life.world.is_first else (), life.progress):
-        state = train(
-            chosen.train,
-            chosen.optimizer,
-            recipe.schedule,
-            model=model,
-            task=task,
-            data=data,
-            run=run,
-            seed=recipe.seed,
-            placement=placement,
-            progress=life.progress,
-        )
-    if not life.world.is_first:
-        return state
-    if placement.is_cut:
-        model = gathered(state, task.trained(build()), run)
-    with atomic.atomic_folder(life.out / "model") as folder:
-        kept = task.kept(model)
-        card = model_card(Subject(recipe.name, kept, family, tokenizer), run.path, recipe.language)
-        generation = generation_of(kept, tokenizer, recipe.generate)
-        saved = tokenizer_kept(tokenizer, task)
-        write_model_folder(folder, kept, family, saved, generation=generation, card=card)
-        task.save(folder, model, family)
-    return state
-
-
-def _chosen(life: Life, device: torch.device) -> dict[str, Any]:
-    """What training chose when it began; threads are chosen again where the number of processes has changed."""
-    facts, settings, world = life.cache.facts("train"), life.recipe.train, life.world
-    if "dtype" not in facts:
-        facts = {**facts, "dtype": str(choose_dtype(settings, device)).removeprefix("torch.")}
-    if "threads" not in facts or facts["processes"] != world.size:
-        facts = {**facts, "threads": choose_threads(settings, world.local_size), "processes": world.size}
-    chosen: dict[str, Any] = world.gather(facts)[0]
-    return chosen
-
-
-def _rows(life: Life, task: Task, split: str) -> Rows | None:
-    folder = life.root / "tokens" / split
-    return task.rows(TokenData.open(folder), life.recipe.train.context) if folder.exists() else None
-
-
-def _openings(life: Life, count: int = 3, characters: int = 80) -> tuple[str, ...]:
-    """The first lines of the first held-out documents."""
-    held_out = splits(life.root / "data")[-1]
-    records = read_split(life.root / "data", held_out)
-    return tuple(record.text[:characters] for record, _ in zip(records, range(count), strict=False))

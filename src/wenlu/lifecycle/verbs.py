@@ -13,7 +13,7 @@ from typing import Any
 
 from wenlu.bundle import load as load_bundle
 from wenlu.config import load
-from wenlu.corpus.prepare import DataSummary, read_split
+from wenlu.corpus.prepare import DataSummary, read_split, splits
 from wenlu.distributed import from_environment, opened
 from wenlu.errors import UsageError
 from wenlu.generation.conversation import Conversation
@@ -27,7 +27,6 @@ from wenlu.lifecycle.stages import (
     evaluate_stage,
     report_stage,
     samples_stage,
-    splits,
     tokenizer_stage,
     tokens_stage,
     train_stage,

@@ -1,0 +1,169 @@
+"""What `train_stage` does: data, model and placement for `train`, what is chosen once, and the folder of the model."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wenlu.corpus.damage import Damage
+from wenlu.corpus.packing import Rows
+from wenlu.corpus.prepare import read_split, splits
+from wenlu.corpus.shards import TokenData
+from wenlu.errors import UsageError
+from wenlu.kernels.native import use_pool
+from wenlu.lifecycle.auto_size import Start, choose_size
+from wenlu.lifecycle.life import Life
+from wenlu.lifecycle.model_card import Subject, model_card
+from wenlu.lifecycle.model_folder import generation_of, tokenizer_kept, write_model_folder
+from wenlu.lifecycle.model_settings import ModelSettings
+from wenlu.lifecycle.recipe import Recipe
+from wenlu.lifecycle.vectors_start import begin_with_vectors
+from wenlu.models import LanguageModel, ModelConfig
+from wenlu.rundir import atomic
+from wenlu.rundir.trackers.process import tracked
+from wenlu.tasks import CausalLM, Task, new_task
+from wenlu.tokenizers import Tokenizer
+from wenlu.training import (
+    TrainData,
+    TrainState,
+    check_bigram_start,
+    choose_device,
+    choose_dtype,
+    choose_threads,
+    fitted,
+    gathered,
+    placed,
+    resolve_duration,
+    start_from_bigrams,
+    train,
+)
+
+
+def train_life(life: Life) -> TrainState:
+    """Train what the life's recipe says, from `tokens/` to `model/`; goes on from the newest checkpoint."""
+    if life.recipe.train.allocator == "auto":
+        use_pool()
+    tokenizer = Tokenizer.load(life.root / "tokenizer")
+    task = new_task(life.recipe.task, tokenizer)
+    data = _data(life, task, tokenizer)
+    before, device = life.cache.facts("train"), choose_device(life.recipe.train)
+    facts = _chosen(life, device)
+    torch.set_num_threads(facts["threads"])
+    recipe, config, sized = _sized(life, task, data, tokenizer, getattr(torch, facts["dtype"]), device)
+    build = partial(
+        recipe.model.chosen().build,
+        config,
+        dtype=getattr(torch, facts["dtype"]),
+        zero_outputs=recipe.train.zero_outputs,
+    )
+    torch.manual_seed(recipe.seed)
+    model = task.trained(_begun(life, recipe, build(), data, tokenizer)).to(device)
+    if "steps" not in facts:
+        here, processes = life.world.local_size, life.world.size
+        resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress, processes=here)
+        resolved = resolve_duration(resolved, recipe.optimizer, model, task, data, recipe.seed, processes=processes)
+        facts |= {"steps": int(resolved.duration.amount), "device": device.type, **sized}
+        facts |= {"micro_batch_tokens": resolved.micro_batch_tokens, "model": config.model_dump(mode="json")}
+        facts = life.world.gather(facts)[0]
+    if facts != before:
+        life.cache.choose("train", facts)
+        life.record()
+    placement = placed(model, recipe.distributed, recipe.optimizer, life.world, seed=recipe.seed)
+    chosen = life.resolved()
+    with tracked(life.run, recipe.tracking.to if life.world.is_first else (), life.progress):
+        state = train(
+            chosen.train,
+            chosen.optimizer,
+            recipe.schedule,
+            model=model,
+            task=task,
+            data=data,
+            run=life.run,
+            seed=recipe.seed,
+            placement=placement,
+            progress=life.progress,
+        )
+    if life.world.is_first:
+        whole = gathered(state, task.trained(build()), life.run) if placement.is_cut else model
+        _write_model(life, task, whole, tokenizer)
+    return state
+
+
+def openings(root: Path, count: int = 3, characters: int = 80) -> tuple[str, ...]:
+    """The first lines of the first held-out documents of the data below `root`."""
+    held_out = splits(root / "data")[-1]
+    records = read_split(root / "data", held_out)
+    return tuple(record.text[:characters] for record, _ in zip(records, range(count), strict=False))
+
+
+def _data(life: Life, task: Task, tokenizer: Tokenizer) -> TrainData:
+    rows = _rows(life, task, "train")
+    assert rows is not None, "every data stage writes a training part"
+    rows.damage = Damage(life.root / "tokens", life.recipe.train.max_damaged_fraction)
+    is_whole = life.world.is_first and not life.recipe.distributed.cuts(life.world.size)
+    prompts = (life.recipe.generate.prompts or openings(life.root)) if isinstance(task, CausalLM) and is_whole else ()
+    return TrainData(rows, _rows(life, task, "validation"), prompt=next(iter(prompts), None), tokenizer=tokenizer)
+
+
+def _rows(life: Life, task: Task, split: str) -> Rows | None:
+    folder = life.root / "tokens" / split
+    return task.rows(TokenData.open(folder), life.recipe.train.context) if folder.exists() else None
+
+
+def _chosen(life: Life, device: torch.device) -> dict[str, Any]:
+    """What training chose when it began; threads are chosen again where the number of processes has changed."""
+    facts, settings, world = life.cache.facts("train"), life.recipe.train, life.world
+    if "dtype" not in facts:
+        facts = {**facts, "dtype": str(choose_dtype(settings, device)).removeprefix("torch.")}
+    if "threads" not in facts or facts["processes"] != world.size:
+        facts = {**facts, "threads": choose_threads(settings, world.local_size), "processes": world.size}
+    chosen: dict[str, Any] = world.gather(facts)[0]
+    return chosen
+
+
+def _sized(
+    life: Life, task: Task, data: TrainData, tokenizer: Tokenizer, dtype: torch.dtype, device: torch.device
+) -> tuple[Recipe, ModelConfig, dict[str, Any]]:
+    """The recipe with the size that "auto" stands for, its model, and what is to be remembered of the choice."""
+    recipe, remembered = life.recipe, {}
+
+    def fill(settings: ModelSettings) -> ModelConfig:
+        return settings.resolve(
+            vocab_size=tokenizer.vocab_size,
+            context=2 * recipe.train.context,
+            end_id=tokenizer.eos_id,
+            needed=recipe.task.model_settings,
+        )
+
+    if recipe.model.size is not None and "steps" in life.cache.facts("train"):
+        recipe = life.resolved()
+    elif recipe.model.size is not None:
+        if life.world.size > 1:
+            raise UsageError('model.size="auto" measures a single process: begin the run in one, or name the sizes')
+        recipe = choose_size(recipe, Start(fill, dtype, device), task, data, life.progress).recipe
+        remembered = {"global_batch_tokens": recipe.train.global_batch_tokens, "lr": recipe.optimizer.lr}
+    return recipe, fill(recipe.model), remembered
+
+
+def _begun(life: Life, recipe: Recipe, model: LanguageModel, data: TrainData, tokenizer: Tokenizer) -> LanguageModel:
+    """The new model with the weights that it is to begin with."""
+    if recipe.train.start == "bigrams":
+        check_bigram_start(recipe.model.chosen(), model)
+        start_from_bigrams(model, data.train.data)
+    elif recipe.train.start == "vectors":
+        begin_with_vectors(life, model, tokenizer)
+    return model
+
+
+def _write_model(life: Life, task: Task, model: LanguageModel, tokenizer: Tokenizer) -> None:
+    recipe, family = life.recipe, life.recipe.model.chosen()
+    with atomic.atomic_folder(life.out / "model") as folder:
+        kept = task.kept(model)
+        card = model_card(Subject(recipe.name, kept, family, tokenizer), life.run.path, recipe.language)
+        generation = generation_of(kept, tokenizer, recipe.generate)
+        saved = tokenizer_kept(tokenizer, task)
+        write_model_folder(folder, kept, family, saved, generation=generation, card=card)
+        task.save(folder, model, family)
