@@ -32,6 +32,7 @@ EXTRAS = {
     "lang-zh": ("rjieba",),
     "mlflow": ("mlflow-skinny", "alembic", "sqlalchemy"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "tasks": ("lxml", "sacrebleu", "scikit-learn"),
     "tensorboard": ("tensorboard",),
     "trackio": ("trackio",),
     "vectors": ("gensim",),
