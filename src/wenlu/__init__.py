@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wenlu.cli.doctor import examine as doctor
     from wenlu.lifecycle.export import export
     from wenlu.lifecycle.parity import parity
-    from wenlu.lifecycle.verbs import chat, data, evaluate, predict, pretrain, run, runs, tokenizer
+    from wenlu.lifecycle.verbs import chat, data, evaluate, finetune, predict, pretrain, run, runs, tokenizer
 
 _HOMES = {
     "Bundle": ("wenlu.bundle", "Bundle"),
@@ -25,7 +25,7 @@ _HOMES = {
     "parity": ("wenlu.lifecycle.parity", "parity"),
     **{
         verb: ("wenlu.lifecycle.verbs", verb)
-        for verb in ("chat", "data", "evaluate", "predict", "pretrain", "run", "runs", "tokenizer")
+        for verb in ("chat", "data", "evaluate", "finetune", "predict", "pretrain", "run", "runs", "tokenizer")
     },
 }
 
@@ -38,6 +38,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "export",
+    "finetune",
     "load",
     "parity",
     "predict",

@@ -17,6 +17,7 @@ from wenlu.cli.data import data
 from wenlu.cli.doctor import doctor
 from wenlu.cli.evaluate import evaluate
 from wenlu.cli.export import export
+from wenlu.cli.finetune import finetune
 from wenlu.cli.parity import parity
 from wenlu.cli.predict import predict
 from wenlu.cli.pretrain import pretrain
@@ -40,6 +41,7 @@ VERBS = (
     (data, "Text to clean records in leakage-safe splits."),
     (tokenizer, "Text to a tokenizer, measured by language."),
     (pretrain, "Text to a trained model."),
+    (finetune, "Your own examples to a model for a task."),
     (evaluate, "Perplexity and bits per byte, beside an n-gram."),
     (predict, "Answers to a file of prompts."),
     (chat, "Write in turns with a model at the terminal."),

@@ -13,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from wenlu.bundle import Bundle, VectorsBundle
     from wenlu.generation.filling import FillingConfig
+    from wenlu.generation.labelled import AnsweringConfig
     from wenlu.generation.neighbours import NeighboursConfig
     from wenlu.generation.predict import PredictConfig
 
@@ -41,7 +42,7 @@ def predict(
     from wenlu.cli.progress import TerminalProgress
     from wenlu.config import check, override
     from wenlu.errors import DataError, Interrupted, UsageError
-    from wenlu.generation import filling, neighbours
+    from wenlu.generation import filling, labelled, neighbours
     from wenlu.generation import predict as prediction
 
     file, overrides = _file_and_overrides(arguments or [])
@@ -57,7 +58,13 @@ def predict(
         answer = partial(neighbours.predict_neighbours, vectors, config=listing)
     else:
         bundle = load(model)
-        if filling.fills(bundle):
+        if labelled.answers_examples(bundle):
+            asking = check(labelled.AnsweringConfig, override({}, overrides), where="predict")
+            if text is not None:
+                _label(bundle, text, asking, json=json, out=out)
+                return
+            answer = partial(labelled.predict_answers, bundle, config=asking)
+        elif filling.fills(bundle):
             places = check(filling.FillingConfig, override({}, overrides), where="predict")
             if text is not None:
                 _fill(bundle, text, places, json=json, out=out)
@@ -107,6 +114,23 @@ def _answer(bundle: Bundle, text: str, config: PredictConfig, *, json: bool, out
         for piece in pieces:
             typer.echo(piece, nl=False)
         typer.echo()
+
+
+def _label(bundle: Bundle, text: str, config: AnsweringConfig, *, json: bool, out: Path | None) -> None:
+    from wenlu.errors import UsageError
+    from wenlu.generation.labelled import answer_examples
+    from wenlu.generation.rows import Row
+
+    if out is not None:
+        raise UsageError("--text answers on the screen; --out belongs to a FILE")
+    line = next(answer_examples(bundle, [Row("text", text)], config))
+    if "error" in line:
+        raise UsageError(line["error"])
+    if json:
+        typer.echo(encoder.dumps(line, ensure_ascii=False))
+        return
+    sure = line.get("probability")
+    typer.echo(f"{line['prediction']}" + ("" if sure is None else f"  {sure:.3f}"))
 
 
 def _fill(bundle: Bundle, text: str, config: FillingConfig, *, json: bool, out: Path | None) -> None:

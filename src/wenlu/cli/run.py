@@ -42,7 +42,7 @@ def run(
         Console().print(render_words(summary.evaluation))
         typer.echo(_after_vectors(summary, seconds))
     else:
-        typer.echo(encoder.dumps(summary.to_json(), ensure_ascii=False) if json else _words(summary, seconds))
+        typer.echo(encoder.dumps(summary.to_json(), ensure_ascii=False) if json else words_of(summary, seconds))
 
 
 def _after_vectors(summary: RunSummary, seconds: float) -> str:
@@ -56,7 +56,7 @@ def _after_vectors(summary: RunSummary, seconds: float) -> str:
     return "\n".join(lines)
 
 
-def _words(summary: RunSummary, seconds: float) -> str:
+def words_of(summary: RunSummary, seconds: float) -> str:
     """The result in a few lines, and what to try next."""
     lines = []
     if summary.evaluation is not None:

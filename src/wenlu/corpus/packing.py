@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from wenlu.corpus.damage import Damage, DamagedTokens
+from wenlu.corpus.order import shuffled
 from wenlu.corpus.shards import TokenData
 from wenlu.errors import DataError
 
@@ -33,14 +34,13 @@ class PackedRow:
 
 
 class Rows(ABC):
-    """Tokens in rows of one length, which a task makes its batches of.
+    """Tokens in rows of at most `length`, which a task makes its batches of.
 
     Attributes:
         damage: what to do where the disk spoilt a row; None: raise.
     """
 
-    def __init__(self, data: TokenData, length: int) -> None:
-        self.data = data
+    def __init__(self, length: int) -> None:
         self.length = length
         self.damage: Damage | None = None
 
@@ -53,6 +53,10 @@ class Rows(ABC):
 
     def read_row(self, index: int) -> PackedRow:
         return self.read(np.array([index]))
+
+    def in_order(self, places: Ids, *, seed: int, epoch: int, rows_per_step: int) -> Ids:  # noqa: ARG002
+        """Which rows stand at `places` of an epoch; a pure function of its arguments."""
+        return shuffled(places, n=len(self), seed=seed, epoch=epoch)
 
     def rows(self, indices: Ids) -> PackedRow:
         """The rows at `indices`, (B,), in that order, others in place of damaged ones; raises IndexError, DataError."""
@@ -67,7 +71,15 @@ class Rows(ABC):
             return self.read(np.array([self.damage.around(self, index) for index in indices.tolist()]))
 
 
-class Windows(Rows):
+class TokenRows(Rows):
+    """Rows of encoded documents."""
+
+    def __init__(self, data: TokenData, length: int) -> None:
+        super().__init__(length)
+        self.data = data
+
+
+class Windows(TokenRows):
     """All tokens in rows of `length` targets: documents one after the other, cut where a row is full.
 
     Row i is tokens i·length … (i+1)·length, so each token but the first is a target exactly once. What is left

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from wenlu.corpus.packing import PADDING, Ids, PackedRow, Rows
+from wenlu.corpus.packing import PADDING, Ids, PackedRow, TokenRows
 from wenlu.corpus.shards import TokenData
 from wenlu.errors import DataError
 
 
-class Passages(Rows):
+class Passages(TokenRows):
     """Each document in rows of at most `length` tokens, without its begin and end, padded on the right.
 
     A document is cut where a row is full; a rest of fewer than `least` tokens is left out. What pads is the token

@@ -50,6 +50,8 @@ class DataConfig(Config):
     decontaminate: bool = True
     """Drop training records with a near-duplicate in given held-out files, or later in a split by time."""
 
+    max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.001
+    """Of the records of a part: so many may lack what a labelled task needs, and are left out; more are an error."""
     keep_dropped: bool = False
     """Write every dropped record, with step and reason, to dropped.jsonl.gz."""
     workers: Literal["auto"] | PositiveInt = "auto"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -35,6 +35,8 @@ class SourceSpec(Config):
     """The column that holds the text; a list of strings is joined by newlines."""
     meta: tuple[str, ...] = ()
     """Columns to keep, as text, in each record's meta."""
+    set: dict[str, str] = Field(default_factory=dict)
+    """Columns that every record of this source has, as `{label = "spam"}` for a folder of spam."""
     by: Literal["file", "line", "paragraph"] = "file"
     """What a record of a text or Markdown file is; paragraphs are parted by blank lines."""
     within: str = ""
@@ -85,9 +87,12 @@ class SourceSpec(Config):
     @field_validator("meta")
     @classmethod
     def _free_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if "source" in value:
-            raise ValueError("'source' is set by Wenlu to the name of the source; rename that column in your data")
-        return value
+        return _without_source(value)
+
+    @field_validator("set")
+    @classmethod
+    def _free_keys(cls, value: dict[str, str]) -> dict[str, str]:
+        return _without_source(value)
 
     @field_validator("sha256")
     @classmethod
@@ -95,6 +100,15 @@ class SourceSpec(Config):
         if value is not None and not (len(value) == 64 and set(value.lower()) <= set("0123456789abcdef")):
             raise ValueError(f"{value!r} is not a sha256; it has 64 hexadecimal digits")
         return value.lower() if value else value
+
+
+Names = TypeVar("Names", bound=Collection[str])
+
+
+def _without_source(names: Names) -> Names:
+    if "source" in names:
+        raise ValueError("'source' is set by Wenlu to the name of the source; rename that column in your data")
+    return names
 
 
 def _as_list(value: Any) -> Any:

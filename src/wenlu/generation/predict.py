@@ -163,6 +163,21 @@ def answer_file(
     """
     with ExitStack() as stack:
         rows = _rows(stack, source, reading)
+        return answer_rows(rows, source, out, mark, answer, overwrite=overwrite, progress=progress)
+
+
+def answer_rows(
+    rows: Iterator[Row | BadRow],
+    source: Path | BinaryIO,
+    out: Path | IO[str],
+    mark: str,
+    answer: Callable[[Iterator[Row | BadRow]], Iterator[dict[str, Any]]],
+    *,
+    overwrite: bool = False,
+    progress: Progress = QUIET,
+) -> PredictSummary:
+    """As `answer_file`, of rows that were read from `source`."""
+    with ExitStack() as stack:
         earlier = Earlier()
         if isinstance(out, Path):
             _check_out(source, out)

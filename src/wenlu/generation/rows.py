@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
 from wenlu.errors import DataError
@@ -23,10 +23,11 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A prompt with the `id` that the file gives it, else its file and line: `prompts.txt:17`."""
+    """A prompt with the `id` that the file gives it, else its file and line: `prompts.txt:17`; and further columns."""
 
     id: str
     prompt: str
+    meta: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

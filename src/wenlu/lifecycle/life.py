@@ -98,7 +98,9 @@ class Life:
             return self.recipe
         names = ("dtype", "threads", "device", "micro_batch_tokens", "global_batch_tokens")
         chosen: dict[str, Any] = {name: facts[name] for name in names if name in facts}
-        train = self.recipe.train.model_copy(update={**chosen, "duration": Duration(facts["steps"], "steps")})
+        train = self.recipe.train.model_copy(
+            update={**chosen, "duration": Duration(facts["steps"], "steps"), "budget": None}
+        )
         model = self.recipe.model.with_config(facts["model"])
         rate = {name: facts[name] for name in ("lr",) if name in facts}
         optimizer = self.recipe.optimizer.model_copy(update=rate)

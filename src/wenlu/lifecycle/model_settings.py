@@ -44,6 +44,9 @@ class ModelSettings(Config):
     model_config = ConfigDict(extra="allow")
 
     family: str = "llama"
+    base: str | None = None
+    """Begin with this model in place of random weights: a run, a folder, a GGUF file, `package:NAME/path` or a hub id;
+    its family, size and tokenizer are taken over."""
     parameters: PositiveInt | None = None
     size: Literal["auto"] | None = None
 
@@ -54,6 +57,8 @@ class ModelSettings(Config):
         for key in self.model_extra or {}:
             if key not in known:
                 raise ValueError(f"{key}: unknown key of {self.family}; {did_you_mean(key, known)}")
+        if self.base is not None and (self.parameters is not None or self.size is not None):
+            raise ValueError("base has its own size; leave out parameters and size, or base")
         if self.size is not None:
             told = [*(["parameters"] if self.parameters is not None else []), *(self.model_extra or {})]
             if chosen := [key for key in told if key == "parameters" or key in self.chosen().proportions]:
@@ -87,4 +92,4 @@ class ModelSettings(Config):
 
     def with_config(self, config: Mapping[str, Any]) -> Self:
         """The same family with every setting written out."""
-        return type(self)(family=self.family, **config)
+        return type(self)(family=self.family, base=self.base, **config)

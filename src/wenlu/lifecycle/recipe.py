@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from wenlu.config import Config, check
 from wenlu.corpus.prepare import DataConfig
+from wenlu.corpus.source import SourceSpec
 from wenlu.corpus.word_sentences import WordsConfig
 from wenlu.distributed import DistributedConfig
 from wenlu.evaluation import EvaluateConfig
@@ -18,9 +19,19 @@ from wenlu.lifecycle.model_settings import ModelSettings, check_family
 from wenlu.models import Ability, family
 from wenlu.models.vectors import VectorsConfig
 from wenlu.rundir.trackers import TrackingConfig
-from wenlu.tasks import CausalLMConfig, TaskField
+from wenlu.tasks import CausalLMConfig, LabelledConfig, TaskConfig, TaskField, task_type
 from wenlu.tokenizers import TokenizerConfig
 from wenlu.training import AdamWConfig, OptimizerField, ScheduleConfig, TrainConfig
+
+
+def _roles(task: Any) -> list[str]:
+    """What an example of a labelled task is made of; nothing for others, and for what is no task."""
+    name = task.get("name") if isinstance(task, dict) else None
+    try:
+        settings = task_type(name).settings if isinstance(name, str) else TaskConfig
+    except ValueError:  # which the field `task` says better
+        return []
+    return [role.name for role in settings.roles] if issubclass(settings, LabelledConfig) else []
 
 
 class ArchitecturesConfig(Config):
@@ -61,6 +72,31 @@ class Recipe(Config):
     word_tests: WordTestsConfig = WordTestsConfig()
 
     @property
+    def task_data(self) -> DataConfig:
+        """`[data]`, whose sources are told which columns the task reads."""
+        if not isinstance(self.task, LabelledConfig):
+            return self.data
+        text, others = self.task.column(self.task.roles[0].name), self.task.read_columns()
+
+        def told(specs: tuple[SourceSpec, ...]) -> tuple[SourceSpec, ...]:
+            return tuple(
+                spec.model_copy(
+                    update={
+                        "text": spec.text if "text" in spec.model_fields_set else text,
+                        "meta": tuple(dict.fromkeys(name for name in (*spec.meta, *others) if name not in spec.set)),
+                    }
+                )
+                for spec in specs
+            )
+
+        data = self.data
+        held_out = {
+            name: told(part) if isinstance(part, tuple) else part
+            for name, part in (("validation", data.validation), ("test", data.test))
+        }
+        return data.model_copy(update={"train": told(data.train), **held_out})
+
+    @property
     def task_evaluate(self) -> EvaluateConfig:
         """`[evaluate]`; a task that does not continue text is scored in the context of its training, unless told."""
         if isinstance(self.task, CausalLMConfig) or self.evaluate.context != "auto":
@@ -74,6 +110,23 @@ class Recipe(Config):
         missing = [token for token in self.task.special_tokens if token not in tokenizer.special_tokens]
         extra = (*tokenizer.extra_special_tokens, *missing)
         return check(TokenizerConfig, {**tokenizer.model_dump(), "extra_special_tokens": extra}, where="[tokenizer]")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _columns_of_the_task(cls, values: Any) -> Any:
+        """Columns stand in `[data]`, where users look for them, and belong to the task: `data.label="sentiment"`."""
+        if not isinstance(values, dict) or not isinstance(values.get("data"), dict):
+            return values
+        task = values.get("task")
+        table = {"name": task} if isinstance(task, str) else task
+        roles = _roles(table)
+        data = values["data"]
+        columns = {name: data[name] for name in roles if name in data}
+        if not columns:
+            return values
+        rest = {key: value for key, value in data.items() if key not in columns}
+        assert isinstance(table, dict), "a task with roles has a name"
+        return {**values, "data": rest, "task": {**table, "columns": {**table.get("columns", {}), **columns}}}
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -13,8 +13,11 @@ from wenlu.corpus.sources import fetched_by
 from wenlu.evaluation import evaluate_run
 from wenlu.evaluation.verse import evaluate_verse
 from wenlu.generation import complete
+from wenlu.lifecycle.base import base_fingerprint
 from wenlu.lifecycle.cache import stage_key
+from wenlu.lifecycle.examples import survey
 from wenlu.lifecycle.inputs import inputs_fingerprint
+from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
 from wenlu.lifecycle.report import write_report
@@ -22,7 +25,7 @@ from wenlu.lifecycle.training import openings, train_life
 from wenlu.lifecycle.vectors_start import vectors_fingerprint
 from wenlu.models import family_of
 from wenlu.rundir import atomic, trackers
-from wenlu.tasks import CausalLM
+from wenlu.tasks import CausalLM, LabelledConfig, LabelledTask
 from wenlu.tokenizers import Tokenizer, train_tokenizer
 
 TRAINING_CODE = (
@@ -34,13 +37,15 @@ TRAINING_CODE = (
     "distributed",
     "lifecycle/training",
     "lifecycle/auto_size",
+    "lifecycle/base",
+    "lifecycle/examples",
 )
 EVALUATION_CODE = ("evaluation", "metrics", "tasks", "models", "kernels", "corpus")
 
 
 def data_stage(life: Life) -> Life:
     """Sources → `data/`: cleaned records in leakage-safe splits, statistics, what was dropped."""
-    data = life.recipe.data
+    data = life.recipe.task_data
     inputs = [inputs_fingerprint(data.all_sources()), str(life.recipe.seed)]
     key = stage_key([data], code=("corpus", "hub"), inputs=inputs)
     if not life.cache.is_done("data", key):
@@ -53,10 +58,14 @@ def data_stage(life: Life) -> Life:
 
 
 def tokenizer_stage(life: Life) -> Life:
-    """`data/` → `tokenizer/`, trained on the training part alone."""
+    """`data/` → `tokenizer/`, trained on the training part alone; or the tokenizer of the base."""
     settings = life.recipe.task_tokenizer
-    key = stage_key([settings], code=("tokenizers",), inputs=[life.key("data")])
-    if not life.cache.is_done("tokenizer", key):
+    base = base_fingerprint(life.recipe)
+    key = stage_key([settings], code=("tokenizers",), inputs=[life.key("data"), *base])
+    if base and not life.cache.is_done("tokenizer", key):
+        with life.working("tokenizer", key), atomic.atomic_folder(life.out / "tokenizer") as folder:
+            load(str(life.recipe.model.base)).tokenizer.save(folder)
+    elif not life.cache.is_done("tokenizer", key):
         with life.working("tokenizer", key):
             texts = (record.text for record in read_split(life.out / "data", "train"))
             tokenizer = train_tokenizer(settings, texts, progress=life.progress)
@@ -78,11 +87,23 @@ def tokens_stage(life: Life) -> Life:
     return life.with_key("tokens", key)
 
 
+def examples_stage(life: Life) -> Life:
+    """`data/` → `examples.json`: every record read as an example, and the labels of the training part."""
+    task = life.recipe.task
+    assert isinstance(task, LabelledConfig), "only labelled tasks have examples"
+    key = stage_key([task, life.recipe.data], code=("tasks",), inputs=[life.key("data"), life.key("tokenizer")])
+    if not life.cache.is_done("examples", key):
+        with life.working("examples", key):
+            survey(life.out, task, life.recipe.data.max_bad_fraction, life.progress)
+    return life.with_key("examples", key)
+
+
 def train_stage(life: Life) -> Life:
-    """`tokens/` → `checkpoints/` and `model/`; goes on from the newest checkpoint."""
+    """`tokens/` or `data/` → `checkpoints/` and `model/`; goes on from the newest checkpoint."""
     recipe = life.recipe
     settings = [recipe.task, recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
-    inputs = [life.key("tokens"), str(recipe.seed), *vectors_fingerprint(recipe.train)]
+    before = life.key("examples" if isinstance(recipe.task, LabelledConfig) else "tokens")
+    inputs = [before, str(recipe.seed), *vectors_fingerprint(recipe.train), *base_fingerprint(recipe)]
     key = stage_key(settings, code=TRAINING_CODE, inputs=inputs)
     life.release()
     if not life.cache.is_done("train", key):
@@ -104,7 +125,10 @@ def evaluate_stage(life: Life) -> Life:
     if not life.cache.is_done("evaluate", key):
         with life.working("evaluate", key):
             bundle = load(life.out / "model")
-            evaluation = evaluate_run(bundle, life.root, recipe.task_evaluate, progress=life.progress)
+            if isinstance(bundle.task, LabelledTask):
+                evaluation = evaluate_labelled_run(bundle, life.root, recipe.task_evaluate, progress=life.progress)
+            else:
+                evaluation = evaluate_run(bundle, life.root, recipe.task_evaluate, progress=life.progress)
             if recipe.verse is not None:
                 poems = list(read_split(life.root / "data", evaluation.settings["split"]))
                 scores = evaluate_verse(

@@ -9,12 +9,14 @@ from typing import Any
 import torch
 
 from wenlu.corpus.damage import Damage
-from wenlu.corpus.packing import Rows
+from wenlu.corpus.packing import Rows, TokenRows
 from wenlu.corpus.prepare import read_split, splits
 from wenlu.corpus.shards import TokenData
 from wenlu.errors import UsageError
 from wenlu.kernels.native import use_pool
 from wenlu.lifecycle.auto_size import Start, choose_size
+from wenlu.lifecycle.base import base_config, begin_with_base
+from wenlu.lifecycle.examples import read_examples, surveyed
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.model_card import Subject, model_card
 from wenlu.lifecycle.model_folder import generation_of, tokenizer_kept, write_model_folder
@@ -24,7 +26,7 @@ from wenlu.lifecycle.vectors_start import begin_with_vectors
 from wenlu.models import LanguageModel, ModelConfig
 from wenlu.rundir import atomic
 from wenlu.rundir.trackers.process import tracked
-from wenlu.tasks import CausalLM, Task, new_task
+from wenlu.tasks import CausalLM, LabelledConfig, LabelledTask, Task, TextTask, new_task
 from wenlu.tokenizers import Tokenizer
 from wenlu.training import (
     TrainData,
@@ -47,7 +49,8 @@ def train_life(life: Life) -> TrainState:
     if life.recipe.train.allocator == "auto":
         use_pool()
     tokenizer = Tokenizer.load(life.root / "tokenizer")
-    task = new_task(life.recipe.task, tokenizer)
+    labelled = isinstance(life.recipe.task, LabelledConfig)
+    task = new_task(surveyed(life.root) if labelled else life.recipe.task, tokenizer)
     data = _data(life, task, tokenizer)
     before, device = life.cache.facts("train"), choose_device(life.recipe.train)
     facts = _chosen(life, device)
@@ -100,6 +103,9 @@ def openings(root: Path, count: int = 3, characters: int = 80) -> tuple[str, ...
 
 
 def _data(life: Life, task: Task, tokenizer: Tokenizer) -> TrainData:
+    if isinstance(task, LabelledTask):
+        return TrainData(_examples(life, task, "train"), _examples(life, task, "validation"))
+    assert isinstance(task, TextTask), f"{task.name} learns from text or from examples"
     rows = _rows(life, task, "train")
     assert rows is not None, "every data stage writes a training part"
     rows.damage = Damage(life.root / "tokens", life.recipe.train.max_damaged_fraction)
@@ -108,7 +114,12 @@ def _data(life: Life, task: Task, tokenizer: Tokenizer) -> TrainData:
     return TrainData(rows, _rows(life, task, "validation"), prompt=next(iter(prompts), None), tokenizer=tokenizer)
 
 
-def _rows(life: Life, task: Task, split: str) -> Rows | None:
+def _examples(life: Life, task: LabelledTask, split: str) -> Rows:
+    examples = list(read_examples(life.root, split, task.config)) if split in splits(life.root / "data") else []
+    return task.rows(examples, life.recipe.train.context)
+
+
+def _rows(life: Life, task: TextTask, split: str) -> Rows | None:
     folder = life.root / "tokens" / split
     return task.rows(TokenData.open(folder), life.recipe.train.context) if folder.exists() else None
 
@@ -131,6 +142,8 @@ def _sized(
     recipe, remembered = life.recipe, {}
 
     def fill(settings: ModelSettings) -> ModelConfig:
+        if settings.base is not None:
+            return base_config(recipe)
         return settings.resolve(
             vocab_size=tokenizer.vocab_size,
             context=2 * recipe.train.context,
@@ -150,8 +163,11 @@ def _sized(
 
 def _begun(life: Life, recipe: Recipe, model: LanguageModel, data: TrainData, tokenizer: Tokenizer) -> LanguageModel:
     """The new model with the weights that it is to begin with."""
-    if recipe.train.start == "bigrams":
+    if recipe.model.base is not None:
+        begin_with_base(recipe, model)
+    elif recipe.train.start == "bigrams":
         check_bigram_start(recipe.model.chosen(), model)
+        assert isinstance(data.train, TokenRows), "pairs of tokens are counted in running text"
         start_from_bigrams(model, data.train.data)
     elif recipe.train.start == "vectors":
         begin_with_vectors(life, model, tokenizer)

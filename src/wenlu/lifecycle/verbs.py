@@ -19,12 +19,14 @@ from wenlu.errors import UsageError
 from wenlu.generation.conversation import Conversation
 from wenlu.generation.predict import predict
 from wenlu.lifecycle.architectures import architectures_stage
+from wenlu.lifecycle.base import with_base
 from wenlu.lifecycle.evaluate import evaluate
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.stages import (
     data_stage,
     evaluate_stage,
+    examples_stage,
     report_stage,
     samples_stage,
     tokenizer_stage,
@@ -36,9 +38,10 @@ from wenlu.progress import QUIET, Progress
 from wenlu.rundir import atomic, provenance
 from wenlu.rundir.listing import RunRow, list_runs
 from wenlu.rundir.trackers import check_installed
+from wenlu.tasks import LabelledConfig
 from wenlu.tokenizers import FertilityReport, Tokenizer, fertility
 
-__all__ = ["RunSummary", "chat", "data", "evaluate", "predict", "pretrain", "run", "runs", "tokenizer"]
+__all__ = ["RunSummary", "chat", "data", "evaluate", "finetune", "predict", "pretrain", "run", "runs", "tokenizer"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Pro
     with _begin(recipe, out, overrides, progress) as life:
         if life.recipe.vectors is not None:
             return _summary(vectors_life(life))
-        life = tokens_stage(tokenizer_stage(data_stage(life)))
+        life = _read(life)
         life = _trained(life) if life.recipe.architectures is None else architectures_stage(life)
         if life.world.is_first:
             report_stage(samples_stage(life))
@@ -100,7 +103,21 @@ def pretrain(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress
     with _begin(recipe, out, overrides, progress) as life:
         if life.recipe.vectors is not None:
             return _summary(vectors_until_model(life))
-        return _summary(train_stage(tokens_stage(tokenizer_stage(data_stage(life)))))
+        return _summary(train_stage(_read(life)))
+
+
+def finetune(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> RunSummary:
+    """The whole life of a model that begins with another, or that learns from labelled examples.
+
+    Raises UsageError where the recipe has neither; the others are those of `run`.
+    """
+    settings = load(Recipe, recipe, overrides)
+    if settings.model.base is None and not isinstance(settings.task, LabelledConfig):
+        raise UsageError(
+            f"{recipe}: nothing to fine-tune: name a model in model.base, or a task with labelled examples in "
+            "task.name; models from random weights are made by: wenlu pretrain"
+        )
+    return run(recipe, out, overrides, progress=progress)
 
 
 def chat(model: str | Path, *, system: str = "") -> Conversation:
@@ -118,7 +135,7 @@ def _begin(
     path: Path, out: Path, overrides: Sequence[str], progress: Progress, *, trains: bool = True
 ) -> Iterator[Life]:
     """The life of a recipe, of all processes that torchrun started; it `trains` a model or is for one process."""
-    recipe = load(Recipe, path, overrides)
+    recipe = with_base(load(Recipe, path, overrides))
     check_installed(recipe.tracking.to)
     processes = from_environment().size
     sections = [name for name in ("vectors", "architectures") if getattr(recipe, name) is not None]
@@ -134,6 +151,12 @@ def _begin(
         yield life
 
 
+def _read(life: Life) -> Life:
+    """Up to what training reads: encoded documents, or examples."""
+    life = tokenizer_stage(data_stage(life))
+    return examples_stage(life) if isinstance(life.recipe.task, LabelledConfig) else tokens_stage(life)
+
+
 def _trained(life: Life) -> Life:
     """Trained, and measured by the first process alone."""
     life = train_stage(life)
@@ -141,10 +164,10 @@ def _trained(life: Life) -> Life:
 
 
 def _summary(life: Life) -> RunSummary:
-    evaluation, samples = (_read(life.out / name) for name in ("evaluation.json", "samples.json"))
+    evaluation, samples = (_content(life.out / name) for name in ("evaluation.json", "samples.json"))
     prompt = next(iter(samples[0]["prompt"].splitlines()), "") if samples else None
     return RunSummary(life.out, life.cache.seconds(), evaluation, prompt)
 
 
-def _read(path: Path) -> Any:
+def _content(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

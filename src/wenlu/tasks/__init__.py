@@ -12,6 +12,7 @@ from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError, WeightsError
 from wenlu.tasks.causal_lm import CausalLM, CausalLMConfig, Likelihood, Text
 from wenlu.tasks.denoising import Denoising
+from wenlu.tasks.labelled import LabelledConfig, LabelledTask
 from wenlu.tasks.masked_lm import MaskedLM
 from wenlu.tasks.next_sentence import NextSentence
 from wenlu.tasks.objective import Guesses, Objective
@@ -31,13 +32,15 @@ from wenlu.tasks.task import (
     ScoredTask,
     Task,
     TaskConfig,
+    TextTask,
     Totals,
 )
+from wenlu.tasks.text_classification import TextClassification
 from wenlu.tasks.word_analogy import WordAnalogy
 from wenlu.tasks.word_similarity import WordSimilarity
 from wenlu.tokenizers import Tokenizer
 
-TASKS: tuple[type[Task], ...] = (
+TASKS: tuple[type[TextTask], ...] = (
     CausalLM,
     Denoising,
     MaskedLM,
@@ -47,17 +50,20 @@ TASKS: tuple[type[Task], ...] = (
     SentenceOrder,
     SpanCorruption,
 )
-"""What models are trained for."""
+"""What models learn from running text."""
+LABELLED_TASKS: tuple[type[LabelledTask], ...] = (TextClassification,)
+"""What models learn from examples that carry the right answer."""
 SCORED_TASKS: tuple[type[ScoredTask], ...] = (WordAnalogy, WordSimilarity)
 """What is only measured."""
 
 
 def task_type(name: str) -> type[Task]:
     """The row with this name; raises ValueError with the nearest one."""
-    for task in TASKS:
+    rows: tuple[type[Task], ...] = (*TASKS, *LABELLED_TASKS)
+    for task in rows:
         if task.name == name:
             return task
-    raise ValueError(f"no task {name!r}; {did_you_mean(name, [task.name for task in TASKS])}")
+    raise ValueError(f"no task {name!r}; {did_you_mean(name, [task.name for task in rows])}")
 
 
 def read_settings(value: object) -> TaskConfig:
@@ -104,13 +110,14 @@ def load_task(folder: Path, tokenizer: Tokenizer) -> Task | None:
     return task.restored(folder)
 
 
-_SCHEMA = {"anyOf": [task.settings.model_json_schema() for task in TASKS]}
+_SCHEMA = {"anyOf": [task.settings.model_json_schema() for task in (*TASKS, *LABELLED_TASKS)]}
 
 TaskField = Annotated[TaskConfig, BeforeValidator(read_settings), SerializeAsAny(), WithJsonSchema(_SCHEMA)]
 """A settings field: a task, its name or a table."""
 
 __all__ = [
     "IGNORED",
+    "LABELLED_TASKS",
     "SCORED_TASKS",
     "TASKS",
     "Batch",
@@ -119,6 +126,8 @@ __all__ = [
     "Denoising",
     "Draw",
     "Guesses",
+    "LabelledConfig",
+    "LabelledTask",
     "Likelihood",
     "Loss",
     "MaskedLM",
@@ -136,6 +145,8 @@ __all__ = [
     "TaskConfig",
     "TaskField",
     "Text",
+    "TextClassification",
+    "TextTask",
     "Totals",
     "WordAnalogy",
     "WordSimilarity",

@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from wenlu.corpus.packing import Windows
+from wenlu.corpus.packing import Rows, TokenRows, Windows
 from wenlu.corpus.shards import TokenData
 from wenlu.kernels.cross_entropy import linear_cross_entropy
 from wenlu.metrics import METRICS, Columns
 from wenlu.models import Ability, Family, LanguageModel
-from wenlu.tasks.task import IGNORED, Batch, Draw, Loss, Reading, Task, TaskConfig, Totals
+from wenlu.tasks.task import IGNORED, Batch, Draw, Loss, Reading, TaskConfig, TextTask, Totals
 from wenlu.tokenizers import Tokenizer, count_words
 
 _SIZES = ("tokens", "bytes", "words")
@@ -49,7 +49,7 @@ class CausalLMConfig(TaskConfig):
         return Ability.CAUSAL in family.abilities
 
 
-class CausalLM(Task):
+class CausalLM(TextTask):
     """Give each token of a document, its end included, a probability from the tokens before it."""
 
     name = "causal-lm"
@@ -92,8 +92,10 @@ class CausalLM(Task):
             total = F.cross_entropy(logits.to(wide), targets, ignore_index=IGNORED, reduction="sum")
         return Loss(total, count=int((targets != IGNORED).sum()))
 
-    def readings(self, totals: Totals, data: TokenData) -> tuple[Reading, ...]:
+    def readings(self, totals: Totals, source: Rows) -> tuple[Reading, ...]:
         """Bits per byte; a window does not see what stands before it, so this is an upper bound of the final score."""
+        assert isinstance(source, TokenRows), "text is read from encoded documents"
+        data = source.data
         bytes_per_token = data.num_bytes / data.num_tokens
         return (Reading("validation", totals.sum / math.log(2) / (totals.count * bytes_per_token), "bits/byte"),)
 

@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wenlu.corpus.packing import Ids
+from wenlu.corpus.packing import Ids, Rows
 from wenlu.corpus.passages import Passages
 from wenlu.corpus.shards import TokenData
 from wenlu.metrics import TARGET_ACCURACY, TARGET_PERPLEXITY
 from wenlu.models import LanguageModel
 from wenlu.tasks.causal_lm import Text
-from wenlu.tasks.task import IGNORED, Batch, Loss, Part, Reading, Task, TaskConfig, Totals
+from wenlu.tasks.task import IGNORED, Batch, Loss, Part, Reading, TaskConfig, TextTask, Totals
 from wenlu.tokenizers import Tokenizer
 
 
@@ -48,7 +48,7 @@ class Guesses:
         return Guesses(self.nll[kept], self.targets[kept], self.best[kept], self.rows[kept])
 
 
-class Objective(Task):
+class Objective(TextTask):
     """A task whose loss is a weighted sum over one or two kinds of targets.
 
     Attributes:
@@ -100,7 +100,7 @@ class Objective(Task):
         count = sum(parts[name].count for name in self.parts[: self.counted])
         return Loss(total, count, parts, tokens=tokens_in(batch))
 
-    def readings(self, totals: Totals, data: TokenData) -> tuple[Reading, ...]:  # noqa: ARG002
+    def readings(self, totals: Totals, source: Rows) -> tuple[Reading, ...]:  # noqa: ARG002
         """The loss, and the accuracy of each part."""
         return (
             Reading("validation", totals.sum / max(1, totals.count), f"nats/{self.target}"),

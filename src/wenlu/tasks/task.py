@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from wenlu.config import Config
-from wenlu.corpus.packing import Ids, PackedRow, Rows
+from wenlu.corpus.packing import Ids, PackedRow, Rows, TokenRows
 from wenlu.corpus.shards import TokenData
 from wenlu.metrics import Columns, Metric
 from wenlu.models import Family, LanguageModel
@@ -222,10 +222,6 @@ class Task(ABC):
         """Raises ConfigError where the tokenizer lacks a special token."""
 
     @abstractmethod
-    def rows(self, data: TokenData, context: int) -> Rows:
-        """The tokens in rows that `batch` reads, such that no forward pass sees more than `context` positions."""
-
-    @abstractmethod
     def batch(self, draw: Draw) -> Batch:
         """Inputs and targets; a pure function of the draw."""
 
@@ -234,8 +230,8 @@ class Task(ABC):
         """Run the forward passes and sum the loss; a teacher or reference model is the task's own."""
 
     @abstractmethod
-    def readings(self, totals: Totals, data: TokenData) -> tuple[Reading, ...]:
-        """What a validation on rows of `data` found, the main number first, by the name `validation`."""
+    def readings(self, totals: Totals, source: Rows) -> tuple[Reading, ...]:
+        """What a validation on rows of `source` found, the main number first, by the name `validation`."""
 
     def trained(self, model: LanguageModel) -> LanguageModel:
         """What training moves, made of a new model: the model itself, or one that holds others beside it."""
@@ -252,3 +248,11 @@ class Task(ABC):
     def restored(self, folder: Path) -> Self:  # noqa: ARG002
         """The task with what `save` wrote besides its settings; raises WeightsError."""
         return self
+
+
+class TextTask(Task):
+    """A task that learns from running text: it reads encoded documents."""
+
+    @abstractmethod
+    def rows(self, data: TokenData, context: int) -> TokenRows:
+        """The tokens in rows that `batch` reads, such that no forward pass sees more than `context` positions."""

@@ -20,6 +20,15 @@ def frame_of(inner: tokenizers.Tokenizer) -> tuple[list[int], list[int]]:
     return encoding.ids[:begin], encoding.ids[end:]
 
 
+def between_of(inner: tokenizers.Tokenizer) -> list[int]:
+    """The ids between the two texts of a pair."""
+    encoding = inner.encode("a", "a", add_special_tokens=True)
+    marks = [bool(mark) for mark in encoding.special_tokens_mask]
+    texts = [place for place, is_mark in enumerate(marks) if not is_mark]
+    inside = [place for place in range(texts[0], texts[-1]) if marks[place]] if texts else []
+    return [encoding.ids[place] for place in inside]
+
+
 def with_end(inner: tokenizers.Tokenizer, token: str) -> tokenizers.Tokenizer:
     """A copy that puts `token` behind every text, for programs that ask the tokenizer to."""
     copy = tokenizers.Tokenizer.from_str(inner.to_str())

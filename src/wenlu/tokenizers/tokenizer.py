@@ -19,7 +19,7 @@ from wenlu.tokenizers.byte_pairs import RANK_BYTES, BytePairs, Counts, Ids, byte
 from wenlu.tokenizers.chat_template import ChatTemplate, Message, Special, read_chat_template
 from wenlu.tokenizers.decoding import Pieces, TokenStream, rules_of
 from wenlu.tokenizers.files import Roles, Settings, content_of, read_folder, write_folder
-from wenlu.tokenizers.framing import frame_of, with_end
+from wenlu.tokenizers.framing import between_of, frame_of, with_end
 from wenlu.tokenizers.framing import rules_of as cutting_rules
 
 # The library needs about 100 bytes of memory a character while it encodes.
@@ -82,6 +82,11 @@ class Tokenizer:
     def frame(self) -> tuple[list[int], list[int]]:
         """What tokenizer.json puts before and behind a text that it is asked to put into a frame; `encode` does not."""
         return frame_of(self._inner)
+
+    @cached_property
+    def between(self) -> list[int]:
+        """What tokenizer.json puts between the two texts of a pair."""
+        return between_of(self._inner)
 
     def closing(self) -> Tokenizer:
         """The same tokenizer; where its tokenizer.json puts nothing around a text, the end of text behind it."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wenlu.corpus.order import shuffled
 from wenlu.corpus.packing import Rows
 from wenlu.errors import UsageError
 from wenlu.tasks import Draw
@@ -39,7 +38,9 @@ class Batches:
         result = np.empty_like(samples)
         for epoch in np.unique(epochs):
             here = epochs == epoch
-            result[here] = shuffled(places[here], n=len(self.source), seed=self.seed, epoch=int(epoch))
+            result[here] = self.source.in_order(
+                places[here], seed=self.seed, epoch=int(epoch), rows_per_step=self.rows_per_step
+            )
         return result
 
     def micro(self, step: int, rows_per_forward: int) -> Iterator[Draw]:

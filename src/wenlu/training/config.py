@@ -19,10 +19,15 @@ class TrainConfig(Config):
     """
 
     duration: DurationField = Duration(2000, "steps")
+    budget: DurationField | None = None
+    """A time, as "10 minutes", that training may take at most: where `duration` would take longer on this machine, it
+    is shortened to as many steps as fit, and so is the course of the learning rate."""
     context: PositiveInt = 256
     """Tokens that a row holds."""
     global_batch_tokens: PositiveInt = 4096
     """Tokens of one optimizer step, over all micro-batches and processes."""
+    batch_size: PositiveInt | None = None
+    """Examples of one optimizer step, in place of `global_batch_tokens`, for tasks whose rows are examples."""
     micro_batch_tokens: PositiveInt | Literal["auto"] = "auto"
     """Tokens of one forward pass; "auto" takes the whole global batch, at most 16,384 and what fits into memory by an
     estimate. Where memory runs out all the same, it is halved; the batch of a step stays as it is."""
@@ -73,15 +78,18 @@ class TrainConfig(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.global_batch_tokens % self.context:
+        if self.budget is not None and self.budget.unit != "seconds":
+            raise ValueError(f"budget = '{self.budget}' is no time; write '10 minutes', or put it into duration")
+        if self.budget is not None and self.duration.unit == "seconds":
+            raise ValueError("duration is a time already; leave out budget, or give duration in epochs or steps")
+        if self.batch_size is None and self.global_batch_tokens % self.context:
             raise ValueError(
                 f"global_batch_tokens ({self.global_batch_tokens}) is not a multiple of context ({self.context})"
             )
-        if self.micro_batch_tokens != "auto" and self.global_batch_tokens % self.micro_batch_tokens:
-            raise ValueError(
-                f"global_batch_tokens ({self.global_batch_tokens}) is not a multiple of "
-                f"micro_batch_tokens ({self.micro_batch_tokens})"
-            )
+        tokens = self.rows_per_step * self.context
+        if self.micro_batch_tokens != "auto" and tokens % self.micro_batch_tokens:
+            name = "global_batch_tokens" if self.batch_size is None else "batch_size × context"
+            raise ValueError(f"{name} ({tokens}) is not a multiple of micro_batch_tokens ({self.micro_batch_tokens})")
         if self.micro_batch_tokens != "auto" and self.micro_batch_tokens % self.context:
             raise ValueError(
                 f"micro_batch_tokens ({self.micro_batch_tokens}) is not a multiple of context ({self.context})"
@@ -94,6 +102,8 @@ class TrainConfig(Config):
 
     @property
     def rows_per_step(self) -> int:
+        if self.batch_size is not None:
+            return self.batch_size
         return self.global_batch_tokens // self.context
 
     @property

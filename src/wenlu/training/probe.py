@@ -39,12 +39,25 @@ def resolve_duration(
     Raises:
         UsageError: the time does not suffice for a single step, or there are several processes.
     """
+    if config.budget is not None:
+        within = resolve_duration(
+            config.model_copy(update={"duration": config.budget, "budget": None}),
+            optimizer,
+            model,
+            task,
+            data,
+            seed,
+            processes=processes,
+        )
+        whole = config.model_copy(update={"budget": None})
+        wanted = resolve_duration(whole, optimizer, model, task, data, seed, processes=processes)
+        return min(within, wanted, key=lambda each: each.duration.amount)
     amount, unit = config.duration.amount, config.duration.unit
     match unit:
         case "steps":
             steps = math.ceil(amount)
         case "tokens":
-            steps = math.ceil(amount / config.global_batch_tokens)
+            steps = math.ceil(amount / (config.rows_per_step * config.context))
         case "epochs":
             steps = math.ceil(amount * len(data.train) / config.rows_per_step)
         case "seconds":

@@ -27,6 +27,8 @@ class ScheduleConfig(Config):
 
     name: ScheduleName = "cosine"
     warmup_steps: NonNegativeInt = 20
+    warmup_fraction: Fraction | None = None
+    """Of all steps, in place of `warmup_steps`."""
     decay_fraction: Fraction = 0.6
     """Of the steps after warm-up: how many of them `warmup-stable-decay` spends on going down."""
     final_fraction: Fraction = 0.0
@@ -39,6 +41,8 @@ def learning_rate_factor(config: ScheduleConfig, step: int, steps: int) -> float
     The last update still moves something: `final_fraction` would be the factor of the one after it.
     """
     warmup = min(config.warmup_steps, steps)
+    if config.warmup_fraction is not None:
+        warmup = round(config.warmup_fraction * steps)
     if step < warmup:
         return (step + 1) / warmup
     left = 1.0 - (step - warmup + 1) / max(1, steps - warmup + 1)  # in (0, 1), of the time after warm-up

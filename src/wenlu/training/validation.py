@@ -43,7 +43,7 @@ def validate(
     placement.rest()
     model.train()
     torch.set_rng_state(random)
-    return task.readings(totals, source.data)
+    return task.readings(totals, source)
 
 
 def device_of(model: LanguageModel) -> torch.device:

@@ -216,14 +216,14 @@ def _reads(spec: SourceSpec, location: Location, wanted: Wanted) -> Iterator[Rea
 def _checked(item: Record | Drop, source: str, spec: SourceSpec) -> Item:
     """Refuse what no later step could use, and name the source."""
     if isinstance(item, Drop):
-        return replace(item, record=_named(item.record, source))
+        return replace(item, record=_named(item.record, source, spec))
     reason = _refusal(item.text, spec.max_record_bytes)
-    record = _named(item, source)
+    record = _named(item, source, spec)
     return Drop(replace(record, text=item.text[:_SHOWN]), "source", reason) if reason else record
 
 
-def _named(record: Record, source: str) -> Record:
-    return Record(record.text, record.id, {**record.meta, "source": source})
+def _named(record: Record, source: str, spec: SourceSpec) -> Record:
+    return Record(record.text, record.id, {**record.meta, **spec.set, "source": source})
 
 
 def _refusal(text: str, max_bytes: int) -> str | None:

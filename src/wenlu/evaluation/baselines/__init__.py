@@ -1,0 +1,33 @@
+"""The cheap baseline of each labelled task, fitted to the same training part; a file each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wenlu.evaluation.baselines import text_classification
+from wenlu.progress import Progress
+from wenlu.tasks import LabelledTask, Predictor
+
+BASELINES: dict[str, tuple[str, Callable[[Any, Sequence[Any]], Predictor]]] = {
+    "text-classification": ("tfidf-logistic-regression", text_classification.fit),
+}
+"""By task: what it is called, and how it is fitted."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    name: str
+    predictor: Predictor
+
+
+def fit_baseline(task: LabelledTask, examples: Sequence[Any], progress: Progress) -> Baseline | None:
+    """The task's baseline fitted to examples; None where it has none."""
+    if task.name not in BASELINES:
+        return None
+    name, fit = BASELINES[task.name]
+    progress.start(name, total=len(examples), unit="examples")
+    predictor = fit(task, examples)
+    progress.finish(f"{len(examples):,} examples")
+    return Baseline(name, predictor)

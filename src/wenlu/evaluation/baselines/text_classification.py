@@ -1,0 +1,70 @@
+"""Logistic regression on TF-IDF of words and characters: what a text classifier has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from wenlu.errors import ResourceError
+from wenlu.tasks.text_classification import Classified, LabelledText, TextClassification
+
+MOST_FEATURES = 200_000
+
+
+@dataclass(frozen=True)
+class LinearClassifier:
+    """A Predictor of `TextClassification`."""
+
+    task: TextClassification
+    vectoriser: Any
+    models: Any
+
+    def answer(self, examples: Sequence[LabelledText]) -> list[Classified]:
+        features = self.vectoriser.transform([_text(example) for example in examples])
+        found = self.models.predict_proba(features)
+        if self.task.config.several:
+            return [Classified(tuple(row.tolist()), tuple(np.flatnonzero(row > 0.5).tolist())) for row in found]
+        full = np.zeros((len(examples), len(self.task.config.labels)))
+        full[:, self.models.classes_] = found
+        return [Classified(tuple(row.tolist()), (int(row.argmax()),)) for row in full]
+
+
+def fit(task: TextClassification, examples: Sequence[LabelledText]) -> LinearClassifier:
+    """Words and pairs of words, and within words two to five characters: in Chinese the latter are the words.
+
+    Raises ResourceError where scikit-learn is not installed.
+    """
+    try:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.multiclass import OneVsRestClassifier
+        from sklearn.pipeline import FeatureUnion
+    except ImportError as error:
+        raise ResourceError("the baseline needs scikit-learn: pip install 'wenlu[tasks]'") from error
+    vectoriser = FeatureUnion(
+        [
+            ("words", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=MOST_FEATURES, min_df=2)),
+            (
+                "characters",
+                TfidfVectorizer(
+                    analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, max_features=MOST_FEATURES, min_df=2
+                ),
+            ),
+        ]
+    )
+    features = vectoriser.fit_transform([_text(example) for example in examples])
+    model = LogisticRegression(C=10.0, max_iter=200)
+    known = [[task.numbers[label] for label in example.labels or ()] for example in examples]
+    if task.config.several:
+        holds = np.zeros((len(examples), len(task.config.labels)), int)
+        for row, numbers in zip(holds, known, strict=True):
+            row[numbers] = 1
+        return LinearClassifier(task, vectoriser, OneVsRestClassifier(model).fit(features, holds))
+    return LinearClassifier(task, vectoriser, model.fit(features, np.array([numbers[0] for numbers in known])))
+
+
+def _text(example: LabelledText) -> str:
+    return example.text if example.second is None else f"{example.text}\n{example.second}"

@@ -1,0 +1,121 @@
+"""Evaluate answers to labelled examples: every metric of the task with its interval, beside a cheap baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wenlu.bundle import Bundle
+from wenlu.errors import DataError
+from wenlu.evaluation.baselines import fit_baseline
+from wenlu.evaluation.bootstrap import interval, paired_difference
+from wenlu.evaluation.reading import dtype_of, in_dtype
+from wenlu.evaluation.result import Evaluation, Score
+from wenlu.evaluation.settings import EvaluateConfig
+from wenlu.metrics import Columns, Metric
+from wenlu.progress import QUIET, Progress
+from wenlu.tasks import LabelledTask
+
+LONGEST = 512
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An example, and which others are so like it that they count as one."""
+
+    id: str
+    cluster: str
+    example: Any
+
+
+def evaluate_answers(
+    bundle: Bundle,
+    task: LabelledTask,
+    examples: Sequence[Judged],
+    config: EvaluateConfig,
+    *,
+    training: Sequence[Any] = (),
+    progress: Progress = QUIET,
+) -> Evaluation:
+    """Score the model's answers, and those of a baseline that is fitted to `training` examples where there are any.
+
+    The difference is of the first metric, paired by example.
+
+    Raises DataError where there are no examples, or one says no answer.
+    """
+    if not examples:
+        raise DataError(f"the {config.split} split has no examples; hold out more, or give some with data.test=FILE")
+    model = in_dtype(bundle.model, config)
+    context = context_of(bundle, config)
+    config = config.model_copy(update={"dtype": dtype_of(model), "context": context})
+    asked = [each.example for each in examples]
+    clusters = [each.cluster for each in examples]
+    answers = task.answer(model, asked, context, progress=progress)
+    columns = task.judged(asked, answers)
+    told = {"task": task.name, "ctx": str(context), "dtype": config.dtype, "tok": bundle.tokenizer.fingerprint[:8]}
+    scores = [score(metric, columns, clusters, told, config) for metric in task.measures()]
+    rows = [
+        {"id": each.id, "cluster": each.cluster, **task.told(answer)}
+        for each, answer in zip(examples, answers, strict=True)
+    ]
+    headline, difference, baseline = task.measures()[0], None, None
+    fitted = fit_baseline(task, training, progress) if config.baseline and training else None
+    if fitted is not None:
+        others = task.judged(asked, fitted.predictor.answer(asked))
+        facts = {"task": task.name, "system": fitted.name, "train": f"{len(training)}-examples"}
+        beside = score(headline, others, clusters, facts, config, prefix="baseline_")
+        scores.append(beside)
+        baseline = beside.name
+        difference = paired_difference(
+            headline,
+            columns,
+            others,
+            clusters,
+            confidence=config.confidence,
+            resamples=config.resamples,
+            seed=config.seed,
+        )
+    return Evaluation(
+        facts={"split": config.split, "documents": len(examples), "clusters": len(set(clusters))},
+        scores=tuple(scores),
+        difference=difference,
+        settings=config.model_dump(mode="json"),
+        rows=rows,
+        task=task.name,
+        headline=headline.name,
+        baseline=baseline,
+    )
+
+
+def score(
+    metric: Metric,
+    columns: Columns,
+    clusters: Sequence[str],
+    conventions: Mapping[str, str],
+    config: EvaluateConfig,
+    *,
+    prefix: str = "",
+) -> Score:
+    """The metric with its interval and the conventions of this measurement."""
+    found = interval(
+        metric, columns, clusters, confidence=config.confidence, resamples=config.resamples, seed=config.seed
+    )
+    return Score(
+        name=prefix + metric.name,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        n=len(clusters),
+        unit=metric.unit,
+        better=metric.better,
+        signature=metric.sign(conventions),
+    )
+
+
+def context_of(bundle: Bundle, config: EvaluateConfig) -> int:
+    """What the settings say; else what the model reads at once, at most LONGEST."""
+    if config.context != "auto":
+        return config.context
+    most: int = bundle.config.model_dump().get("max_position_embeddings", LONGEST)
+    return min(most, LONGEST)

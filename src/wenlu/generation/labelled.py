@@ -1,0 +1,155 @@
+"""Predict with a model of a labelled task: an example a row in, its answer a JSON object a line out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+from pydantic import ConfigDict, Field, PositiveInt, model_validator
+
+from wenlu.bundle import Bundle
+from wenlu.config import Config, did_you_mean
+from wenlu.corpus.record import Drop, Record
+from wenlu.corpus.source import SourceSpec
+from wenlu.corpus.sources import open_source
+from wenlu.errors import DataError, UsageError
+from wenlu.generation.predict import PredictSummary, answer_rows, model_fingerprint
+from wenlu.generation.rows import BadRow, Row, read_rows
+from wenlu.progress import QUIET, Progress
+from wenlu.tasks import LabelledTask
+
+LONGEST = 512
+
+
+class AnsweringConfig(Config):
+    """Settings of `wenlu predict` for a model of a labelled task; columns of the file are named as `text=COLUMN`.
+
+    Attributes:
+        rows: read and answered together; what is written goes on after as many.
+        abstain_below: say `null` where the probability of an answer is less.
+        max_bad_fraction: of the file's records, so many may be unreadable; each is told in its place.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    rows: PositiveInt = 256
+    context: PositiveInt | None = None
+    abstain_below: float | None = Field(default=None, ge=0, le=1)
+    kind: str = "auto"
+    max_bad_fraction: float = Field(default=1.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _columns_are_names(self) -> AnsweringConfig:
+        for key, value in self.columns.items():
+            if not isinstance(value, str):
+                raise ValueError(f"{key}={value!r}: the name of a column is text")
+        return self
+
+    @property
+    def columns(self) -> Mapping[str, Any]:
+        return self.model_extra or {}
+
+
+def answers_examples(bundle: Bundle) -> bool:
+    """Whether the model was trained for a labelled task."""
+    return isinstance(bundle.task, LabelledTask)
+
+
+def predict_answers(
+    bundle: Bundle,
+    source: Path | BinaryIO,
+    out: Path | IO[str],
+    config: AnsweringConfig,
+    *,
+    overwrite: bool = False,
+    progress: Progress = QUIET,
+) -> PredictSummary:
+    """Write one line of JSON for each record of `source`, a file of any format that data are read from, or the lines
+    of standard input; an `out` that was interrupted goes on.
+
+    Raises UsageError for a column that the task has not; DataError for a file that cannot be read.
+    """
+    task = _task(bundle)
+    rows = _rows_of(task, source, config)
+    mark = signature(bundle, config)
+    return answer_rows(
+        rows, source, out, mark, partial(answer_examples, bundle, config=config), overwrite=overwrite, progress=progress
+    )
+
+
+def answer_examples(bundle: Bundle, rows: Iterable[Row | BadRow], config: AnsweringConfig) -> Iterator[dict[str, Any]]:
+    """One object a row, in order: `prediction` and how sure it is, or `error`."""
+    task, rows, mark = _task(bundle), iter(rows), signature(bundle, config)
+    context = config.context or min(bundle.config.model_dump().get("max_position_embeddings", LONGEST), LONGEST)
+    settings = task.config.model_copy(update={"columns": {**task.config.columns, **config.columns}})
+    while window := list(islice(rows, config.rows)):
+        lines: list[dict[str, Any]] = [{"id": row.id} for row in window]
+        examples, places = [], []
+        for place, row in enumerate(window):
+            if isinstance(row, BadRow):
+                lines[place]["error"] = row.error
+                continue
+            try:
+                examples.append(type(task).example_of(Record(row.prompt, row.id, row.meta), settings))
+                places.append(place)
+            except DataError as error:
+                lines[place]["error"] = str(error)
+        for place, answer in zip(places, task.answer(bundle.model, examples, context), strict=True):
+            lines[place] |= abstained(task.told(answer), config.abstain_below)
+        yield from ({**line, "signature": mark} for line in lines)
+
+
+def abstained(told: dict[str, Any], below: float | None) -> dict[str, Any]:
+    """What is said of an answer that is not sure enough: no prediction, and which one it would have been."""
+    probability = told.get("probability")
+    if below is None or probability is None or probability >= below:
+        return told
+    return {**told, "prediction": None, "abstained": told["prediction"]}
+
+
+def signature(bundle: Bundle, config: AnsweringConfig) -> str:
+    """12 hex digits of model, tokenizer, task and settings, as far as they decide a prediction."""
+    task = _task(bundle)
+    deciding = [model_fingerprint(bundle), task.config.model_dump_json(), config.context, config.abstain_below]
+    return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:12]
+
+
+def _task(bundle: Bundle) -> LabelledTask:
+    assert isinstance(bundle.task, LabelledTask), "asked of models of labelled tasks"
+    return bundle.task
+
+
+def _rows_of(task: LabelledTask, source: Path | BinaryIO, config: AnsweringConfig) -> Iterator[Row | BadRow]:
+    asked = [role for role in task.config.roles if not role.is_answer]
+    names = {role.name: config.columns.get(role.name, task.config.column(role.name)) for role in asked}
+    for key in config.columns:
+        if key not in names:
+            raise UsageError(f"{key}: {task.name} reads no such column; {did_you_mean(key, names)}")
+    if not isinstance(source, Path):
+        return read_rows(source, name="stdin", format="txt")
+    if not source.is_file():
+        raise DataError(f"{source}: no such file; for a single text write --text {str(source)!r}")
+    is_text = source.suffix.lower() in (".txt", ".md")
+    given = {**task.config.columns, **config.columns}
+    meta = () if is_text else tuple(names[r.name] for r in asked[1:] if not r.is_optional or r.name in given)
+    spec = SourceSpec(
+        path=str(source),
+        kind=config.kind,
+        text=names[asked[0].name],
+        meta=meta,
+        by="line" if is_text else "file",
+        max_bad_fraction=config.max_bad_fraction,
+    )
+    items = open_source(spec)
+    first = next(items, None)
+    if first is None:
+        raise DataError(f"{source}: no rows to predict")
+    return (
+        BadRow(item.record.id, item.reason) if isinstance(item, Drop) else Row(item.id, item.text, item.meta)
+        for item in chain([first], items)
+    )

@@ -1,0 +1,84 @@
+"""A recipe that begins with a model that is there already: `model.base`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from wenlu.bundle import GGUF, load, model_path
+from wenlu.config import check
+from wenlu.corpus.source import SourceSpec
+from wenlu.errors import ConfigError, WeightsError
+from wenlu.lifecycle.inputs import inputs_fingerprint
+from wenlu.lifecycle.model_settings import ModelSettings, check_family
+from wenlu.lifecycle.recipe import Recipe
+from wenlu.models import Family, LanguageModel, ModelConfig, family_of
+from wenlu.models.weights import read_config
+from wenlu.models.weights.gguf import load_gguf
+
+
+def with_base(recipe: Recipe) -> Recipe:
+    """The recipe with the family of its base, which is fetched where it is not here.
+
+    Raises:
+        ConfigError: the task cannot train that family, or the settings are not of it.
+        WeightsError, UsageError, ResourceError: as `load`.
+    """
+    base = recipe.model.base
+    if base is None:
+        return recipe
+    family, config = _read(base)
+    try:
+        check_family(family.name, recipe.task)
+    except ValueError as error:
+        raise ConfigError(f"model.base={base!r}: {error}") from error
+    own = recipe.model.model_extra or {}
+    for key in own:
+        if key in family.proportions:
+            raise ConfigError(f"model.{key}: the base has its own size; leave it out, or leave out model.base")
+    longest = getattr(config, "max_position_embeddings", None)
+    if longest is not None and recipe.train.context > longest:
+        raise ConfigError(f"train.context={recipe.train.context}: {base} reads at most {longest} tokens at once")
+    settings = {"base": base, "family": family.name, **own}
+    return recipe.model_copy(update={"model": check(ModelSettings, settings, where="[model]")})
+
+
+def base_config(recipe: Recipe) -> ModelConfig:
+    """The settings of the base, with those that the recipe and its task want otherwise; raises ConfigError."""
+    base = recipe.model.base
+    assert base is not None, "only a recipe with a base is asked"
+    family, config = _read(base)
+    known = type(config).model_fields
+    needed = {key: value for key, value in recipe.task.model_settings.items() if key in known}
+    settings: dict[str, Any] = {**config.model_dump(), **(recipe.model.model_extra or {}), **needed}
+    if "head" in needed and "id2label" not in needed:
+        settings = {key: value for key, value in settings.items() if key not in ("id2label", "label2id")}
+    return check(family.config, settings, where=f"[model] on {base}")
+
+
+def begin_with_base(recipe: Recipe, model: LanguageModel) -> None:
+    """Copy the base's weights into a model of `base_config`; raises WeightsError where one is missing."""
+    base = recipe.model.base
+    assert base is not None, "only a recipe with a base is asked"
+    found = load(base).model.state_dict()
+    own = model.state_dict()
+    missing = [name for name in own if name not in found]
+    if missing:
+        raise WeightsError(f"{base}: has no weights for {', '.join(missing[:5])}, which {recipe.task.name} needs")
+    for name, tensor in own.items():
+        tensor.copy_(found[name])
+
+
+def base_fingerprint(recipe: Recipe) -> list[str]:
+    """What the keys of stages say of the base."""
+    if recipe.model.base is None:
+        return []
+    return [inputs_fingerprint([SourceSpec(path=str(model_path(recipe.model.base)))])]
+
+
+def _read(base: str) -> tuple[Family, ModelConfig]:
+    path: Path = model_path(base)
+    if path.suffix.lower() == GGUF:
+        _, model, _ = load_gguf(path)
+        return family_of(model), model.config
+    return read_config(path)

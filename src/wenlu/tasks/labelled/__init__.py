@@ -1,0 +1,7 @@
+"""What tasks with labelled examples share; a task itself is a file beside this folder."""
+
+from wenlu.tasks.labelled.headed import Headed
+from wenlu.tasks.labelled.reading import ReadingTask
+from wenlu.tasks.labelled.task import LabelledConfig, LabelledTask, Role
+
+__all__ = ["Headed", "LabelledConfig", "LabelledTask", "ReadingTask", "Role"]

@@ -1,0 +1,146 @@
+"""A task whose records carry the right answer, by columns."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from pydantic import Field
+
+from wenlu.corpus.examples import Examples
+from wenlu.corpus.packing import Rows
+from wenlu.corpus.record import Record
+from wenlu.errors import DataError
+from wenlu.metrics import Columns, Metric
+from wenlu.models import LanguageModel
+from wenlu.progress import QUIET, Progress
+from wenlu.tasks.task import Reading, Task, TaskConfig, Totals
+from wenlu.tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Role:
+    """Something that an example is made of, and where the user's data has it: `data.label="sentiment"`.
+
+    Attributes:
+        column: where it is unless the settings say otherwise.
+        is_optional: it may be missing from the data, or from single records.
+        is_answer: what a model is to say, so that records to predict need not have it.
+    """
+
+    name: str
+    column: str
+    help: str
+    is_optional: bool = False
+    is_answer: bool = False
+
+
+class LabelledConfig(TaskConfig):
+    """Settings of a task with labelled examples.
+
+    Attributes:
+        roles: what an example is made of; the first is the text that records are cleaned and compared by.
+        columns: the column of each role, as the section `[data]` names it; others have their default.
+    """
+
+    roles: ClassVar[tuple[Role, ...]]
+    columns: dict[str, str] = Field(default_factory=dict)
+
+    def column(self, role: str) -> str:
+        """The column of the data that holds it."""
+        default = next(each.column for each in self.roles if each.name == role)
+        return self.columns.get(role, default)
+
+    def read_columns(self) -> tuple[str, ...]:
+        """The columns to read besides the first role's: required ones, and optional ones that were named."""
+        return tuple(
+            self.column(role.name) for role in self.roles[1:] if not role.is_optional or role.name in self.columns
+        )
+
+    def learnt(self, examples: Sequence[Any]) -> Self:  # noqa: ARG002  (for tasks that learn more)
+        """The settings with what only the training part tells, as the names of the labels; raises DataError."""
+        return self
+
+
+class LabelledTask(Task):
+    """Typed example and answer, and how one becomes the other.
+
+    An example is made of a record by `example_of`; answers are what `answer` gives, one an example, and what the
+    metrics compare with what the examples say themselves.
+    """
+
+    target: ClassVar[str] = "example"
+    config: LabelledConfig
+
+    def __init__(self, config: LabelledConfig, tokenizer: Tokenizer) -> None:
+        self.config = config
+        self.tokenizer = tokenizer
+
+    @classmethod
+    @abstractmethod
+    def example_of(cls, record: Record, config: Any) -> Any:
+        """The example of a record; what it lacks of an answer is None. Raises DataError that says what is wrong."""
+
+    @abstractmethod
+    def rows(self, examples: Sequence[Any], context: int) -> Examples:
+        """The examples as rows of at most `context` tokens, with their answers where they have them."""
+
+    @abstractmethod
+    def answer(
+        self, model: LanguageModel, examples: Sequence[Any], context: int, *, progress: Progress = QUIET
+    ) -> list[Any]:
+        """What the model answers to each example, in order."""
+
+    @abstractmethod
+    def measures(self) -> tuple[Metric, ...]:
+        """How answers are judged, the most telling metric first."""
+
+    @abstractmethod
+    def judged(self, examples: Sequence[Any], answers: Sequence[Any]) -> Columns:
+        """What the metrics need, one entry an example."""
+
+    @abstractmethod
+    def told(self, answer: Any) -> dict[str, Any]:
+        """An answer as plain data: `prediction` first, then how sure it is."""
+
+    def readings(self, totals: Totals, source: Rows) -> tuple[Reading, ...]:  # noqa: ARG002
+        """The loss, and how many are right of what can be counted so."""
+        return (
+            Reading("validation", totals.sum / max(1, totals.count), f"nats/{self.target}"),
+            *(
+                Reading(f"{name}.accuracy", part.right / max(1, part.count), "fraction")
+                for name, part in totals.parts.items()
+            ),
+        )
+
+
+def value_of(record: Record, role: str, config: LabelledConfig) -> str | None:
+    """What a record holds of a role, as text; None where it has none."""
+    if role == config.roles[0].name:
+        return record.text
+    return record.meta.get(config.column(role))
+
+
+def required(record: Record, role: str, config: LabelledConfig) -> str:
+    """As `value_of`; raises DataError where there is none."""
+    value = value_of(record, role, config)
+    if value is None:
+        raise DataError(f"{record.id}: no {config.column(role)!r}, which {role} is read from")
+    return value
+
+
+def parsed(record: Record, role: str, config: LabelledConfig) -> Any:
+    """A value that is not text, as JSON has it; raises DataError."""
+    text = required(record, role, config)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{record.id}: {config.column(role)!r} is {text[:60]!r}, not JSON ({error.msg})") from error
+
+
+def counted(names: Sequence[str]) -> Mapping[str, int]:
+    """Names numbered in the order given."""
+    return {name: number for number, name in enumerate(names)}

@@ -1,0 +1,77 @@
+"""Eight small examples of every labelled task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from wenlu.corpus.record import Record
+from wenlu.tasks import LabelledConfig, read_settings, task_type
+from wenlu.tasks.labelled import LabelledTask
+from wenlu.tokenizers import Tokenizer
+
+NewTokenizer = Callable[..., Tokenizer]
+
+
+@dataclass(frozen=True)
+class Small:
+    """Eight records of a task.
+
+    Attributes:
+        family: of the tiny model. rows: the columns of each record by role.
+        perfect: what the first metric says of a model that knows the records by heart, within `tolerance`.
+    """
+
+    family: str
+    rows: tuple[dict[str, Any], ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    perfect: float = 1.0
+    tolerance: float = 0.0
+
+
+LABELLED: dict[str, Small] = {
+    "text-classification": Small(
+        "bert",
+        tuple(
+            {"text": text, "label": label}
+            for text, label in [
+                ("the cat sat on the mat", "cat"),
+                ("the dog sat on the log", "dog"),
+                ("did the cat sleep? 4 times", "cat"),
+                ("then the dog didn't move", "dog"),
+                ("unbelievably quiet, the partridge", "bird"),
+                ("the partridge sat on the mat", "bird"),
+                ("酒店的服务人员非常热情", "hotel"),
+                ("房间很干净！下次还会来", "hotel"),
+            ]
+        ),
+    ),
+}
+
+
+def records_of(config: LabelledConfig) -> list[Record]:
+    """The task's records, as the corpus would give them."""
+    first = config.roles[0].name
+    return [
+        Record(
+            row[first],
+            f"small:{number}",
+            {
+                config.column(role): value if isinstance(value, str) else json.dumps(value)
+                for role, value in row.items()
+                if role != first
+            },
+        )
+        for number, row in enumerate(LABELLED[config.name].rows)
+    ]
+
+
+def settled(name: str) -> LabelledConfig:
+    """The task's settings with what its eight examples tell."""
+    config = read_settings({"name": name, "head_dropout": 0.0, **LABELLED[name].settings})
+    assert isinstance(config, LabelledConfig)
+    kind = task_type(name)
+    assert issubclass(kind, LabelledTask)
+    return config.learnt([kind.example_of(record, config) for record in records_of(config)])
