@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import wenlu
 from wenlu.cli.app import app as main
-from wenlu.cli.run import _words as closing_words
+from wenlu.cli.run import words_of as closing_words
 from wenlu.errors import ConfigError, Interrupted, UsageError
 from wenlu.evaluation import EvaluateConfig, evaluate_texts
 from wenlu.generation.text import encode_prompt

@@ -25,6 +25,7 @@ from wenlu.tokenizers import Tokenizer
 from wenlu.training import AdamWConfig, ScheduleConfig, TrainConfig, TrainData, TrainState, resolve_duration, train
 from wenlu.training.batches import Batches
 from wenlu.training.train import accumulate, due
+from wenlu.training.validation import validate
 
 ADAMW = AdamWConfig(lr=0.01)
 SCHEDULE = ScheduleConfig(warmup_steps=2)
@@ -85,9 +86,11 @@ def test_accumulated_gradients_equal_those_of_one_large_batch(
             torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("keep_best", [False, True])
 def test_a_run_that_was_stopped_resumes_to_the_same_weights_and_events(
-    config: TrainConfig, new_model: NewModel, data: TrainData, new_run: NewRun
+    config: TrainConfig, new_model: NewModel, data: TrainData, new_run: NewRun, keep_best: bool
 ) -> None:
+    config = config.model_copy(update={"validations": 6, "keep_best": keep_best})
     whole, run = new_model(), new_run("whole")
     go(config, whole, data, run)
 
@@ -104,6 +107,23 @@ def test_a_run_that_was_stopped_resumes_to_the_same_weights_and_events(
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), model.parameters(), strict=True))
     for name in ("loss", "validation", "learning_rate", "gradient_norm"):
         assert values(stopped, name) == values(run, name)
+
+
+def test_the_best_weights_are_kept_and_patience_ends_the_run(
+    config: TrainConfig, new_model: NewModel, data: TrainData, new_run: NewRun
+) -> None:
+    steps = {"duration": Duration(200, "steps"), "validations": 100}
+    run, model = new_run("a"), new_model()
+    config = config.model_copy(update={**steps, "keep_best": True, "patience": 2})
+    state = train(
+        config, AdamWConfig(lr=1.0), SCHEDULE, model=model, task=CausalLM(), data=data, run=run, seed=1
+    )  # learns at first, then jumps about
+    found = [float(value) for _, value in values(run, "validation")]
+    assert state.step < 200
+    assert min(found) not in found[-2:]
+    assert data.validation is not None
+    kept = validate(CausalLM(), model, data.validation, config)[0].value
+    assert kept == pytest.approx(min(found), rel=1e-12)
 
 
 def test_a_bfloat16_run_resumes_from_its_float32_masters(

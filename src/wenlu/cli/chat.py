@@ -22,7 +22,8 @@ def chat(
 ) -> None:
     """Write in turns with a model: answers stream, Ctrl-C stops one, /help lists the commands.
 
-    A model with a chat template answers as an assistant; another one continues the text. They are sampled from as
+    A model of a labelled task shows the label, the entities, the answer or the grade of what you type, and how sure it
+    is. A model with a chat template answers as an assistant; another one continues the text. They are sampled from as
     generation_config.json says, or at temperature 0.2 and 0.8.
 
     With piped input each line is answered in plain text, or with --json as one object.
@@ -37,11 +38,15 @@ def chat(
     from wenlu.config import override
     from wenlu.errors import DataError, UsageError
     from wenlu.generation.conversation import Conversation
+    from wenlu.generation.labelled import is_labelled
     from wenlu.generation.rows import read_rows
 
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if terminal and json:
         raise UsageError("--json answers piped lines, for example: echo 'Once' | wenlu chat MODEL --json")
+    if is_labelled(model):
+        _with_examples(model, overrides or [], terminal=terminal, json=json)
+        return
     checked(override({}, overrides or []))  # before the model is read
     bundle = load(model)
     settings = override(starting_settings(bundle, draw_seed=terminal), overrides or [])
@@ -50,4 +55,23 @@ def chat(
     if terminal:
         Terminal(session).run()
     elif answer_lines(session, read_rows(sys.stdin.buffer, name="stdin", format="txt"), as_json=json):
+        raise typer.Exit(DataError.exit_code)
+
+
+def _with_examples(model: str, overrides: list[str], *, terminal: bool, json: bool) -> None:
+    from rich.console import Console
+
+    from wenlu.bundle import load
+    from wenlu.cli.chat_examples import answer_piped, converse
+    from wenlu.config import check, override
+    from wenlu.errors import DataError
+    from wenlu.generation.labelled import AnsweringConfig
+    from wenlu.generation.rows import read_rows
+
+    config = check(AnsweringConfig, override({}, overrides), where="chat")
+    bundle = load(model)
+    notes, answers = Console(stderr=True, highlight=False), Console(highlight=False)
+    if terminal:
+        converse(bundle, config, notes, answers)
+    elif answer_piped(bundle, read_rows(sys.stdin.buffer, name="stdin", format="txt"), config, answers, as_json=json):
         raise typer.Exit(DataError.exit_code)

@@ -12,7 +12,7 @@ from typing import IO, Any, BinaryIO
 
 from pydantic import ConfigDict, Field, PositiveInt, model_validator
 
-from wenlu.bundle import Bundle
+from wenlu.bundle import Bundle, model_path
 from wenlu.config import Config, did_you_mean
 from wenlu.corpus.record import Drop, Record
 from wenlu.corpus.source import SourceSpec
@@ -21,7 +21,8 @@ from wenlu.errors import DataError, UsageError
 from wenlu.generation.predict import PredictSummary, answer_rows, model_fingerprint
 from wenlu.generation.rows import BadRow, Row, read_rows
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LabelledTask
+from wenlu.tasks import LABELLED_TASKS, LabelledTask
+from wenlu.tasks.task import FILE
 
 LONGEST = 512
 
@@ -58,6 +59,15 @@ class AnsweringConfig(Config):
 def answers_examples(bundle: Bundle) -> bool:
     """Whether the model was trained for a labelled task."""
     return isinstance(bundle.task, LabelledTask)
+
+
+def is_labelled(path_or_id: str) -> bool:
+    """As `answers_examples`, of a model that is not read yet; the errors are those of `load`."""
+    file = model_path(path_or_id) / FILE
+    if not file.is_file():
+        return False
+    name = json.loads(file.read_text(encoding="utf-8")).get("name")
+    return name in {task.name for task in LABELLED_TASKS}
 
 
 def predict_answers(

@@ -15,9 +15,12 @@ from wenlu.corpus.shards import TokenData
 from wenlu.corpus.sources import SourceList, open_sources
 from wenlu.errors import UsageError
 from wenlu.evaluation import EvaluateConfig, Evaluation, evaluate_run, evaluate_texts
+from wenlu.lifecycle.examples import read_examples
+from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run, evaluate_records
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.word_evaluation import evaluate_word_model
 from wenlu.progress import QUIET, Progress
+from wenlu.tasks import LabelledTask
 
 
 class HeldOutConfig(Config):
@@ -77,6 +80,8 @@ def _of_model(target: str, overrides: Sequence[str], progress: Progress) -> Eval
     bundle = load(target)
     path = Path(target)
     is_run = (path / "data").is_dir()
+    if isinstance(bundle.task, LabelledTask):
+        return _of_labelled(bundle, bundle.task, path, overrides, progress)
     settings = check(EvaluateSettings, override(_settings_of(path), overrides), where=f"evaluate {path}")
     if not settings.data.test:
         if not is_run:
@@ -90,6 +95,30 @@ def _of_model(target: str, overrides: Sequence[str], progress: Progress) -> Eval
         training=_training(path, bundle),
         progress=progress,
     )
+
+
+def _of_labelled(
+    bundle: Bundle, task: LabelledTask, path: Path, overrides: Sequence[str], progress: Progress
+) -> Evaluation:
+    """On the examples of `data.test`, columns named as in a recipe, or else on those that the run held out."""
+    given = override(_settings_of(path), overrides)
+    data = given.get("data", {})
+    columns = {role.name: data[role.name] for role in task.config.roles if role.name in data}
+    settings = check(
+        EvaluateSettings,
+        {**given, "data": {key: value for key, value in data.items() if key not in columns}},
+        where=f"evaluate {path}",
+    )
+    is_run = (path / "data").is_dir()
+    if not settings.data.test:
+        if not is_run:
+            raise UsageError(f"{path}: has no held-out examples of its own (no data/); give some with data.test=FILE")
+        return evaluate_labelled_run(bundle, path, settings.evaluate, progress=progress)
+    config = task.config.model_copy(update={"columns": {**task.config.columns, **columns}})
+    records = read_texts(config.told(settings.data.test), progress)
+    training = list(read_examples(path, "train", task.config)) if is_run and settings.evaluate.baseline else []
+    evaluate = settings.evaluate.model_copy(update={"split": "test"})
+    return evaluate_records(bundle, records, evaluate, columns=config, training=training, progress=progress)
 
 
 def _settings_of(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from wenlu.evaluation import EvaluateConfig, Evaluation
 from wenlu.evaluation.labelled import Judged, evaluate_answers
 from wenlu.lifecycle.examples import read_examples
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LabelledTask
+from wenlu.tasks import LabelledConfig, LabelledTask
 
 HELD_OUT = ("test", "validation")
 
@@ -44,16 +44,20 @@ def evaluate_records(
     records: Sequence[Record],
     config: EvaluateConfig,
     *,
+    columns: LabelledConfig | None = None,
     training: Sequence[Any] = (),
     progress: Progress = QUIET,
 ) -> Evaluation:
-    """Score the model on records; those that are no examples of the task are left out with a warning."""
+    """Score the model on records, whose `columns` may be others than in training.
+
+    Those that are no examples of the task are left out with a warning.
+    """
     task = bundle.task
     assert isinstance(task, LabelledTask), f"{bundle.path} was trained for a labelled task"
     judged, refused = [], []
     for record in records:
         try:
-            example = type(task).example_of(record, task.config)
+            example = type(task).example_of(record, columns or task.config)
         except DataError as error:
             refused.append(str(error))
         else:

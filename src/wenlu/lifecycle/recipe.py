@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from wenlu.config import Config, check
 from wenlu.corpus.prepare import DataConfig
-from wenlu.corpus.source import SourceSpec
 from wenlu.corpus.word_sentences import WordsConfig
 from wenlu.distributed import DistributedConfig
 from wenlu.evaluation import EvaluateConfig
@@ -76,20 +75,7 @@ class Recipe(Config):
         """`[data]`, whose sources are told which columns the task reads."""
         if not isinstance(self.task, LabelledConfig):
             return self.data
-        text, others = self.task.column(self.task.roles[0].name), self.task.read_columns()
-
-        def told(specs: tuple[SourceSpec, ...]) -> tuple[SourceSpec, ...]:
-            return tuple(
-                spec.model_copy(
-                    update={
-                        "text": spec.text if "text" in spec.model_fields_set else text,
-                        "meta": tuple(dict.fromkeys(name for name in (*spec.meta, *others) if name not in spec.set)),
-                    }
-                )
-                for spec in specs
-            )
-
-        data = self.data
+        data, told = self.data, self.task.told
         held_out = {
             name: told(part) if isinstance(part, tuple) else part
             for name, part in (("validation", data.validation), ("test", data.test))

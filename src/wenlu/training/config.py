@@ -50,6 +50,10 @@ class TrainConfig(Config):
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """Keep a moving average of the weights, to validate, to sample from and to save in their place; 0.999 averages
     over about the last thousand steps. Costs one number a weight."""
+    keep_best: bool = False
+    """Keep the weights of the best validation and save them at the end, in place of the last ones."""
+    patience: PositiveInt | None = None
+    """Stop when so many validations in a row bring nothing better; needs `keep_best`."""
     dtype: Dtype = "auto"
     """Of weights and activations; "auto" takes bfloat16 where the processor multiplies it fast. The optimizer
     keeps float32 copies of bfloat16 weights."""
@@ -96,6 +100,10 @@ class TrainConfig(Config):
             )
         if (self.start == "vectors") != (self.vectors is not None):
             raise ValueError('start="vectors" and vectors="PATH" belong together; set both or neither')
+        if self.patience is not None and not self.keep_best:
+            raise ValueError("patience waits for better weights; set keep_best = true, so that the best are kept")
+        if self.keep_best and not self.validations:
+            raise ValueError("keep_best compares validations, and validations = 0; set how many")
         if self.start == "bigrams" and not self.zero_outputs:
             raise ValueError('start="bigrams" needs zero_outputs=true: other weights would blur the counts')
         return self

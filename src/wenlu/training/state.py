@@ -14,6 +14,7 @@ from torch import Tensor
 from wenlu.distributed import Placement, alone
 from wenlu.kernels.native import trim_pool
 from wenlu.models import LanguageModel
+from wenlu.training.best import Best
 from wenlu.training.ema import MovingAverage
 from wenlu.training.masters import Masters
 from wenlu.training.memory import OutOfMemory, Watermark
@@ -39,7 +40,7 @@ class TrainState:
     Attributes:
         placement: which part of the model this process holds.
         step: updates done or skipped. seconds: time spent in them.
-        ema: the moving average of the weights, where one is kept.
+        ema: the moving average of the weights, where one is kept. best: those of the best validation, likewise.
         tokens: read; of causal models those that are targets.
         skipped: steps whose loss or gradient was not finite, or a spike, and that therefore moved nothing.
         diverged: why there is no going on, where there is none; empty otherwise.
@@ -56,6 +57,7 @@ class TrainState:
         *,
         ema: float | None = None,
         spike_factor: float | None = None,
+        best: Best | None = None,
         placement: Placement | None = None,
     ) -> None:
         self.model = model
@@ -64,6 +66,7 @@ class TrainState:
         self.masters = Masters(self.placement.weights)
         self.optimizer = Optimizer(config, self.masters.parameters)
         self.ema = None if ema is None else MovingAverage(ema, self.masters.parameters)
+        self.best = best
         self.step = 0
         self.tokens = 0
         self.seconds = 0.0
@@ -135,7 +138,17 @@ class TrainState:
 
     def settle(self) -> None:
         """Leave the model with the weights that are kept; there are no further updates."""
-        self._set(self._averages())
+        self._set(self.best.weights if self.best is not None and self.best.weights else self._averages())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is no more patience."""
+        return self.best is not None and self.best.is_over
+
+    def look_back(self, value: float) -> None:
+        """Take note of a validation of the weights that the model has now."""
+        if self.best is not None:
+            self.best.meet(value, self.placement.weights)
 
     def _averages(self) -> Mapping[str, Tensor]:
         return self.optimizer.averages() if self.ema is None else self.ema.weights
@@ -150,6 +163,7 @@ class TrainState:
             **{f"weights.{k}": v.detach() for k, v in self.masters.parameters.items()},
             **{f"optimizer.{k}": v for k, v in self.optimizer.tensors().items()},
             **({f"ema.{k}": v for k, v in self.ema.weights.items()} if self.ema else {}),
+            **({f"best.{k}": v for k, v in self.best.weights.items()} if self.best else {}),
             "random": torch.get_rng_state(),
         }
 
@@ -165,6 +179,8 @@ class TrainState:
             "judged_from": self.judged_from,
             "most_rows": self.most_rows,
         }
+        if self.best is not None:
+            facts["best"] = self.best.facts()
         return facts if self.ema is None else {**facts, "ema_updates": self.ema.updates}
 
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -179,6 +195,9 @@ class TrainState:
             for name, average in self.ema.weights.items():
                 average.copy_(tensors[f"ema.{name}"])
             self.ema.updates = int(facts["ema_updates"])
+        if self.best is not None:
+            kept = {k.removeprefix("best."): v.clone() for k, v in tensors.items() if k.startswith("best.")}
+            self.best.restore(kept, facts["best"])
         torch.set_rng_state(tensors["random"])
         self.step, self.tokens = int(facts["step"]), int(facts["tokens"])
         self.seconds, self.skipped = float(facts["seconds"]), list(facts["skipped"])

@@ -9,6 +9,7 @@ import torch
 
 from wenlu.corpus.packing import Rows
 from wenlu.distributed import Placement, alone
+from wenlu.errors import UsageError
 from wenlu.models import LanguageModel
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import Run
@@ -16,6 +17,7 @@ from wenlu.tasks import Reading, Task, Totals
 from wenlu.tokenizers import Tokenizer
 from wenlu.training.activations import layers_recomputed
 from wenlu.training.batches import Batches
+from wenlu.training.best import Best
 from wenlu.training.config import TrainConfig
 from wenlu.training.guard import guarded
 from wenlu.training.memory import is_out_of_memory
@@ -66,13 +68,13 @@ def train(
     steps = int(config.duration.amount)
     placement = placement or alone(model)
     batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents, placement.share)
-    state = TrainState(model, optimizer, ema=config.ema, spike_factor=config.spike_factor, placement=placement)
+    state = new_state(config, optimizer, model, placement)
     resume(state, config, run, progress)
     telemetry = Telemetry(run, state, task, batches, steps=steps)
     progress.start("train", total=steps, unit="steps")
     validated: dict[str, str] = {}
     with guarded(state, config, run, progress) as stop, profiled(config.profile_steps, run.path, progress) as step_done:
-        while state.step < steps and not placement.world.any(bool(stop)):
+        while state.step < steps and not (state.is_over or placement.world.any(bool(stop))):
             begin = time.perf_counter()
             factor = learning_rate_factor(schedule, state.step, steps)
             totals = accumulate(state, task, batches, config)
@@ -102,6 +104,18 @@ def train(
     state.settle()
     progress.finish(f"{state.tokens:,} tokens in {state.seconds:,.0f} s")
     return state
+
+
+def new_state(
+    config: TrainConfig, optimizer: OptimizerConfig, model: LanguageModel, placement: Placement
+) -> TrainState:
+    """Before the first step; raises UsageError where the settings ask for what a shared model cannot do."""
+    if config.keep_best and placement.is_cut:
+        raise UsageError('train.keep_best: each process holds a part of the model; use distributed.parallel="ddp"')
+    best = Best(config.patience) if config.keep_best else None
+    return TrainState(
+        model, optimizer, ema=config.ema, spike_factor=config.spike_factor, best=best, placement=placement
+    )
 
 
 def accumulate(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> Totals:
@@ -142,6 +156,7 @@ def look(state: TrainState, task: Task, data: TrainData, config: TrainConfig, ru
     """Log what the model says of held-out rows, and how it continues the prompt; returns what progress shows of it."""
     assert data.validation is not None, "only a run with held-out rows is looked at"
     readings = validate(task, state.model, data.validation, config, state.placement)
+    state.look_back(readings[0].value)
     for reading in readings:
         log(run, state, reading.name, reading.value, reading.unit)
     if config.ema is not None:

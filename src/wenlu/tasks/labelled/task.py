@@ -13,6 +13,7 @@ from pydantic import Field
 from wenlu.corpus.examples import Examples
 from wenlu.corpus.packing import Rows
 from wenlu.corpus.record import Record
+from wenlu.corpus.source import SourceSpec
 from wenlu.errors import DataError
 from wenlu.metrics import Columns, Metric
 from wenlu.models import LanguageModel
@@ -58,6 +59,19 @@ class LabelledConfig(TaskConfig):
         """The columns to read besides the first role's: required ones, and optional ones that were named."""
         return tuple(
             self.column(role.name) for role in self.roles[1:] if not role.is_optional or role.name in self.columns
+        )
+
+    def told(self, specs: tuple[SourceSpec, ...]) -> tuple[SourceSpec, ...]:
+        """Sources that know which columns the task reads; what one `set`s for all its records need not be there."""
+        text, others = self.column(self.roles[0].name), self.read_columns()
+        return tuple(
+            spec.model_copy(
+                update={
+                    "text": spec.text if "text" in spec.model_fields_set else text,
+                    "meta": tuple(dict.fromkeys(name for name in (*spec.meta, *others) if name not in spec.set)),
+                }
+            )
+            for spec in specs
         )
 
     def learnt(self, examples: Sequence[Any]) -> Self:  # noqa: ARG002  (for tasks that learn more)

@@ -1,0 +1,46 @@
+"""The weights that were best on the validation part, and when to stop looking for better ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+class Best:
+    """Keeps a copy of the weights of the lowest validation (Prechelt 1998, Early stopping – but when?).
+
+    Attributes:
+        weights: empty before the first validation.
+        value: the lowest so far. since: validations after it, none of which was lower.
+    """
+
+    def __init__(self, patience: int | None) -> None:
+        self.patience = patience
+        self.weights: dict[str, Tensor] = {}
+        self.value = math.inf
+        self.since = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether as many validations as there is patience for brought nothing better."""
+        return self.patience is not None and self.since >= self.patience
+
+    @torch.no_grad()
+    def meet(self, value: float, weights: Mapping[str, Tensor]) -> None:
+        """Take note of a validation of `weights`."""
+        if value < self.value:
+            self.value, self.since = value, 0
+            self.weights = {name: weight.detach().clone() for name, weight in weights.items()}
+        else:
+            self.since += 1
+
+    def facts(self) -> dict[str, float | int | None]:
+        return {"value": self.value if math.isfinite(self.value) else None, "since": self.since}
+
+    def restore(self, weights: Mapping[str, Tensor], facts: Mapping[str, float | int | None]) -> None:
+        self.weights = dict(weights)
+        value = facts["value"]
+        self.value, self.since = math.inf if value is None else float(value), int(facts["since"] or 0)
