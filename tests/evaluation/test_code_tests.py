@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +25,7 @@ PROMPT = (
 )
 PROBLEM = Problem("made/0", PROMPT, "def check(candidate):\n    assert candidate(3) == 6\n", "double")
 SURE = Limits(timeout_seconds=60.0)
-HOLDS = all(walls()[name] for name in ("no network", "no files outside", "bounded memory"))
+HOLDS = sys.platform == "linux" and all(walls()[name] for name in ("no network", "no files outside", "bounded memory"))
 
 
 @pytest.mark.parametrize("stop", [f"{stop} more" for stop in STOPS] + ["\ndef other():\n    pass\n\nclass A: pass"])
