@@ -74,7 +74,7 @@ class Watch:
             reasons = "; ".join(f"{wall}: {reason}" for wall, reason in report["refused"].items())
             raise UsageError(
                 f"the sandbox would not hold here: {', '.join(report['missing'])} cannot be had ({reasons}). Use Linux "
-                "5.19 or later, or a container that permits seccomp and Landlock or namespaces; allow_weaker=True runs "
+                "6.2 or later, or a container that permits seccomp and Landlock or namespaces; allow_weaker=True runs "
                 "programs that you trust"
             )
         assert report["reason"] in get_args(Reason), f"no reason {report['reason']!r}"
