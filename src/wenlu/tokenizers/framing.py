@@ -20,6 +20,19 @@ def frame_of(inner: tokenizers.Tokenizer) -> tuple[list[int], list[int]]:
     return encoding.ids[:begin], encoding.ids[end:]
 
 
+def pair_frame_of(inner: tokenizers.Tokenizer) -> tuple[list[int], list[int], list[int]]:
+    """The ids before, between and behind two texts that are read as one."""
+    encoding = inner.encode("a", "b", add_special_tokens=True)
+    kinds: tuple[list[int], list[int], list[int]] = [], [], []
+    part = 0
+    for token_id, owner in zip(encoding.ids, encoding.sequence_ids, strict=True):
+        if owner is None:
+            kinds[part].append(token_id)
+        else:
+            part = owner + 1
+    return kinds
+
+
 def with_end(inner: tokenizers.Tokenizer, token: str) -> tokenizers.Tokenizer:
     """A copy that puts `token` behind every text, for programs that ask the tokenizer to."""
     copy = tokenizers.Tokenizer.from_str(inner.to_str())
