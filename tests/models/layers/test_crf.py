@@ -35,22 +35,20 @@ def random_case(seed: int, dtype: torch.dtype) -> tuple[CRF, Tensor, Tensor]:
     return random_crf(labels, dtype), torch.randn(rows, longest, labels, dtype=dtype), lengths
 
 
-def path_score(crf: CRF, emissions: Tensor, path: Path) -> Tensor:
-    """Of one row, (T, L)."""
-    score = crf.start[path[0]] + crf.end[path[-1]]
-    score = score + sum(emissions[place, label] for place, label in enumerate(path))
-    return score + sum(crf.transitions[before, label] for before, label in pairwise(path))
-
-
 def is_allowed(path: Path, mask: Tensor) -> bool:
-    steps = pairwise([mask.size(0) - 2, *path, mask.size(0) - 1])
-    return all(bool(mask[before, label]) for before, label in steps)
+    steps = pairwise([len(mask) - 2, *path, len(mask) - 1])
+    told = mask.tolist()
+    return all(told[before][label] for before, label in steps)
 
 
 def all_paths(crf: CRF, emissions: Tensor, mask: Tensor | None = None) -> dict[Path, Tensor]:
+    """The score of each path through one row, (T, L)."""
     length, labels = emissions.shape
-    paths = product(range(labels), repeat=length)
-    return {path: path_score(crf, emissions, path) for path in paths if mask is None or is_allowed(path, mask)}
+    found = [path for path in product(range(labels), repeat=length) if mask is None or is_allowed(path, mask)]
+    paths = torch.tensor(found)  # (P, T)
+    steps = crf.transitions[paths[:, :-1], paths[:, 1:]].sum(1)
+    scores = crf.start[paths[:, 0]] + emissions[range(length), paths].sum(1) + steps + crf.end[paths[:, -1]]
+    return dict(zip(found, scores.unbind(), strict=True))
 
 
 def random_mask(labels: int) -> Tensor:
