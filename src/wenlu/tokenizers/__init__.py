@@ -4,6 +4,7 @@ from wenlu.tokenizers.config import TokenizerConfig
 from wenlu.tokenizers.decoding import TokenStream
 from wenlu.tokenizers.fertility import FertilityReport, LanguageFertility, fertility
 from wenlu.tokenizers.kinds import KINDS, Kind
+from wenlu.tokenizers.spanned import Span, Spanned
 from wenlu.tokenizers.tokenizer import Tokenizer
 from wenlu.tokenizers.train import train_tokenizer
 from wenlu.tokenizers.words import count_words
@@ -13,6 +14,8 @@ __all__ = [
     "FertilityReport",
     "Kind",
     "LanguageFertility",
+    "Span",
+    "Spanned",
     "TokenStream",
     "Tokenizer",
     "TokenizerConfig",

@@ -20,13 +20,17 @@ def frame_of(inner: tokenizers.Tokenizer) -> tuple[list[int], list[int]]:
     return encoding.ids[:begin], encoding.ids[end:]
 
 
-def between_of(inner: tokenizers.Tokenizer) -> list[int]:
-    """The ids between the two texts of a pair."""
-    encoding = inner.encode("a", "a", add_special_tokens=True)
-    marks = [bool(mark) for mark in encoding.special_tokens_mask]
-    texts = [place for place, is_mark in enumerate(marks) if not is_mark]
-    inside = [place for place in range(texts[0], texts[-1]) if marks[place]] if texts else []
-    return [encoding.ids[place] for place in inside]
+def pair_frame_of(inner: tokenizers.Tokenizer) -> tuple[list[int], list[int], list[int]]:
+    """The ids before, between and behind two texts that are read as one."""
+    encoding = inner.encode("a", "b", add_special_tokens=True)
+    kinds: tuple[list[int], list[int], list[int]] = [], [], []
+    part = 0
+    for token_id, owner in zip(encoding.ids, encoding.sequence_ids, strict=True):
+        if owner is None:
+            kinds[part].append(token_id)
+        else:
+            part = owner + 1
+    return kinds
 
 
 def with_end(inner: tokenizers.Tokenizer, token: str) -> tokenizers.Tokenizer:

@@ -19,8 +19,9 @@ from wenlu.tokenizers.byte_pairs import RANK_BYTES, BytePairs, Counts, Ids, byte
 from wenlu.tokenizers.chat_template import ChatTemplate, Message, Special, read_chat_template
 from wenlu.tokenizers.decoding import Pieces, TokenStream, rules_of
 from wenlu.tokenizers.files import Roles, Settings, content_of, read_folder, write_folder
-from wenlu.tokenizers.framing import between_of, frame_of, with_end
+from wenlu.tokenizers.framing import frame_of, pair_frame_of, with_end
 from wenlu.tokenizers.framing import rules_of as cutting_rules
+from wenlu.tokenizers.spanned import Spanned, joined, without_spaces
 
 # The library needs about 100 bytes of memory a character while it encodes.
 _CHARACTERS_A_BATCH = 1 << 20
@@ -84,9 +85,9 @@ class Tokenizer:
         return frame_of(self._inner)
 
     @cached_property
-    def between(self) -> list[int]:
-        """What tokenizer.json puts between the two texts of a pair."""
-        return between_of(self._inner)
+    def pair_frame(self) -> tuple[list[int], list[int], list[int]]:
+        """What tokenizer.json puts before, between and behind two texts that are read as one."""
+        return pair_frame_of(self._inner)
 
     def closing(self) -> Tokenizer:
         """The same tokenizer; where its tokenizer.json puts nothing around a text, the end of text behind it."""
@@ -169,6 +170,22 @@ class Tokenizer:
                 utf8_bytes(text, f"text {number}")
             raise
         return result
+
+    def encode_spans(self, texts: Sequence[str]) -> list[Spanned]:
+        """Ids of each text, as `encode` gives them, and which characters each is of; raises DataError as it does."""
+        for number, text in enumerate(texts):
+            utf8_bytes(text, f"text {number}")
+        found: list[list[Spanned]] = [[] for _ in texts]
+        lengths = [0] * len(texts)
+        for batch in _batches(texts):
+            for (owner, part), spanned in zip(batch, self._spanned([part for _, part in batch]), strict=True):
+                found[owner].append(spanned.moved(lengths[owner]))
+                lengths[owner] += len(part)
+        return [joined(parts) for parts in found]
+
+    def encode_pieces(self, pieces: Sequence[str]) -> list[Spanned]:
+        """The pieces of one text, each encoded by itself, so that no token is of two; spans are within the piece."""
+        return [*self.encode_spans(pieces[:1]), *self._inside.encode_spans(pieces[1:])]
 
     def encode_flat(self, texts: Sequence[str]) -> tuple[Ids, Counts]:
         """Ids of all texts in a row, as `encode` gives them, and how many each has: for much text, on several threads.
@@ -259,8 +276,25 @@ class Tokenizer:
             for text, encoding in zip(texts, encodings, strict=True)
         ]
 
+    def _spanned(self, texts: list[str]) -> list[Spanned]:
+        encodings = self._inner.encode_batch(texts, add_special_tokens=False)
+        found: list[Spanned] = []
+        for text, encoding in zip(texts, encodings, strict=True):
+            if self._control.isdisjoint(encoding.ids):
+                found.append(Spanned(encoding.ids, [without_spaces(text, span) for span in encoding.offsets]))
+                continue
+            cuts = self._cuts(text)
+            parts = self._spanned([text[start:end] for start, end in pairwise(cuts)])
+            found.append(joined(part.moved(start) for start, part in zip(cuts[:-1], parts, strict=True)))
+        return found
+
     def _as_text(self, text: str) -> list[int]:
         """Ids of a text in which the model itself finds special tokens (as Unigram may): cut inside each of them."""
+        parts = [text[start:end] for start, end in pairwise(self._cuts(text))]
+        return [token_id for ids in self._ids(parts) for token_id in ids]
+
+    def _cuts(self, text: str) -> list[int]:
+        """Where to cut a text so that the model finds no special tokens, with both ends."""
         encoding = self._inner.encode(text, add_special_tokens=False)
         cuts = [0]
         for token_id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
@@ -271,9 +305,7 @@ class Tokenizer:
                         f"way, so text with it cannot be encoded: {text[max(0, start - 20) : end + 20]!r}"
                     )
                 cuts.append(start + 1)
-        cuts.append(len(text))
-        parts = [text[start:end] for start, end in pairwise(cuts)]
-        return [token_id for ids in self._ids(parts) for token_id in ids]
+        return [*cuts, len(text)]
 
 
 def utf8_bytes(text: str, name: str) -> int:

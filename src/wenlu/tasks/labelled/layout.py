@@ -28,7 +28,7 @@ class Layout:
         """That of tokenizer.json; where it puts nothing around a text, the end of text stands behind each."""
         before, behind = (tuple(ids) for ids in tokenizer.frame)
         if before or behind:
-            return cls(before, tuple(tokenizer.between), behind)
+            return cls(before, tuple(tokenizer.pair_frame[1]), behind)
         end = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
         return cls((), end, end)
 
