@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from itertools import chain, zip_longest
 from operator import attrgetter
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -125,6 +127,83 @@ def arrow(folder: Path) -> SourceSpec:
     return SourceSpec(path=str(path), meta=("author",))
 
 
+def conll(folder: Path) -> SourceSpec:
+    path = folder / "rows.conll"
+    sentences = ("".join(f"{token}\tO\n" for token in text.split()) for text in TEXTS)
+    path.write_text("-DOCSTART-\tO\n\n" + "\n".join(sentences))
+    return SourceSpec(path=str(path), meta=("tokens", "tags", "document"))
+
+
+def conllu(folder: Path) -> SourceSpec:
+    path = folder / "rows.conllu"
+    with path.open("w") as file:
+        for text in TEXTS:
+            for number, token in enumerate(text.split(), start=1):
+                file.write(f"{number}\t{token}\t_\tX\t_\t_\t{number - 1}\tdep\t_\t_\n")
+            file.write("\n")
+    return SourceSpec(path=str(path), meta=("tokens", "upos", "heads"))
+
+
+def squad(folder: Path) -> SourceSpec:
+    path = folder / "rows.json"
+    questions = [
+        {"id": str(i), "question": text, "answers": [{"text": "春眠", "answer_start": 0}]}
+        for i, text in enumerate(TEXTS)
+    ]
+    articles = [{"title": "孟浩然", "paragraphs": [{"context": TEXTS[1], "qas": questions}]}]
+    path.write_text(json.dumps({"version": "1.1", "data": articles}))
+    return SourceSpec(path=str(path), kind="squad", meta=("context", "answers"))
+
+
+def label_studio(folder: Path) -> SourceSpec:
+    path = folder / "rows.json"
+    result = [{"type": "choices", "from_name": "tone", "value": {"choices": ["calm"]}}]
+    tasks = [{"id": i, "data": row, "annotations": [{"result": result}]} for i, row in enumerate(ROWS)]
+    path.write_text(json.dumps(tasks))
+    return SourceSpec(path=str(path), kind="label-studio", meta=("author", "label"))
+
+
+def tmx(folder: Path) -> SourceSpec:
+    path = folder / "rows.tmx"
+    units = "".join(
+        f'<tu><tuv xml:lang="en"><seg>{escape(text)}</seg></tuv><tuv xml:lang="zh"><seg>译文</seg></tuv></tu>\n'
+        for text in TEXTS
+    )
+    path.write_text(f'<tmx version="1.4"><header srclang="en"/><body>\n{units}</body></tmx>')
+    return SourceSpec(path=str(path), meta=("target", "target_language"))
+
+
+def xliff(folder: Path) -> SourceSpec:
+    path = folder / "rows.xlf"
+    units = "".join(
+        f'<trans-unit id="{i}"><source>{escape(text)}</source><target>译文</target></trans-unit>\n'
+        for i, text in enumerate(TEXTS)
+    )
+    path.write_text(
+        '<xliff version="1.2" xmlns="urn:oasis:names:tc:xliff:document:1.2">'
+        f'<file source-language="en" target-language="zh"><body>\n{units}</body></file></xliff>'
+    )
+    return SourceSpec(path=str(path), meta=("target", "target_language"))
+
+
+def po(folder: Path) -> SourceSpec:
+    path = folder / "rows.po"
+    path.write_text(
+        'msgid ""\nmsgstr "Language: zh\\n"\n\n'
+        + "\n".join(
+            f'msgctxt "{i}"\nmsgid {json.dumps(text, ensure_ascii=False)}\nmsgstr "译文"\n'
+            for i, text in enumerate(TEXTS)
+        )
+    )
+    return SourceSpec(path=str(path), meta=("target", "target_language", "context"))
+
+
+def moses(folder: Path) -> SourceSpec:
+    for language in ("en", "zh"):
+        (folder / f"rows.{language}").write_text("".join(f"{text!r}\n" for text in TEXTS))
+    return SourceSpec(path=str(folder / "rows.en"), kind="moses", languages=("en", "zh"), meta=("target",))
+
+
 def stdlib(folder: Path) -> SourceSpec:
     return SourceSpec(path="stdlib", limit=12)
 
@@ -161,11 +240,22 @@ SAMPLES: dict[str, Callable[[Path], SourceSpec]] = {
     "table": table,
     "parquet": parquet,
     "arrow": arrow,
+    "conll": conll,
+    "conllu": conllu,
+    "squad": squad,
+    "label-studio": label_studio,
+    "tmx": tmx,
+    "xliff": xliff,
+    "po": po,
+    "moses": moses,
     "stdlib": stdlib,
     "glob": glob,
     "huggingface": huggingface,
     "folder": folder,
 }
+
+BY_NAME = {"squad": ".json", "label-studio": ".json", "moses": ".en"}
+"""The suffix of the sample of each kind that only `kind` asks for."""
 
 each_kind = pytest.mark.parametrize("kind", SOURCES, ids=attrgetter("name"))
 each_file_kind = pytest.mark.parametrize(
@@ -245,27 +335,27 @@ def test_no_record_is_empty_and_each_drop_has_a_reason(spec: SourceSpec) -> None
 
 @each_file_kind
 def test_an_empty_file_is_refused_by_name(kind: FileKind, tmp_path: Path) -> None:
-    path = tmp_path / f"empty{kind.suffixes[0]}"
-    path.touch()
     with pytest.raises(DataError, match=r"empty\.\w+"):
-        list(open_source(SourceSpec(path=str(path))))
+        list(open_source(empty(kind, tmp_path, "empty")))
 
 
 @each_file_kind
 def test_a_file_that_vanishes_is_named(kind: FileKind, tmp_path: Path) -> None:
-    path = tmp_path / f"short-lived{kind.suffixes[0]}"
-    path.touch()
-    items = open_source(SourceSpec(path=str(path)))
-    path.unlink()
+    spec = empty(kind, tmp_path, "short-lived")
+    items = open_source(spec)
+    Path(spec.path).unlink()
     with pytest.raises(DataError, match=r"short-lived\.\w+: no longer there; was it moved while it was read\?"):
         list(items)
 
 
 @each_file_kind
 def test_damage_anywhere_gives_records_or_an_error_for_users(kind: FileKind, spec: SourceSpec, tmp_path: Path) -> None:
-    sample = next(path for path in sorted(Path(spec.path).parent.rglob(f"*{kind.suffixes[0]}")))
+    suffix = suffix_of(kind)
+    sample = next(path for path in sorted(Path(spec.path).parent.rglob(f"*{suffix}")))
     data = sample.read_bytes()
-    path = tmp_path / f"damaged{kind.suffixes[0]}"
+    for sibling in sample.parent.glob(f"{sample.stem}.*"):
+        shutil.copy(sibling, tmp_path / f"damaged{sibling.suffix}")
+    path = tmp_path / f"damaged{suffix}"
     changed = spec.model_copy(update={"path": str(path), "max_bad_fraction": 1.0})
     outcomes = []
     for at in range(0, len(data), max(1, len(data) // 25)):
@@ -274,6 +364,20 @@ def test_damage_anywhere_gives_records_or_an_error_for_users(kind: FileKind, spe
             outcomes.append(outcome(changed))
     assert all("damaged" in outcome for outcome in outcomes if outcome is not None)
     assert any(outcomes)
+
+
+def suffix_of(kind: FileKind) -> str:
+    return kind.suffixes[0] if kind.suffixes else BY_NAME[kind.name]
+
+
+def empty(kind: FileKind, folder: Path, name: str) -> SourceSpec:
+    """A source of an empty file, which is asked for by its kind where its suffix does not tell."""
+    path = folder / f"{name}{suffix_of(kind)}"
+    path.touch()
+    if kind.name == "moses":
+        path.with_suffix(".zh").touch()
+        return SourceSpec(path=str(path), kind=kind.name, languages=("en", "zh"))
+    return SourceSpec(path=str(path), kind="auto" if kind.suffixes else kind.name)
 
 
 def outcome(spec: SourceSpec) -> str | None:

@@ -44,6 +44,11 @@ def test_a_path_alone_a_table_and_a_list_of_either_are_sources() -> None:
             {"path": "a", "meta": ["source"]},
             "meta: 'source' is set by Wenlu to the name of the source; rename that col",
         ),
+        (
+            {"path": "a", "languages": ["zh"]},
+            "languages: ['zh'] is not a source and a target language; write two",
+        ),
+        ({"path": "a", "languages": ["zh", "ZH"]}, "languages: ['zh', 'ZH'] is not a source and a target language"),
         ({"path": "a", "by": "page"}, "by: input should be 'file', 'line' or 'paragraph', not 'page'"),
     ],
 )

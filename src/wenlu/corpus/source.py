@@ -45,6 +45,8 @@ class SourceSpec(Config):
     """Which split of a Hugging Face dataset."""
     subset: str = ""
     """Which configuration of a Hugging Face dataset that has several."""
+    languages: tuple[str, ...] = ()
+    """Source and target language of translations, as the files write them: `["en", "zh"]` is also any `zh-…`."""
 
     encoding: str = "utf-8"
     delimiter: Annotated[str, Field(min_length=1)] = "auto"
@@ -82,6 +84,13 @@ class SourceSpec(Config):
     def _one_character(cls, value: str) -> str:
         if value != "auto" and len(value) != 1:
             raise ValueError(f"{value!r} is not one character; write ',', ';', '\\t', or 'auto'")
+        return value
+
+    @field_validator("languages")
+    @classmethod
+    def _source_and_target(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value and (len(value) != 2 or "" in value or value[0].lower() == value[1].lower()):
+            raise ValueError(f"{list(value)} is not a source and a target language; write two, such as ['en', 'zh']")
         return value
 
     @field_validator("meta")
@@ -159,7 +168,7 @@ class FileKind:
     """A format of file.
 
     Attributes:
-        suffixes: in lower case, before a further .gz or .zst.
+        suffixes: in lower case, before a further .gz or .zst; none where only `kind` can ask for it.
         columnar: whether `text` and `meta` name columns of it.
         one_record: whether `read` yields exactly one item a file under these settings.
     """

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from wenlu.corpus.source import SourceSpec
+from wenlu.corpus.sources import moses
 
 
 def inputs_fingerprint(specs: Sequence[SourceSpec]) -> str:
@@ -18,10 +19,20 @@ def inputs_fingerprint(specs: Sequence[SourceSpec]) -> str:
         digest.update(spec.path.encode())
         if spec.path == "stdlib":
             digest.update(sys.version.encode())
-        for path in _local_files(spec.path):
+        for path in _with_partners(_local_files(spec.path), spec):
             status = path.stat()
             digest.update(f"{path}|{status.st_size}|{status.st_mtime_ns}".encode())
     return digest.hexdigest()
+
+
+def _with_partners(paths: Iterator[Path], spec: SourceSpec) -> Iterator[Path]:
+    """With each file of a pair the one that the path does not name."""
+    for path in paths:
+        yield path
+        if spec.kind == moses.KIND.name:
+            partner = moses.other_side(path, spec)
+            if partner.is_file():
+                yield partner
 
 
 def _local_files(text: str) -> Iterator[Path]:

@@ -136,9 +136,9 @@ _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 def test_whatever_the_piece_size_the_values_are_those_of_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[dict[str, object]], indent: int
 ) -> None:
-    from wenlu.corpus.sources import json_array
+    from wenlu.corpus import json_window
 
-    monkeypatch.setattr(json_array, "_PIECE", 1)
+    monkeypatch.setattr(json_window, "_PIECE", 1)
     path = tmp_path / "rows.json"
     path.write_text(json.dumps(rows, indent=indent or None))
     kept = [item.text for item in read(path) if isinstance(item, Record)]

@@ -104,3 +104,37 @@ def test_a_utf_16_table_is_read(tmp_path: Path) -> None:
 def test_a_header_alone_holds_no_records(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"rows\.csv: holds no records; is it empty\?"):
         read(write(tmp_path, "id,text\n"))
+
+
+def test_an_asap_essay_file_is_read_as_it_is(tmp_path: Path) -> None:
+    """Tabs, cp1252, essays in quotes with quotes doubled, empty cells for ratings that there are not."""
+    names = ["essay_id", "essay_set", "essay", "rater1_domain1", "rater2_domain1", "rater3_domain1", "domain1_score"]
+    essays = [
+        (1, 1, '"Dear ""local"" newspaper, I think computers help people – really."', 4, 4, "", 8),
+        (2, 1, "\x93Computers\x94 aren\x92t bad, @CAPS1 said.", 3, 4, "", 7),
+        (2979, 3, '"The ros\xe9 was far.\tHe rode on.\r\nIt was hot."', 1, 2, 2, 2),
+    ]
+    rows = ["\t".join(names), *("\t".join(map(str, essay)) for essay in essays)]
+    path = tmp_path / "training_set_rel3.tsv"
+    path.write_bytes("\r\n".join(rows).replace("–", "\x96").encode("latin-1"))
+    meta = ["essay_id", "essay_set", "rater1_domain1", "rater3_domain1", "domain1_score"]
+    items = read(path, encoding="cp1252", text="essay", meta=meta)
+    assert texts(items) == [
+        ("training_set_rel3.tsv:2", 'Dear "local" newspaper, I think computers help people – really.'),
+        ("training_set_rel3.tsv:3", "“Computers” aren’t bad, @CAPS1 said."),
+        ("training_set_rel3.tsv:4", "The rosé was far.\tHe rode on.\r\nIt was hot."),
+    ]
+    assert [[item.meta[name] for name in meta] for item in items if isinstance(item, Record)] == [
+        ["1", "1", "4", "", "8"],
+        ["2", "1", "3", "", "7"],
+        ["2979", "3", "1", "2", "2"],
+    ]
+    with pytest.raises(DataError, match=r'line 2, byte 146: 0x96 is not utf-8; try encoding = "cp1252"'):
+        read(path, text="essay")
+
+
+def test_essays_whose_quotes_are_marks_of_their_own_are_read_without_quoting(tmp_path: Path) -> None:
+    path = write(tmp_path, 'essay_id\tessay\tdomain1_score\n1\t"Help," he said.\t4\n', "essays.tsv")
+    with pytest.raises(DataError, match=r'line 2: malformed table row .* set quote = "" if cells are never quoted'):
+        read(path, text="essay")
+    assert texts(read(path, text="essay", quote="")) == [("essays.tsv:2", '"Help," he said.')]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from wenlu.corpus.columns import require_column, to_record
+from wenlu.corpus.json_window import unique_keys
 from wenlu.corpus.reading import decode, line_encoding, lines, open_text_bytes
 from wenlu.corpus.source import Bad, FileKind, Read, SourceFile, SourceSpec
 
@@ -38,16 +38,6 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
     if columns:
         for name in spec.meta:
             require_column(name, columns, setting="meta", where=str(file.path))
-
-
-def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, refused where a key stands in it twice, as only one of the values could be kept."""
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} stands in it twice")
-    return result
 
 
 KIND = FileKind("jsonl", (".jsonl", ".ndjson"), _read, columnar=True)
