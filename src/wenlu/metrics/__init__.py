@@ -1,16 +1,27 @@
-"""Metrics: pure functions with name, unit, direction, signature and source."""
+"""Metrics: pure functions with name, unit, direction, signature and source.
+
+Those of generated text differ in conventions by language, so functions make them: `bleu("zh")` is a metric, and
+`bleu_columns(predictions, references, "zh")` what it is computed from.
+"""
+
+from collections.abc import Callable
 
 from wenlu.metrics.accuracy import ACCURACY
 from wenlu.metrics.bits_per_byte import BITS_PER_BYTE
+from wenlu.metrics.bleu import bleu, bleu_columns
 from wenlu.metrics.byte_perplexity import BYTE_PERPLEXITY
+from wenlu.metrics.chrf import chrf, chrf_columns, chrf_plus_plus, chrf_plus_plus_columns
 from wenlu.metrics.coverage import COVERAGE
 from wenlu.metrics.line_count_validity import LINE_COUNT_VALIDITY
 from wenlu.metrics.line_length_validity import LINE_LENGTH_VALIDITY
 from wenlu.metrics.metric import Column, Columns, Fraction, Metric, Ratio
+from wenlu.metrics.of_sums import OfSums
 from wenlu.metrics.perplexity import PERPLEXITY
+from wenlu.metrics.references import References, reference_conventions
 from wenlu.metrics.spearman import SPEARMAN, RankCorrelation
 from wenlu.metrics.target_accuracy import TARGET_ACCURACY
 from wenlu.metrics.target_perplexity import TARGET_PERPLEXITY
+from wenlu.metrics.ter import ter, ter_columns
 from wenlu.metrics.word_perplexity import WORD_PERPLEXITY
 
 METRICS: tuple[Metric, ...] = (
@@ -27,6 +38,14 @@ METRICS: tuple[Metric, ...] = (
     WORD_PERPLEXITY,
 )
 
+TEXT_METRICS: tuple[Callable[..., Metric], ...] = (
+    bleu,
+    chrf,
+    chrf_plus_plus,
+    ter,
+)
+"""What makes metrics of generated text."""
+
 __all__ = [
     "ACCURACY",
     "BITS_PER_BYTE",
@@ -39,11 +58,23 @@ __all__ = [
     "SPEARMAN",
     "TARGET_ACCURACY",
     "TARGET_PERPLEXITY",
+    "TEXT_METRICS",
     "WORD_PERPLEXITY",
     "Column",
     "Columns",
     "Fraction",
     "Metric",
+    "OfSums",
     "RankCorrelation",
     "Ratio",
+    "References",
+    "bleu",
+    "bleu_columns",
+    "chrf",
+    "chrf_columns",
+    "chrf_plus_plus",
+    "chrf_plus_plus_columns",
+    "reference_conventions",
+    "ter",
+    "ter_columns",
 ]
