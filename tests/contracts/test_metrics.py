@@ -14,9 +14,12 @@ from wenlu.metrics import METRICS, TEXT_METRICS, Columns, Fraction, Metric, Rank
 
 PARTS_OF_TEXT_METRICS = {
     "language",
+    "lcs",
+    "mean",
     "of_sums",
     "references",
     "sacrebleu_scores",
+    "text_units",
 }
 
 COLUMNS = {

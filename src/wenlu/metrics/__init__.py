@@ -12,12 +12,14 @@ from wenlu.metrics.bleu import bleu, bleu_columns
 from wenlu.metrics.byte_perplexity import BYTE_PERPLEXITY
 from wenlu.metrics.chrf import chrf, chrf_columns, chrf_plus_plus, chrf_plus_plus_columns
 from wenlu.metrics.coverage import COVERAGE
+from wenlu.metrics.distinct import DistinctShare, distinct, distinct_columns
 from wenlu.metrics.line_count_validity import LINE_COUNT_VALIDITY
 from wenlu.metrics.line_length_validity import LINE_LENGTH_VALIDITY
 from wenlu.metrics.metric import Column, Columns, Fraction, Metric, Ratio
 from wenlu.metrics.of_sums import OfSums
 from wenlu.metrics.perplexity import PERPLEXITY
 from wenlu.metrics.references import References, reference_conventions
+from wenlu.metrics.rouge import rouge, rouge_columns
 from wenlu.metrics.spearman import SPEARMAN, RankCorrelation
 from wenlu.metrics.target_accuracy import TARGET_ACCURACY
 from wenlu.metrics.target_perplexity import TARGET_PERPLEXITY
@@ -42,6 +44,8 @@ TEXT_METRICS: tuple[Callable[..., Metric], ...] = (
     bleu,
     chrf,
     chrf_plus_plus,
+    distinct,
+    rouge,
     ter,
 )
 """What makes metrics of generated text."""
@@ -62,6 +66,7 @@ __all__ = [
     "WORD_PERPLEXITY",
     "Column",
     "Columns",
+    "DistinctShare",
     "Fraction",
     "Metric",
     "OfSums",
@@ -74,7 +79,11 @@ __all__ = [
     "chrf_columns",
     "chrf_plus_plus",
     "chrf_plus_plus_columns",
+    "distinct",
+    "distinct_columns",
     "reference_conventions",
+    "rouge",
+    "rouge_columns",
     "ter",
     "ter_columns",
 ]
