@@ -10,9 +10,11 @@ from wenlu.metrics.accuracy import ACCURACY
 from wenlu.metrics.bits_per_byte import BITS_PER_BYTE
 from wenlu.metrics.bleu import bleu, bleu_columns
 from wenlu.metrics.byte_perplexity import BYTE_PERPLEXITY
+from wenlu.metrics.cer import cer, cer_columns
 from wenlu.metrics.chrf import chrf, chrf_columns, chrf_plus_plus, chrf_plus_plus_columns
 from wenlu.metrics.coverage import COVERAGE
 from wenlu.metrics.distinct import DistinctShare, distinct, distinct_columns
+from wenlu.metrics.error_rate import error_rate, error_rate_columns
 from wenlu.metrics.line_count_validity import LINE_COUNT_VALIDITY
 from wenlu.metrics.line_length_validity import LINE_LENGTH_VALIDITY
 from wenlu.metrics.metric import Column, Columns, Fraction, Metric, Ratio
@@ -24,6 +26,7 @@ from wenlu.metrics.spearman import SPEARMAN, RankCorrelation
 from wenlu.metrics.target_accuracy import TARGET_ACCURACY
 from wenlu.metrics.target_perplexity import TARGET_PERPLEXITY
 from wenlu.metrics.ter import ter, ter_columns
+from wenlu.metrics.wer import wer, wer_columns
 from wenlu.metrics.word_perplexity import WORD_PERPLEXITY
 
 METRICS: tuple[Metric, ...] = (
@@ -42,11 +45,14 @@ METRICS: tuple[Metric, ...] = (
 
 TEXT_METRICS: tuple[Callable[..., Metric], ...] = (
     bleu,
+    cer,
     chrf,
     chrf_plus_plus,
     distinct,
+    error_rate,
     rouge,
     ter,
+    wer,
 )
 """What makes metrics of generated text."""
 
@@ -75,15 +81,21 @@ __all__ = [
     "References",
     "bleu",
     "bleu_columns",
+    "cer",
+    "cer_columns",
     "chrf",
     "chrf_columns",
     "chrf_plus_plus",
     "chrf_plus_plus_columns",
     "distinct",
     "distinct_columns",
+    "error_rate",
+    "error_rate_columns",
     "reference_conventions",
     "rouge",
     "rouge_columns",
     "ter",
     "ter_columns",
+    "wer",
+    "wer_columns",
 ]
