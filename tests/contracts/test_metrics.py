@@ -13,6 +13,7 @@ from wenlu.errors import DataError
 from wenlu.metrics import METRICS, TEXT_METRICS, Columns, Fraction, Metric, RankCorrelation, Ratio
 
 PARTS_OF_TEXT_METRICS = {
+    "answer_words",
     "edit_distance",
     "language",
     "lcs",

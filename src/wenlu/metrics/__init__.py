@@ -7,6 +7,7 @@ Those of generated text differ in conventions by language, so functions make the
 from collections.abc import Callable
 
 from wenlu.metrics.accuracy import ACCURACY
+from wenlu.metrics.answer_f1 import answer_f1, answer_f1_columns
 from wenlu.metrics.bits_per_byte import BITS_PER_BYTE
 from wenlu.metrics.bleu import bleu, bleu_columns
 from wenlu.metrics.byte_perplexity import BYTE_PERPLEXITY
@@ -15,6 +16,7 @@ from wenlu.metrics.chrf import chrf, chrf_columns, chrf_plus_plus, chrf_plus_plu
 from wenlu.metrics.coverage import COVERAGE
 from wenlu.metrics.distinct import DistinctShare, distinct, distinct_columns
 from wenlu.metrics.error_rate import error_rate, error_rate_columns
+from wenlu.metrics.exact_match import exact_match, exact_match_columns
 from wenlu.metrics.line_count_validity import LINE_COUNT_VALIDITY
 from wenlu.metrics.line_length_validity import LINE_LENGTH_VALIDITY
 from wenlu.metrics.metric import Column, Columns, Fraction, Metric, Ratio
@@ -44,12 +46,14 @@ METRICS: tuple[Metric, ...] = (
 )
 
 TEXT_METRICS: tuple[Callable[..., Metric], ...] = (
+    answer_f1,
     bleu,
     cer,
     chrf,
     chrf_plus_plus,
     distinct,
     error_rate,
+    exact_match,
     rouge,
     ter,
     wer,
@@ -79,6 +83,8 @@ __all__ = [
     "RankCorrelation",
     "Ratio",
     "References",
+    "answer_f1",
+    "answer_f1_columns",
     "bleu",
     "bleu_columns",
     "cer",
@@ -91,6 +97,8 @@ __all__ = [
     "distinct_columns",
     "error_rate",
     "error_rate_columns",
+    "exact_match",
+    "exact_match_columns",
     "reference_conventions",
     "rouge",
     "rouge_columns",
