@@ -21,6 +21,7 @@ from wenlu.metrics.line_count_validity import LINE_COUNT_VALIDITY
 from wenlu.metrics.line_length_validity import LINE_LENGTH_VALIDITY
 from wenlu.metrics.metric import Column, Columns, Fraction, Metric, Ratio
 from wenlu.metrics.of_sums import OfSums
+from wenlu.metrics.pass_at_k import pass_at_k, pass_at_k_columns
 from wenlu.metrics.perplexity import PERPLEXITY
 from wenlu.metrics.references import References, reference_conventions
 from wenlu.metrics.rouge import rouge, rouge_columns
@@ -54,6 +55,7 @@ TEXT_METRICS: tuple[Callable[..., Metric], ...] = (
     distinct,
     error_rate,
     exact_match,
+    pass_at_k,
     rouge,
     ter,
     wer,
@@ -99,6 +101,8 @@ __all__ = [
     "error_rate_columns",
     "exact_match",
     "exact_match_columns",
+    "pass_at_k",
+    "pass_at_k_columns",
     "reference_conventions",
     "rouge",
     "rouge_columns",
