@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from wenlu.metrics import Columns, Metric, Ratio
+from wenlu.metrics import Column, Columns, Metric, OfDraws, OfSums, Ratio
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -22,6 +22,7 @@ Verdict = Literal["better", "worse", "undecided"]
 
 RESAMPLES = 2000
 _DRAWS_AT_ONCE = 2**22
+_COUNTS_AT_ONCE = 2**18  # what a cache holds
 
 
 @dataclass(frozen=True)
@@ -123,14 +124,32 @@ class _Groups:
         for start in range(0, resamples, rows):
             yield rng.integers(self.count, size=(min(rows, resamples - start), self.count))
 
+    def times(self, draws: Ints) -> Ints:
+        """How often each row draws each cluster, in the shape of `draws`."""
+        own = draws + np.arange(len(draws))[:, None] * self.count
+        return np.bincount(own.ravel(), minlength=draws.size).reshape(draws.shape)
+
     def examples(self, drawn: Ints) -> Ints:
-        return np.concatenate([self.members[self.starts[c] : self.starts[c + 1]] for c in drawn])
+        sizes = self.starts[drawn + 1] - self.starts[drawn]
+        before = np.cumsum(sizes) - sizes  # how many examples the clusters drawn earlier have
+        places = np.repeat(self.starts[drawn] - before, sizes) + np.arange(sizes.sum())
+        members: Ints = self.members[places]
+        return members
+
+    def sums(self, statistics: Column) -> Floats:
+        """(count, K) of the (n, K) statistics of the examples."""
+        sums: Floats = np.add.reduceat(statistics[self.members], self.starts[:-1], axis=0, dtype=np.float64)
+        return sums
 
 
 def _resampled(metric: Metric, columns: Columns, groups: _Groups, resamples: int, seed: int) -> Floats:
     """(resamples,) the metric on each draw; nan where a draw of empty texts has nothing to divide by."""
     if isinstance(metric.compute, Ratio):
         return _resampled_ratio(metric.compute, columns, groups, resamples, seed)
+    if isinstance(metric.compute, OfSums):
+        return _resampled_sums(metric.compute, columns, groups, resamples, seed)
+    if isinstance(metric.compute, OfDraws):
+        return _resampled_draws(metric.compute, columns, groups, resamples, seed)
     return np.array(
         [
             metric.compute({name: columns[name][groups.examples(drawn)] for name in metric.needs})
@@ -150,6 +169,30 @@ def _resampled_ratio(ratio: Ratio, columns: Columns, groups: _Groups, resamples:
     )
     ratios = np.divide(numerators, denominators, out=np.full(resamples, np.nan), where=denominators > 0)
     return ratio.finish(ratios)
+
+
+def _resampled_sums(compute: OfSums, columns: Columns, groups: _Groups, resamples: int, seed: int) -> Floats:
+    """One product of matrices a batch of draws: how often each cluster is drawn, times what it sums to."""
+    sums = groups.sums(compute.of_examples(columns))
+    finite = bool(np.isfinite(sums).all())  # infinity times 0 draws would be nan
+    values = []
+    for draws in groups.draws(resamples, seed):
+        if finite:
+            drawn = groups.times(draws).astype(np.float64) @ sums
+        else:
+            drawn = np.stack([column[draws].sum(axis=1) for column in sums.T], axis=1)
+        values.append(compute.finish(drawn))
+    return np.concatenate(values)
+
+
+def _resampled_draws(compute: OfDraws, columns: Columns, groups: _Groups, resamples: int, seed: int) -> Floats:
+    values = []
+    for draws in groups.draws(resamples, seed):
+        rows = max(1, _COUNTS_AT_ONCE // len(groups.of_example))
+        for start in range(0, len(draws), rows):
+            times = np.ascontiguousarray(groups.times(draws[start : start + rows]).T, dtype=np.float64)
+            values.append(compute.of_draws(columns, times[groups.of_example]))  # of (clusters, some)
+    return np.concatenate(values)
 
 
 def _percentiles(values: Floats, confidence: float) -> tuple[float, float]:

@@ -14,8 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from wenlu.errors import MissingExtra
-from wenlu.metrics.metric import Column, Metric
-from wenlu.metrics.of_sums import OfSums
+from wenlu.metrics.metric import Column, Metric, OfSums
 from wenlu.metrics.references import References, check_paired
 
 
@@ -30,12 +29,18 @@ def sacrebleu_metrics() -> Any:
 
 @dataclass(frozen=True)
 class _Score:
-    """From 0 to 100 (TER: and beyond), of summed statistics."""
+    """From 0 to 100 (TER: and beyond), (...) of summed statistics (..., K)."""
 
     scorer: Any
 
-    def __call__(self, sums: Column) -> float:
-        return float(self.scorer._compute_score_from_stats(sums.tolist()).score)
+    def __call__(self, sums: Column) -> Column:
+        rows = sums.reshape(-1, sums.shape[-1])
+        found = [float(self.scorer._compute_score_from_stats(row.tolist()).score) for row in rows]
+        return np.array(found).reshape(sums.shape[:-1])
+
+
+def _as_they_are(statistics: Column) -> Column:
+    return statistics
 
 
 def of_scorer(scorer: Any, name: str, *, better: Literal["higher", "lower"], source: str) -> Metric:
@@ -45,7 +50,7 @@ def of_scorer(scorer: Any, name: str, *, better: Literal["higher", "lower"], sou
         unit="points",
         better=better,
         needs=(_column(name),),
-        compute=OfSums((_column(name),), _Score(scorer)),
+        compute=OfSums((_column(name),), _Score(scorer), _as_they_are),
         signature=f"{name}|{_signature(scorer)}|v1",
         source=source,
     )
