@@ -24,7 +24,7 @@ from peers.text import prepare
 from wenlu.cli.allocator import TUNABLES, VARIABLE
 
 HERE = Path(__file__).parent
-SECONDS, QUICK_SECONDS = 120, 20
+SECONDS, QUICK_SECONDS = 60, 20
 RATES = (3e-4, 1e-3, 3e-3, 6e-3)
 SEEDS = (0, 1, 2)
 
@@ -45,7 +45,7 @@ def trained(text: Path, side: str, seconds: float, seed: int, lr: float = 0.0) -
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="20 seconds in place of 120, one seed, no page")
+    parser.add_argument("--quick", action="store_true", help="20 seconds in place of 60, one seed, no page")
     given = parser.parse_args()
     seconds, seeds = (QUICK_SECONDS, SEEDS[:1]) if given.quick else (SECONDS, SEEDS)
     text = prepare()

@@ -13,6 +13,7 @@ from wenlu.cli.app import VERBS
 from wenlu.config import check
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.models import FAMILIES, Family
+from wenlu.tasks import LABELLED_TASKS, LabelledConfig
 
 GUIDES = [Path("docs/guide.md"), Path("docs/zh/guide.md")]
 
@@ -28,8 +29,10 @@ def test_every_recipe_in_a_guide_is_valid(guide: Path) -> None:
 @pytest.mark.parametrize("recipe", sorted(Path("recipes").glob("*.toml")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_is_valid_and_says_how_to_run_it(recipe: Path) -> None:
     text = recipe.read_text(encoding="utf-8")
-    assert check(Recipe, tomllib.loads(text), where=str(recipe)).name == recipe.stem
-    assert f"wenlu run {recipe} --out runs/" in text
+    found = check(Recipe, tomllib.loads(text), where=str(recipe))
+    assert found.name == recipe.stem
+    verb = "finetune" if isinstance(found.task, LabelledConfig) or found.model.base is not None else "run"
+    assert re.search(rf"wenlu {verb} {recipe} .*--out runs/", text)
 
 
 @pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
@@ -51,6 +54,12 @@ def test_both_guides_show_the_same_recipe_keys() -> None:
 def test_both_pages_of_models_have_a_row_for_each_family(page: str, row: Family) -> None:
     cells = f"| `{row.name}` | {', '.join(row.hf_types) or '–'} | "
     assert cells in Path(page).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["docs/tasks.md", "docs/zh/tasks.md"])
+def test_both_pages_of_tasks_have_a_row_for_each(page: str) -> None:
+    text = Path(page).read_text(encoding="utf-8")
+    assert [task.name for task in LABELLED_TASKS if f"| `{task.name}` |" not in text] == []
 
 
 @pytest.mark.parametrize("page", sorted(Path("docs").rglob("*.md")), ids=str)

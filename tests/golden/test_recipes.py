@@ -19,7 +19,13 @@ from typing import Any
 
 import pytest
 
+from tests.tasks.labelled import LABELLED
+
+from wenlu.config import load
 from wenlu.lifecycle import verbs
+from wenlu.lifecycle.recipe import Recipe
+from wenlu.models import family
+from wenlu.tasks import LabelledConfig
 from wenlu.training import AdamWConfig
 
 GOLDEN = Path(__file__).with_name("losses.json")
@@ -53,6 +59,23 @@ OWN = {
     "pretrain-sentence-order-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
 }
 """What the fixed text needs besides: 38 different characters are no large vocabulary."""
+SIZES_OF_LABELLED = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+}
+TRAIN_OF_LABELLED = {
+    "duration": "8 steps",
+    "context": 48,
+    "batch_size": 8,
+    "dtype": "float64",
+    "threads": 1,
+    "allocator": "as-is",
+    "validations": 2,
+}
 CHARACTERS = "春眠不覺曉處聞啼鳥夜來風雨聲花落知多少床前明月光疑是地上霜舉頭望低思故鄉"
 
 
@@ -83,14 +106,38 @@ def overrides(recipe: str, folder: Path) -> list[str]:
     return [*tiny, *SIZES, f"data.train={source}", *OWN.get(recipe, ())]
 
 
+def labelled_overrides(recipe: Recipe, folder: Path) -> list[str]:
+    """The recipe's task on its eight examples, over and over, in a tiny model from random weights."""
+    small = LABELLED[recipe.task.name]
+    source = folder / "examples.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in small.rows * 12))
+    sizes = {key: value for key, value in SIZES_OF_LABELLED.items() if key in family(small.family).config.model_fields}
+    own = [f"task.{key}={json.dumps(value)}" for key, value in small.settings.items()]
+    return [
+        f"data={_table(train=str(source), steps=[], split_by='random', validation=0.1, test=0.1)}",
+        f"model={_table(family=small.family, **sizes)}",
+        f"train={_table(**TRAIN_OF_LABELLED)}",
+        "tokenizer.kind=char",
+        "tokenizer.vocab_size=auto",
+        *own,
+    ]
+
+
+def _table(**values: Any) -> str:
+    return "{" + ", ".join(f"{key} = {json.dumps(value)}" for key, value in values.items()) + "}"
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_repeats_its_losses(recipe: str, tmp_path: Path) -> None:
-    settings = overrides(recipe, tmp_path)
+    path = Path(f"recipes/{recipe}.toml")
+    content = load(Recipe, path)
+    is_labelled = isinstance(content.task, LabelledConfig)
+    settings = labelled_overrides(content, tmp_path) if is_labelled else overrides(recipe, tmp_path)
     if recipe == "architectures":
         verbs.run(Path("recipes/architectures.toml"), tmp_path / "run", settings)
         found: Any = {run.name: losses(run) for run in sorted((tmp_path / "run/families").iterdir())}
     else:
-        verbs.pretrain(Path(f"recipes/{recipe}.toml"), tmp_path / "run", settings)
+        verbs.pretrain(path, tmp_path / "run", settings)
         found = losses(tmp_path / "run")
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
     if RENEW:

@@ -77,7 +77,12 @@ def evaluate_answers(
             seed=config.seed,
         )
     return Evaluation(
-        facts={"split": config.split, "documents": len(examples), "clusters": len(set(clusters))},
+        facts={
+            "split": config.split,
+            "documents": len(examples),
+            "clusters": len(set(clusters)),
+            "details": task.details(columns),
+        },
         scores=tuple(scores),
         difference=difference,
         settings=config.model_dump(mode="json"),

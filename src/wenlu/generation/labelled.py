@@ -32,7 +32,7 @@ class AnsweringConfig(Config):
 
     Attributes:
         rows: read and answered together; what is written goes on after as many.
-        abstain_below: say `null` where the probability of an answer is less.
+        abstain_below: say `null` where the probability of an answer is less; by default as training found it.
         max_bad_fraction: of the file's records, so many may be unreadable; each is told in its place.
     """
 
@@ -110,7 +110,8 @@ def answer_examples(bundle: Bundle, rows: Iterable[Row | BadRow], config: Answer
             except DataError as error:
                 lines[place]["error"] = str(error)
         for place, answer in zip(places, task.answer(bundle.model, examples, context), strict=True):
-            lines[place] |= abstained(task.told(answer), config.abstain_below)
+            below = task.config.abstain_below if config.abstain_below is None else config.abstain_below
+            lines[place] |= abstained(task.told(answer), below)
         yield from ({**line, "signature": mark} for line in lines)
 
 

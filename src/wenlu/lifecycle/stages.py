@@ -38,6 +38,7 @@ TRAINING_CODE = (
     "lifecycle/training",
     "lifecycle/auto_size",
     "lifecycle/base",
+    "lifecycle/calibration",
     "lifecycle/examples",
 )
 EVALUATION_CODE = ("evaluation", "metrics", "tasks", "models", "kernels", "corpus")

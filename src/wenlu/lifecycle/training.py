@@ -16,6 +16,7 @@ from wenlu.errors import UsageError
 from wenlu.kernels.native import use_pool
 from wenlu.lifecycle.auto_size import Start, choose_size
 from wenlu.lifecycle.base import base_config, begin_with_base
+from wenlu.lifecycle.calibration import calibrated
 from wenlu.lifecycle.examples import read_examples, surveyed
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.model_card import Subject, model_card
@@ -91,6 +92,9 @@ def train_life(life: Life) -> TrainState:
         )
     if life.world.is_first:
         whole = gathered(state, task.trained(build()), life.run) if placement.is_cut else model
+        if isinstance(task, LabelledTask) and "validation" in splits(life.root / "data"):
+            held_out = list(read_examples(life.root, "validation", task.config))
+            task = calibrated(task, whole, held_out, recipe.train.context, life.progress)
         _write_model(life, task, whole, tokenizer)
     return state
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -14,20 +14,41 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from wenlu.corpus.examples import Examples
-from wenlu.corpus.ragged import Ragged
+from wenlu.corpus.ragged import Ragged, Values
 from wenlu.corpus.record import Record
 from wenlu.errors import DataError
-from wenlu.metrics import ACCURACY, Columns, Metric
+from wenlu.metrics import (
+    ACCURACY,
+    AUPRC,
+    AUROC,
+    BRIER,
+    EXPECTED_CALIBRATION_ERROR,
+    MACRO_F1,
+    MCC,
+    MULTILABEL_MACRO_F1,
+    MULTILABEL_MICRO_F1,
+    MULTILABEL_SAMPLES_F1,
+    SUBSET_ACCURACY,
+    WEIGHTED_F1,
+    Columns,
+    Metric,
+    confusion_matrix,
+    per_class,
+    reliability,
+)
 from wenlu.models import LanguageModel
+from wenlu.progress import QUIET
 from wenlu.tasks.labelled.headed import Headed
 from wenlu.tasks.labelled.layout import Layout, Part, parts, shortened
-from wenlu.tasks.labelled.reading import ReadingConfig, ReadingTask
+from wenlu.tasks.labelled.reading import ReadingConfig, ReadingTask, by_owner, rows_read
 from wenlu.tasks.labelled.task import Role, counted, value_of
 from wenlu.tasks.task import Batch, Loss
 from wenlu.tasks.task import Part as Counted
 from wenlu.tokenizers import Tokenizer
 
 MOST_LABELS = 10_000
+MOST_IN_A_TABLE = 40
+"""Labels whose confusions are told."""
 
 
 @dataclass(frozen=True)
@@ -239,8 +260,7 @@ class TextClassification(ReadingTask):
         source: Examples,  # noqa: ARG002
     ) -> list[Classified]:
         """The logits of an example's rows are averaged, and divided by the temperature."""
-        logits = np.stack([np.mean(rows, axis=0) for rows in outputs]).astype(np.float64)  # (n, L)
-        return self.decided(logits)
+        return self.decided(_averaged(outputs))
 
     def decided(self, logits: np.ndarray[Any, Any]) -> list[Classified]:
         scaled = logits / self.config.temperature
@@ -251,14 +271,48 @@ class TextClassification(ReadingTask):
         probabilities = shifted / shifted.sum(axis=1, keepdims=True)
         return [Classified(tuple(row.tolist()), (int(row.argmax()),)) for row in probabilities]
 
+    def uncalibrated(
+        self, model: LanguageModel, examples: Sequence[LabelledText], context: int
+    ) -> tuple[Values, Values] | None:
+        source = self.rows(examples, context)
+        found = rows_read(self, self.headed(model), source, QUIET)
+        logits = _averaged(by_owner(source, found, len(examples)))
+        return logits, np.stack([self._target(example) for example in examples])
+
     def measures(self) -> tuple[Metric, ...]:
-        return (ACCURACY,)
+        """Of two labels also the areas, in which the second in the alphabet, or of `labels`, is what is sought."""
+        if self.config.several:
+            return (MULTILABEL_MICRO_F1, MULTILABEL_MACRO_F1, MULTILABEL_SAMPLES_F1, SUBSET_ACCURACY)
+        areas = (AUROC, AUPRC) if len(self.config.labels) == 2 else ()
+        return (ACCURACY, MACRO_F1, WEIGHTED_F1, MCC, *areas, EXPECTED_CALIBRATION_ERROR, BRIER)
 
     def judged(self, examples: Sequence[LabelledText], answers: Sequence[Classified]) -> Columns:
-        gold = [{self.numbers[label] for label in example.labels or ()} for example in examples]
-        return {
-            "correct": np.array([{*answer.chosen} == right for answer, right in zip(answers, gold, strict=True)], int)
-        }
+        """Raises DataError for an example without a label, or with one that is unknown."""
+        for example in examples:
+            if example.labels is None:
+                raise DataError(f"{example.id}: no label to judge an answer by")
+        gold = np.stack([self._target(example) for example in examples])
+        probabilities = np.array([answer.probabilities for answer in answers])
+        if self.config.several:
+            predicted = np.zeros(gold.shape, int)
+            for row, answer in zip(predicted, answers, strict=True):
+                row[list(answer.chosen)] = 1
+            correct = (predicted == gold).all(axis=1)
+            labels = {"gold_labels": gold.astype(int), "predicted_labels": predicted}
+            return {**labels, "correct": correct.astype(int), "probabilities": probabilities}
+        chosen = np.array([answer.chosen[0] for answer in answers])
+        correct = (chosen == gold).astype(int)
+        return {"gold": gold, "predicted": chosen, "correct": correct, "probabilities": probabilities}
+
+    def details(self, columns: Columns) -> dict[str, Any]:
+        if self.config.several:
+            return {}
+        table = [asdict(row) for row in per_class(columns, self.config.labels)]
+        bins = [asdict(each) for each in reliability(columns)]
+        details: dict[str, Any] = {"per_class": table, "reliability": bins}
+        if len(self.config.labels) <= MOST_IN_A_TABLE:
+            details["confusion"] = confusion_matrix(columns, len(self.config.labels)).tolist()
+        return details
 
     def told(self, answer: Classified) -> dict[str, Any]:
         names = self.config.labels
@@ -282,11 +336,19 @@ def _labels(record: Record, config: TextClassificationConfig) -> tuple[str, ...]
             raise DataError(f"{record.id}: an empty label")
         return (text.strip(),)
     if text.startswith("["):
-        found = json.loads(text)
-        if not all(isinstance(label, str) for label in found):
+        try:
+            found = json.loads(text)
+        except json.JSONDecodeError:
+            found = None
+        if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
             raise DataError(f"{record.id}: labels {text[:60]!r}; give a list of strings")
         return tuple(dict.fromkeys(found))
     return tuple(dict.fromkeys(label.strip() for label in text.split(config.separator) if label.strip()))
+
+
+def _averaged(outputs: Sequence[Sequence[Any]]) -> Values:
+    """(n, L) float64: the mean of the logits of each example's rows."""
+    return np.stack([np.mean(rows, axis=0) for rows in outputs]).astype(np.float64)
 
 
 def _divergence(a: Tensor, b: Tensor, *, several: bool) -> Tensor:

@@ -120,6 +120,35 @@ def interval_plot(marks: list[Mark], *, label: str, x_label: str) -> Html:
     return _svg(height, label, *_x_axis(grid, to_x, height, x_label, grid_from=0), *rows)
 
 
+def reliability_chart(points: list[tuple[float, float, int]], *, label: str, x_label: str) -> Html:
+    """(probability, share that is right, how many) of each bin as a dot, larger where there are more, and the diagonal.
+
+    Guo et al. 2017, arXiv:1706.04599, figure 1.
+    """
+
+    def to_x(value: float) -> float:
+        return LEFT + value * (WIDTH - LEFT - RIGHT)
+
+    def to_y(value: float) -> float:
+        return HEIGHT - BOTTOM - value * (HEIGHT - TOP - BOTTOM)
+
+    most = max(count for _, _, count in points)
+    dots = [
+        element(
+            "circle",
+            element("title", f"{number(confidence)} → {number(accuracy)} (n = {count})"),
+            cx=f"{to_x(confidence):.1f}",
+            cy=f"{to_y(accuracy):.1f}",
+            r=f"{2 + 5 * (count / most) ** 0.5:.1f}",
+            class_="point",
+        )
+        for confidence, accuracy, count in points
+    ]
+    diagonal = element("line", x1=to_x(0), y1=to_y(0), x2=to_x(1), y2=to_y(1), class_="grid")
+    marks = ticks(0.0, 1.0, 4)
+    return _svg(HEIGHT, label, *_y_axis(marks, to_y), *_x_axis(marks, to_x, HEIGHT, x_label), diagonal, *dots)
+
+
 def _svg(height: float, label: str, *children: Html) -> Html:
     return element("svg", *children, viewBox=f"0 0 {WIDTH} {height}", role="img", aria_label=label)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wenlu import __version__
-from wenlu.lifecycle.report import corpus, origins, results
+from wenlu.lifecycle.report import answers, corpus, origins, results
 from wenlu.lifecycle.report.facts import Facts
 from wenlu.lifecycle.report.html import Html, element, join
 from wenlu.lifecycle.report.numbers import amount, is_number, number
@@ -15,6 +15,7 @@ SECTIONS = (
     ("curves", results.curves),
     ("evaluation", results.evaluation),
     ("architectures", results.architectures),
+    ("answers", answers.answers),
     ("samples", results.samples),
     ("costs", results.costs),
     ("data", corpus.data),
@@ -87,6 +88,7 @@ def summary(facts: Facts, words: Words) -> str:
         text += ("" if words("lang").startswith("zh") else " ") + words(
             f"summary.{_verdict(facts)}{'' if results.continues(facts) else '.objective'}",
             baseline=number(marks[False].value),
+            system=results.baseline_name(facts, words),
         )
     return text
 
@@ -104,7 +106,7 @@ def _verdict(facts: Facts) -> str:
 def _figures(facts: Facts, words: Words) -> Html | None:
     shown = []
     for mark in results.baseline_marks(facts, words):
-        other = words("figure.baseline") if results.continues(facts) else words("evaluation.commonest")
+        other = words("figure.baseline") if results.continues(facts) else results.baseline_name(facts, words)
         label = results.headline_name(facts, words) if mark.is_main else other
         note = (
             words("figure.interval", percent=facts.percent, low=number(mark.low), high=number(mark.high))

@@ -111,9 +111,18 @@ def baseline_marks(facts: Facts, words: Words) -> list[Mark]:
     other = _table(facts, "baseline") or scores.get("ngram_bits_per_byte", ngram)
     marks = [
         mark(words("evaluation.model"), own, value="value", is_main=True),
-        mark(words("evaluation.baseline" if continues(facts) else "evaluation.commonest"), other, value="value"),
+        mark(baseline_name(facts, words), other, value="value"),
     ]
     return [found for found in marks if found]
+
+
+def baseline_name(facts: Facts, words: Words) -> str:
+    """What the model is compared with: an n-gram, the commonest answer, or the system that the signature names."""
+    if continues(facts):
+        return words("evaluation.baseline")
+    signature = str(_table(facts, "baseline").get("signature", ""))
+    system = next((part.removeprefix("system:") for part in signature.split("|") if part.startswith("system:")), "")
+    return words("evaluation.commonest") if system in ("", "commonest-answer") else system.replace("-", " ")
 
 
 def continues(facts: Facts) -> bool:
@@ -210,6 +219,7 @@ def _beside_baseline(facts: Facts, words: Words) -> Html:
                 "evaluation.paired" if continues(facts) else "evaluation.paired.objective",
                 value=number(paired["value"]),
                 percent=facts.percent,
+                system=baseline_name(facts, words),
                 **ends,
             ),
         )

@@ -146,11 +146,16 @@ class ReadingTask(LabelledTask):
         if not examples:
             return []
         source = self.rows(examples, context)
-        found = [*rows_read(self, self.headed(model), source, progress)]
-        grouped: list[list[Any]] = [[] for _ in examples]
-        for owner, output in zip(source.owners.tolist(), found, strict=True):
-            grouped[owner].append(output)
-        return self.answered(examples, grouped, source)
+        found = rows_read(self, self.headed(model), source, progress)
+        return self.answered(examples, by_owner(source, found, len(examples)), source)
+
+
+def by_owner(source: Examples, found: Sequence[Any], count: int) -> list[list[Any]]:
+    """What the rows of each of `count` examples gave."""
+    grouped: list[list[Any]] = [[] for _ in range(count)]
+    for owner, output in zip(source.owners.tolist(), found, strict=True):
+        grouped[owner].append(output)
+    return grouped
 
 
 @torch.inference_mode()

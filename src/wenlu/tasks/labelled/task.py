@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from wenlu.corpus.examples import Examples
 from wenlu.corpus.packing import Rows
+from wenlu.corpus.ragged import Values
 from wenlu.corpus.record import Record
 from wenlu.corpus.source import SourceSpec
 from wenlu.errors import DataError
@@ -45,10 +47,14 @@ class LabelledConfig(TaskConfig):
     Attributes:
         roles: what an example is made of; the first is the text that records are cleaned and compared by.
         columns: the column of each role, as the section `[data]` names it; others have their default.
+        target_precision: withhold answers so that of the others so many are right, on the validation part.
+        abstain_below: the probability under which an answer is withheld; what `target_precision` came to.
     """
 
     roles: ClassVar[tuple[Role, ...]]
     columns: dict[str, str] = Field(default_factory=dict)
+    target_precision: float | None = Field(default=None, gt=0, lt=1)
+    abstain_below: float | None = Field(default=None, ge=0, le=1)
 
     def column(self, role: str) -> str:
         """The column of the data that holds it."""
@@ -119,6 +125,25 @@ class LabelledTask(Task):
     @abstractmethod
     def told(self, answer: Any) -> dict[str, Any]:
         """An answer as plain data: `prediction` first, then how sure it is."""
+
+    def uncalibrated(
+        self,
+        model: LanguageModel,  # noqa: ARG002  (for tasks that choose among classes)
+        examples: Sequence[Any],  # noqa: ARG002
+        context: int,  # noqa: ARG002
+    ) -> tuple[Values, Values] | None:
+        """Logits (n, L) that no temperature has divided, and the right classes (n,), or labels (n, L) of 0 and 1."""
+        return None
+
+    def details(self, columns: Columns) -> dict[str, Any]:  # noqa: ARG002
+        """What a report shows beside the scores: tables by class, curves of confidence."""
+        return {}
+
+    def with_settings(self, **settings: Any) -> Self:
+        """The same task with some other settings."""
+        other = copy(self)
+        other.config = self.config.model_copy(update=settings)
+        return other
 
     def readings(self, totals: Totals, source: Rows) -> tuple[Reading, ...]:  # noqa: ARG002
         """The loss, and how many are right of what can be counted so."""
