@@ -87,3 +87,27 @@ def test_the_bf16_weight_gradient_is_as_good_as_its_rounding() -> None:
     exact_weight = weight.detach().double().requires_grad_()
     (exact,) = torch.autograd.grad(reference(hidden.detach().double(), exact_weight, targets), exact_weight)
     assert (ours.double() - exact).norm() / exact.norm() < 0.01
+
+
+def test_a_label_is_smoothed_over_the_whole_vocabulary() -> None:
+    """Logits 2, 1, 0 of which the first is right; log(e² + e + 1) = 2.407606, and the mean of -log p is 1.407606.
+
+    Over V: 0.9 · 0.407606 + 0.1 · 1.407606. Over the V - 1 wrong ones it would be 0.9 · 0.407606 + 0.1 · 1.907606.
+    """
+    hidden, weight = torch.ones(1, 1, dtype=torch.float64), torch.tensor([[2.0], [1.0], [0.0]], dtype=torch.float64)
+    found = linear_cross_entropy(hidden, weight, torch.tensor([0]), label_smoothing=0.1)
+    assert found.item() == pytest.approx(0.507606, abs=1e-6)
+
+
+@pytest.mark.parametrize("chunk", [1, 30, 10_000])
+def test_smoothing_equals_that_of_torch_with_its_gradients(chunk: int) -> None:
+    hidden, weight, targets = inputs(9)
+    targets[2] = -100
+    ours = linear_cross_entropy(hidden, weight, targets, label_smoothing=0.2, chunk=chunk)
+    logits = hidden @ weight.T
+    expected = torch.nn.functional.cross_entropy(logits, targets, label_smoothing=0.2, reduction="sum")
+    torch.testing.assert_close(ours, expected)
+    for ours_grad, expected_grad in zip(
+        torch.autograd.grad(ours, (hidden, weight)), torch.autograd.grad(expected, (hidden, weight)), strict=True
+    ):
+        torch.testing.assert_close(ours_grad, expected_grad)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wenlu.corpus.record import Record
+from wenlu.models import family
 from wenlu.tasks import LabelledConfig, read_settings, task_type
 from wenlu.tasks.labelled import LabelledTask
 from wenlu.tokenizers import Tokenizer
@@ -31,7 +32,30 @@ class Small:
     tolerance: float = 0.0
 
 
+CONTEXT = 48
+TRANSLATED = [
+    ("猫", "the cat"),
+    ("狗", "the dog"),
+    ("猫坐在那里。", "the cat sat."),
+    ("狗坐在那里。", "the dog sat."),
+    ("垫子", "the mat"),
+    ("木头很安静。", "quiet log"),
+    ("猫睡了吗？", "did the cat sleep?"),
+    ("它没有动。", "it didn't move."),
+]
+HEADLINES = [
+    ("the cat sat on the mat 4 times. then it didn't move.", "quiet cat"),
+    ("the dog sat on the log 7 times. did it sleep?", "dog on the log"),
+    ("the partridge sat on the mat, unbelievably quiet.", "partridge sleeps"),
+    ("the cat didn't sleep 2 times. the log did.", "the log sleeps"),
+    ("the dog didn't move then. the mat was quiet.", "mat was quiet"),
+    ("did the partridge sleep 3 times? it did.", "3 times"),
+    ("the log sat there unbelievably quiet. it didn't move.", "quiet log"),
+    ("the mat didn't sleep 5 times. the cat did.", "the cat sleeps"),
+]
 LABELLED: dict[str, Small] = {
+    "summarisation": Small("llama", tuple({"text": text, "summary": summary} for text, summary in HEADLINES)),
+    "translation": Small("t5", tuple({"source": source, "target": target} for source, target in TRANSLATED)),
     "text-classification": Small(
         "bert",
         tuple(
@@ -70,8 +94,10 @@ def records_of(config: LabelledConfig) -> list[Record]:
 
 def settled(name: str) -> LabelledConfig:
     """The task's settings with what its eight examples tell."""
-    config = read_settings({"name": name, "head_dropout": 0.0, **LABELLED[name].settings})
-    assert isinstance(config, LabelledConfig)
     kind = task_type(name)
+    dropout = {"head_dropout": 0.0} if "head_dropout" in kind.settings.model_fields else {}
+    config = read_settings({"name": name, **dropout, **LABELLED[name].settings})
+    assert isinstance(config, LabelledConfig)
     assert issubclass(kind, LabelledTask)
+    config = config.made_for(family(LABELLED[name].family), CONTEXT)
     return config.learnt([kind.example_of(record, config) for record in records_of(config)])

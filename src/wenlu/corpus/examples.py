@@ -22,6 +22,7 @@ class Examples(Rows):
         targets: of each token, or the ids that are to be written, if the task has such.
         labels: (R, …) the answer to each row, if the task has such.
         owners: (R,) which example the row is of, from 0: a long one may have several rows, which stand together.
+        notes: what is to be told of them once, as how many were cut.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Examples(Rows):
         types: Ragged | None = None,
         targets: Ragged | None = None,
         labels: Values | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         super().__init__(length)
         assert len(inputs), "no examples"
@@ -43,6 +45,7 @@ class Examples(Rows):
         self.types = types
         self.targets = targets
         self.labels = labels
+        self.notes = notes
         self.owners = np.arange(len(inputs)) if owners is None else owners
         self._order = lru_cache(maxsize=2)(self._ordered)  # a step at the end of an epoch reads from two
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wenlu.bundle import Bundle
@@ -13,9 +13,11 @@ from wenlu.evaluation.bootstrap import interval, paired_difference
 from wenlu.evaluation.reading import dtype_of, in_dtype
 from wenlu.evaluation.result import Evaluation, Score
 from wenlu.evaluation.settings import EvaluateConfig
+from wenlu.generation.answering import answers_to, decoding_of, sampling_of
+from wenlu.generation.settings import SamplingConfig
 from wenlu.metrics import Columns, Metric
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LabelledTask
+from wenlu.tasks import LabelledTask, WritingTask
 
 LONGEST = 512
 
@@ -36,11 +38,15 @@ def evaluate_answers(
     config: EvaluateConfig,
     *,
     training: Sequence[Any] = (),
+    sampling: SamplingConfig | None = None,
     progress: Progress = QUIET,
 ) -> Evaluation:
     """Score the model's answers, and those of a baseline that is fitted to `training` examples where there are any.
 
     The difference is of the first metric, paired by example.
+
+    Args:
+        sampling: how a task that writes does so; by default as generation_config.json says.
 
     Raises DataError where there are no examples, or one says no answer.
     """
@@ -51,9 +57,12 @@ def evaluate_answers(
     config = config.model_copy(update={"dtype": dtype_of(model), "context": context})
     asked = [each.example for each in examples]
     clusters = [each.cluster for each in examples]
-    answers = task.answer(model, asked, context, progress=progress)
+    sampling = sampling or sampling_of(bundle)
+    answers = answers_to(replace(bundle, model=model, task=task), asked, context, sampling, progress=progress)
     columns = task.judged(asked, answers)
     told = {"task": task.name, "ctx": str(context), "dtype": config.dtype, "tok": bundle.tokenizer.fingerprint[:8]}
+    if isinstance(task, WritingTask):
+        told |= {"nrefs": "1", "decoding": decoding_of(sampling)}
     scores = [score(metric, columns, clusters, told, config) for metric in task.measures()]
     rows = [
         {"id": each.id, "cluster": each.cluster, **task.told(answer)}
@@ -119,8 +128,10 @@ def score(
 
 
 def context_of(bundle: Bundle, config: EvaluateConfig) -> int:
-    """What the settings say; else what the model reads at once, at most LONGEST."""
+    """What the settings say, else the task, else what the model reads at once, at most LONGEST."""
     if config.context != "auto":
         return config.context
+    if isinstance(bundle.task, LabelledTask) and bundle.task.config.trained_context is not None:
+        return bundle.task.config.trained_context
     most: int = bundle.config.model_dump().get("max_position_embeddings", LONGEST)
     return min(most, LONGEST)

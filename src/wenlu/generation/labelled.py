@@ -13,22 +13,26 @@ from typing import IO, Any, BinaryIO
 from pydantic import ConfigDict, Field, PositiveInt, model_validator
 
 from wenlu.bundle import Bundle, model_path
-from wenlu.config import Config, did_you_mean
+from wenlu.config import did_you_mean
 from wenlu.corpus.record import Drop, Record
 from wenlu.corpus.source import SourceSpec
 from wenlu.corpus.sources import open_source
 from wenlu.errors import DataError, UsageError
+from wenlu.generation.answering import answers_to, sampling_of
 from wenlu.generation.predict import PredictSummary, answer_rows, model_fingerprint
 from wenlu.generation.rows import BadRow, Row, read_rows
+from wenlu.generation.settings import SamplingConfig
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LABELLED_TASKS, LabelledTask
+from wenlu.tasks import LABELLED_TASKS, LabelledTask, WritingTask
 from wenlu.tasks.task import FILE
 
 LONGEST = 512
 
 
-class AnsweringConfig(Config):
+class AnsweringConfig(SamplingConfig):
     """Settings of `wenlu predict` for a model of a labelled task; columns of the file are named as `text=COLUMN`.
+
+    Those of `[generate]` are for tasks that write; what is not said is as the model's generation_config.json says.
 
     Attributes:
         rows: read and answered together; what is written goes on after as many.
@@ -54,6 +58,11 @@ class AnsweringConfig(Config):
     @property
     def columns(self) -> Mapping[str, Any]:
         return self.model_extra or {}
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """What is said of how to write."""
+        return {name: getattr(self, name) for name in SamplingConfig.model_fields if name in self.model_fields_set}
 
 
 def answers_examples(bundle: Bundle) -> bool:
@@ -85,6 +94,8 @@ def predict_answers(
     Raises UsageError for a column that the task has not; DataError for a file that cannot be read.
     """
     task = _task(bundle)
+    if config.given and not isinstance(task, WritingTask):
+        raise UsageError(f"{next(iter(config.given))}: {task.name} writes no text, so there is nothing to generate")
     rows = _rows_of(task, source, config)
     mark = signature(bundle, config)
     return answer_rows(
@@ -95,8 +106,10 @@ def predict_answers(
 def answer_examples(bundle: Bundle, rows: Iterable[Row | BadRow], config: AnsweringConfig) -> Iterator[dict[str, Any]]:
     """One object a row, in order: `prediction` and how sure it is, or `error`."""
     task, rows, mark = _task(bundle), iter(rows), signature(bundle, config)
-    context = config.context or min(bundle.config.model_dump().get("max_position_embeddings", LONGEST), LONGEST)
+    longest = min(bundle.config.model_dump().get("max_position_embeddings", LONGEST), LONGEST)
+    context = config.context or task.config.trained_context or longest
     settings = task.config.model_copy(update={"columns": {**task.config.columns, **config.columns}})
+    sampling = sampling_of(bundle, config.given)
     while window := list(islice(rows, config.rows)):
         lines: list[dict[str, Any]] = [{"id": row.id} for row in window]
         examples, places = [], []
@@ -109,7 +122,7 @@ def answer_examples(bundle: Bundle, rows: Iterable[Row | BadRow], config: Answer
                 places.append(place)
             except DataError as error:
                 lines[place]["error"] = str(error)
-        for place, answer in zip(places, task.answer(bundle.model, examples, context), strict=True):
+        for place, answer in zip(places, answers_to(bundle, examples, context, sampling), strict=True):
             below = task.config.abstain_below if config.abstain_below is None else config.abstain_below
             lines[place] |= abstained(task.told(answer), below)
         yield from ({**line, "signature": mark} for line in lines)
@@ -127,6 +140,8 @@ def signature(bundle: Bundle, config: AnsweringConfig) -> str:
     """12 hex digits of model, tokenizer, task and settings, as far as they decide a prediction."""
     task = _task(bundle)
     deciding = [model_fingerprint(bundle), task.config.model_dump_json(), config.context, config.abstain_below]
+    if isinstance(task, WritingTask):
+        deciding.append(sampling_of(bundle, config.given).model_dump_json(exclude={"max_batch", "prompts"}))
     return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:12]
 
 

@@ -27,12 +27,14 @@ class Choice:
         text: without prompt, end token and stop string.
         tokens: how many were generated, the end token or stop string included.
         logprob: their sum in nats under the model itself; for beams, after penalties.
+        ids: these tokens.
     """
 
     text: str
     tokens: int
     logprob: float
     finish: Finish
+    ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class _Answer:
 
     def __init__(self, bundle: Bundle, prompt: Sequence[int], sampling: SamplingConfig) -> None:
         tokenizer = bundle.tokenizer
-        self.tokens = 0
+        self.ids: list[int] = []
         self.logprob = 0.0
         self.finish: Finish | None = None
         self.parts: list[str] = []
@@ -155,7 +157,7 @@ class _Answer:
 
     def add(self, token: int, logprob: float, finish: Finish | None) -> Piece:
         """Take the next token; at the end of the answer all text that was held back comes with it."""
-        self.tokens += 1
+        self.ids.append(token)
         self.logprob += logprob
         self.finish = finish
         text = "" if token in self._hidden else self._stops.push(self._decoder.push(token))
@@ -165,11 +167,11 @@ class _Answer:
         if self._stops.stopped:
             self.finish = "stop"
         self.parts.append(text)
-        return Piece(text, self.tokens, self.finish)
+        return Piece(text, len(self.ids), self.finish)
 
     def choice(self) -> Choice:
         assert self.finish is not None, "the answer is not complete"
-        return Choice("".join(self.parts), self.tokens, self.logprob, self.finish)
+        return Choice("".join(self.parts), len(self.ids), self.logprob, self.finish, tuple(self.ids))
 
 
 def _pieces(engine: Engine, answer: _Answer) -> Iterator[Piece]:

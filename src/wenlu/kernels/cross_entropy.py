@@ -17,7 +17,13 @@ CHUNK = 2**26
 
 
 def linear_cross_entropy(
-    hidden: Tensor, weight: Tensor, targets: Tensor, *, ignore_index: int = -100, chunk: int = CHUNK
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    *,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    chunk: int = CHUNK,
 ) -> Tensor:
     """Sum over tokens of the cross-entropy, in nats, of `softmax(hidden @ weight.T)` against `targets`.
 
@@ -29,6 +35,7 @@ def linear_cross_entropy(
         hidden: (N, D) final hidden states.
         weight: (V, D) of the head.
         targets: (N,) token ids; those equal to `ignore_index` carry no loss and cost nothing.
+        label_smoothing: share of the target that all V tokens get alike, the right one included, as in torch.
 
     Returns:
         A scalar in fp32 (fp64 for fp64 inputs); zero where no target counts.
@@ -39,8 +46,9 @@ def linear_cross_entropy(
     rows = max(1, chunk // len(weight))
     if torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad):
         total: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, rows)  # type: ignore[no-untyped-call]
-        return total
-    return _plain_sum(hidden, weight, targets, rows)
+    else:
+        total = _plain_sum(hidden, weight, targets, rows)
+    return total + label_smoothing * _above_mean(hidden, weight, targets) if label_smoothing else total
 
 
 def reference(hidden: Tensor, weight: Tensor, targets: Tensor, *, ignore_index: int = -100) -> Tensor:
@@ -96,6 +104,17 @@ def _plain_sum(hidden: Tensor, weight: Tensor, targets: Tensor, rows: int) -> Te
         logits = F.linear(hidden[start : start + rows], weight)
         total += F.cross_entropy(logits.to(total.dtype), targets[start : start + rows], reduction="sum")
     return total
+
+
+def _above_mean(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """How far the logits of the targets lie above the mean of all V, summed over tokens.
+
+    Smoothing adds so many nats times its share: the mean of -log p over V is -log p of the target plus this. The mean
+    logit is the product with the mean row, so no other logits are needed.
+    """
+    wide = _wide(weight)
+    rows = F.embedding(targets, weight).to(wide) - weight.mean(dim=0, dtype=wide)
+    return (hidden.to(wide) * rows).sum()
 
 
 def _wide(x: Tensor) -> torch.dtype:

@@ -11,6 +11,7 @@ from wenlu.evaluation.calibration import fit_label_temperature, fit_temperature,
 from wenlu.models import LanguageModel
 from wenlu.progress import QUIET, Progress
 from wenlu.tasks import LabelledTask
+from wenlu.tasks.labelled import ReadingTask
 
 FEWEST = 20
 """Examples of the validation part; fewer say little of confidence."""
@@ -21,10 +22,10 @@ def calibrated(
 ) -> LabelledTask:
     """The task with the temperature, and with the threshold of `target_precision` where one is asked for.
 
-    Neither changes what is answered, but for answers that are withheld. As it was where the task gives no
-    probabilities, or where there are fewer than FEWEST examples.
+    Neither changes what is answered, but for answers that are withheld. A task that writes stays as it was, and so does
+    one with fewer than FEWEST examples.
     """
-    if len(examples) < FEWEST:
+    if not isinstance(task, ReadingTask) or len(examples) < FEWEST:
         return task
     found = task.uncalibrated(model, examples, context)
     if found is not None:

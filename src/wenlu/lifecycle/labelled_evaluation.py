@@ -12,6 +12,7 @@ from wenlu.corpus.record import Record
 from wenlu.errors import DataError
 from wenlu.evaluation import EvaluateConfig, Evaluation
 from wenlu.evaluation.labelled import Judged, evaluate_answers
+from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.examples import read_examples
 from wenlu.progress import QUIET, Progress
 from wenlu.tasks import LabelledConfig, LabelledTask
@@ -20,9 +21,17 @@ HELD_OUT = ("test", "validation")
 
 
 def evaluate_labelled_run(
-    bundle: Bundle, root: Path, config: EvaluateConfig, *, progress: Progress = QUIET
+    bundle: Bundle,
+    root: Path,
+    config: EvaluateConfig,
+    *,
+    sampling: SamplingConfig | None = None,
+    progress: Progress = QUIET,
 ) -> Evaluation:
     """Score the model on the held-out part of a run, the baseline fitted to the training part.
+
+    Args:
+        sampling: how a task that writes does so; by default as the model's folder says.
 
     Raises DataError where there is no held-out part.
     """
@@ -34,9 +43,8 @@ def evaluate_labelled_run(
     task = bundle.task
     assert isinstance(task, LabelledTask), f"{bundle.path} was trained for a labelled task"
     training = list(read_examples(root, "train", task.config)) if config.baseline else []
-    return evaluate_records(
-        bundle, list(read_split(root / "data", split)), config, training=training, progress=progress
-    )
+    records = list(read_split(root / "data", split))
+    return evaluate_records(bundle, records, config, training=training, sampling=sampling, progress=progress)
 
 
 def evaluate_records(
@@ -46,6 +54,7 @@ def evaluate_records(
     *,
     columns: LabelledConfig | None = None,
     training: Sequence[Any] = (),
+    sampling: SamplingConfig | None = None,
     progress: Progress = QUIET,
 ) -> Evaluation:
     """Score the model on records, whose `columns` may be others than in training.
@@ -66,4 +75,4 @@ def evaluate_records(
         progress.warn(
             f"{len(refused):,} of {len(records):,} records are no examples and left out; the first: {refused[0]}"
         )
-    return evaluate_answers(bundle, task, judged, config, training=training, progress=progress)
+    return evaluate_answers(bundle, task, judged, config, training=training, sampling=sampling, progress=progress)

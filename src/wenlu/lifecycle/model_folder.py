@@ -15,7 +15,7 @@ from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.models.weights import save_model
 from wenlu.models.weights.generation_config import write_generation_config
 from wenlu.rundir import atomic
-from wenlu.tasks import CausalLM, Task
+from wenlu.tasks import CausalLM, Task, WritingTask
 from wenlu.tasks.corruption.seq2seq import Seq2SeqObjective
 from wenlu.tokenizers import Tokenizer
 
@@ -55,11 +55,12 @@ def generation_of(model: LanguageModel, tokenizer: Tokenizer, sampling: Sampling
         "top_p": sampling.top_p,
         "min_p": sampling.min_p or None,
     }
-    penalty = sampling.repetition_penalty
+    penalty, beams = sampling.repetition_penalty, sampling.num_beams
     return {
         **tokens,
         "do_sample": draws,
         **(drawing if draws else {}),
+        **({"num_beams": beams, "length_penalty": sampling.length_penalty} if beams > 1 else {}),
         "repetition_penalty": penalty if penalty != 1 else None,
         "max_new_tokens": sampling.max_new_tokens,
     }
@@ -78,7 +79,8 @@ def write_bundle(folder: Path, bundle: Bundle, *, name: str, run: Path | None, l
 
 def tokenizer_kept(tokenizer: Tokenizer, task: Task | None) -> Tokenizer:
     """As it is saved beside a model: one that was trained here to read sources with an end says so to others too."""
-    return tokenizer.closing() if isinstance(task, Seq2SeqObjective) else tokenizer
+    reads_sources = isinstance(task, Seq2SeqObjective) or (isinstance(task, WritingTask) and task.has_encoder)
+    return tokenizer.closing() if reads_sources else tokenizer
 
 
 def generation_kept(bundle: Bundle) -> dict[str, Any]:

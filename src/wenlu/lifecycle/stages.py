@@ -26,6 +26,7 @@ from wenlu.lifecycle.vectors_start import vectors_fingerprint
 from wenlu.models import family_of
 from wenlu.rundir import atomic, trackers
 from wenlu.tasks import CausalLM, LabelledConfig, LabelledTask
+from wenlu.tasks.labelled import WritingConfig
 from wenlu.tokenizers import Tokenizer, train_tokenizer
 
 TRAINING_CODE = (
@@ -41,7 +42,7 @@ TRAINING_CODE = (
     "lifecycle/calibration",
     "lifecycle/examples",
 )
-EVALUATION_CODE = ("evaluation", "metrics", "tasks", "models", "kernels", "corpus")
+EVALUATION_CODE = ("evaluation", "generation", "metrics", "tasks", "models", "kernels", "corpus")
 
 
 def data_stage(life: Life) -> Life:
@@ -68,7 +69,11 @@ def tokenizer_stage(life: Life) -> Life:
             load(str(life.recipe.model.base)).tokenizer.save(folder)
     elif not life.cache.is_done("tokenizer", key):
         with life.working("tokenizer", key):
-            texts = (record.text for record in read_split(life.out / "data", "train"))
+            task, records = life.recipe.task, read_split(life.out / "data", "train")
+            if isinstance(task, LabelledConfig):
+                texts = (text for record in records for text in task.texts_of(record))
+            else:
+                texts = (record.text for record in records)
             tokenizer = train_tokenizer(settings, texts, progress=life.progress)
             with atomic.atomic_folder(life.out / "tokenizer") as folder:
                 tokenizer.save(folder)
@@ -92,6 +97,7 @@ def examples_stage(life: Life) -> Life:
     """`data/` → `examples.json`: every record read as an example, and the labels of the training part."""
     task = life.recipe.task
     assert isinstance(task, LabelledConfig), "only labelled tasks have examples"
+    task = task.made_for(life.recipe.model.chosen(), life.recipe.train.context)
     key = stage_key([task, life.recipe.data], code=("tasks",), inputs=[life.key("data"), life.key("tokenizer")])
     if not life.cache.is_done("examples", key):
         with life.working("examples", key):
@@ -121,13 +127,16 @@ def train_stage(life: Life) -> Life:
 def evaluate_stage(life: Life) -> Life:
     """`model/` and the held-out part → `evaluation.json`, beside the n-gram baseline."""
     recipe = life.recipe
-    settings = [recipe.task_evaluate, *([] if recipe.verse is None else [recipe.verse, recipe.generate])]
+    writes = recipe.verse is not None or isinstance(recipe.task, WritingConfig)
+    settings = [recipe.task_evaluate, *([recipe.verse] if recipe.verse else []), *([recipe.generate] if writes else [])]
     key = stage_key(settings, code=EVALUATION_CODE, inputs=[life.key("train"), life.key("data")])
     if not life.cache.is_done("evaluate", key):
         with life.working("evaluate", key):
             bundle = load(life.out / "model")
             if isinstance(bundle.task, LabelledTask):
-                evaluation = evaluate_labelled_run(bundle, life.root, recipe.task_evaluate, progress=life.progress)
+                evaluation = evaluate_labelled_run(
+                    bundle, life.root, recipe.task_evaluate, sampling=recipe.generate, progress=life.progress
+                )
             else:
                 evaluation = evaluate_run(bundle, life.root, recipe.task_evaluate, progress=life.progress)
             if recipe.verse is not None:

@@ -120,7 +120,10 @@ def _data(life: Life, task: Task, tokenizer: Tokenizer) -> TrainData:
 
 def _examples(life: Life, task: LabelledTask, split: str) -> Rows:
     examples = list(read_examples(life.root, split, task.config)) if split in splits(life.root / "data") else []
-    return task.rows(examples, life.recipe.train.context)
+    rows = task.rows(examples, life.recipe.train.context)
+    for note in rows.notes if life.world.is_first else ():
+        life.progress.warn(f"{split}: {note}")
+    return rows
 
 
 def _rows(life: Life, task: TextTask, split: str) -> Rows | None:

@@ -12,7 +12,7 @@ from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError, WeightsError
 from wenlu.tasks.causal_lm import CausalLM, CausalLMConfig, Likelihood, Text
 from wenlu.tasks.denoising import Denoising
-from wenlu.tasks.labelled import LabelledConfig, LabelledTask
+from wenlu.tasks.labelled import LabelledConfig, LabelledTask, ReadingTask, WritingTask
 from wenlu.tasks.masked_lm import MaskedLM
 from wenlu.tasks.next_sentence import NextSentence
 from wenlu.tasks.objective import Guesses, Objective
@@ -20,6 +20,7 @@ from wenlu.tasks.prefix_lm import PrefixLM
 from wenlu.tasks.replaced_tokens import ReplacedTokens
 from wenlu.tasks.sentence_order import SentenceOrder
 from wenlu.tasks.span_corruption import SpanCorruption
+from wenlu.tasks.summarisation import Summarisation
 from wenlu.tasks.task import (
     FILE,
     IGNORED,
@@ -36,6 +37,7 @@ from wenlu.tasks.task import (
     Totals,
 )
 from wenlu.tasks.text_classification import TextClassification
+from wenlu.tasks.translation import Translation
 from wenlu.tasks.word_analogy import WordAnalogy
 from wenlu.tasks.word_similarity import WordSimilarity
 from wenlu.tokenizers import Tokenizer
@@ -51,7 +53,7 @@ TASKS: tuple[type[TextTask], ...] = (
     SpanCorruption,
 )
 """What models learn from running text."""
-LABELLED_TASKS: tuple[type[LabelledTask], ...] = (TextClassification,)
+LABELLED_TASKS: tuple[type[LabelledTask], ...] = (Summarisation, TextClassification, Translation)
 """What models learn from examples that carry the right answer."""
 SCORED_TASKS: tuple[type[ScoredTask], ...] = (WordAnalogy, WordSimilarity)
 """What is only measured."""
@@ -137,10 +139,12 @@ __all__ = [
     "Predictor",
     "PrefixLM",
     "Reading",
+    "ReadingTask",
     "ReplacedTokens",
     "ScoredTask",
     "SentenceOrder",
     "SpanCorruption",
+    "Summarisation",
     "Task",
     "TaskConfig",
     "TaskField",
@@ -148,8 +152,10 @@ __all__ = [
     "TextClassification",
     "TextTask",
     "Totals",
+    "Translation",
     "WordAnalogy",
     "WordSimilarity",
+    "WritingTask",
     "load_task",
     "new_task",
     "read_settings",

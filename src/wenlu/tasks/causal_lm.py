@@ -83,7 +83,7 @@ class CausalLM(TextTask):
         """
         hidden = model.hidden(batch.input_ids, attention_mask=batch.attention_mask, segments=batch.segments)
         targets = batch.targets.flatten()
-        if _is_one_product(model.lm_head):
+        if is_one_product(model.lm_head):
             head = model.get_parameter("lm_head.weight")
             total = linear_cross_entropy(hidden.flatten(0, 1), head, targets, ignore_index=IGNORED)
         else:
@@ -108,6 +108,6 @@ class CausalLM(TextTask):
         }
 
 
-def _is_one_product(head: nn.Module) -> bool:
+def is_one_product(head: nn.Module) -> bool:
     """Whether logits are `hidden @ weight.T` and nothing more."""
     return type(head) is nn.Linear and "bias" not in dict(head.named_parameters())

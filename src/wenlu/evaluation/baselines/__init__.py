@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wenlu.evaluation.baselines import text_classification
+from wenlu.evaluation.baselines import summarisation, text_classification, translation
 from wenlu.progress import Progress
 from wenlu.tasks import LabelledTask, Predictor
 
 BASELINES: dict[str, tuple[str, Callable[[Any, Sequence[Any]], Predictor]]] = {
+    "summarisation": ("lead-3", summarisation.fit),
     "text-classification": ("tfidf-logistic-regression", text_classification.fit),
+    "translation": ("translation-memory", translation.fit),
 }
 """By task: what it is called, and how it is fitted."""
 

@@ -3,5 +3,15 @@
 from wenlu.tasks.labelled.headed import Headed
 from wenlu.tasks.labelled.reading import ReadingTask
 from wenlu.tasks.labelled.task import LabelledConfig, LabelledTask, Role
+from wenlu.tasks.labelled.writing import WritingConfig, WritingTask, WrittenText
 
-__all__ = ["Headed", "LabelledConfig", "LabelledTask", "ReadingTask", "Role"]
+__all__ = [
+    "Headed",
+    "LabelledConfig",
+    "LabelledTask",
+    "ReadingTask",
+    "Role",
+    "WritingConfig",
+    "WritingTask",
+    "WrittenText",
+]

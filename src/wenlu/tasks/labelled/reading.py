@@ -142,7 +142,10 @@ class ReadingTask(LabelledTask):
     def answer(
         self, model: LanguageModel, examples: Sequence[Any], context: int, *, progress: Progress = QUIET
     ) -> list[Any]:
-        """In batches of about one length; the order of examples does not matter to any of them."""
+        """What the model answers to each example, in order.
+
+        In batches of about one length; the order of examples does not matter to any of them.
+        """
         if not examples:
             return []
         source = self.rows(examples, context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -18,8 +18,7 @@ from wenlu.corpus.record import Record
 from wenlu.corpus.source import SourceSpec
 from wenlu.errors import DataError
 from wenlu.metrics import Columns, Metric
-from wenlu.models import LanguageModel
-from wenlu.progress import QUIET, Progress
+from wenlu.models import Family, LanguageModel
 from wenlu.tasks.task import Reading, Task, TaskConfig, Totals
 from wenlu.tokenizers import Tokenizer
 
@@ -84,12 +83,26 @@ class LabelledConfig(TaskConfig):
         """The settings with what only the training part tells, as the names of the labels; raises DataError."""
         return self
 
+    def made_for(self, family: Family, context: int) -> Self:  # noqa: ARG002  (for tasks that are done in several ways)
+        """The settings with what the family and the length of its rows decide; raises ConfigError."""
+        return self
+
+    @property
+    def trained_context(self) -> int | None:
+        """The length of rows that `made_for` settled, where the task is asked with the same."""
+        return None
+
+    def texts_of(self, record: Record) -> Iterator[str]:
+        """What of a record a new tokenizer learns from."""
+        yield record.text
+
 
 class LabelledTask(Task):
     """Typed example and answer, and how one becomes the other.
 
-    An example is made of a record by `example_of`; answers are what `answer` gives, one an example, and what the
-    metrics compare with what the examples say themselves.
+    An example is made of a record by `example_of`. A `ReadingTask` reads its answers off a head; a `WritingTask` says
+    what to ask and how what was written is read, and the engine, which lies above, writes (`generation.answers_to`).
+    The metrics compare the answers, one an example, with what the examples say themselves.
     """
 
     target: ClassVar[str] = "example"
@@ -107,12 +120,6 @@ class LabelledTask(Task):
     @abstractmethod
     def rows(self, examples: Sequence[Any], context: int) -> Examples:
         """The examples as rows of at most `context` tokens, with their answers where they have them."""
-
-    @abstractmethod
-    def answer(
-        self, model: LanguageModel, examples: Sequence[Any], context: int, *, progress: Progress = QUIET
-    ) -> list[Any]:
-        """What the model answers to each example, in order."""
 
     @abstractmethod
     def measures(self) -> tuple[Metric, ...]:

@@ -1,0 +1,34 @@
+"""The first three sentences of a text: what a summary of news has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wenlu.corpus.steps.sentences import sentences_of
+from wenlu.tasks.labelled.writing import TextPair, WrittenText
+from wenlu.tasks.summarisation import Summarisation
+from wenlu.tokenizers.words import han_share
+
+SENTENCES = 3
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A Predictor of `Summarisation`."""
+
+    sentences: int = SENTENCES
+
+    def answer(self, examples: Sequence[TextPair]) -> list[WrittenText]:
+        return [WrittenText(lead(example.source, self.sentences)) for example in examples]
+
+
+def fit(task: Summarisation, examples: Sequence[TextPair]) -> Lead:  # noqa: ARG001
+    """Nothing is learnt."""
+    return Lead()
+
+
+def lead(text: str, sentences: int = SENTENCES) -> str:
+    """The first sentences of a text."""
+    found = sentences_of(text)[:sentences]
+    return ("" if han_share(text) > 0.5 else " ").join(found)
