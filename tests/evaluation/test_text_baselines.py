@@ -37,8 +37,8 @@ def test_blocks_of_any_size_find_the_largest_cosine(at_once: int, monkeypatch: p
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("One came. Two left! Did three? Four slept.", "One came. Two left! Did three?"),
-        ("第一句。第二句！第三句？第四句。", "第一句。第二句！第三句？"),
+        ("One came. Two left! Did three? Four slept.", "One came.\nTwo left!\nDid three?"),
+        ("第一句。第二句！第三句？第四句。", "第一句。\n第二句！\n第三句？"),
         ("Only one.", "Only one."),
     ],
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar, Literal, Self
 
+from wenlu.metrics import rouge, rouge_columns
 from wenlu.tasks.labelled.task import Role
-from wenlu.tasks.labelled.text_measure import EXACT_MATCH, TextMeasure
+from wenlu.tasks.labelled.text_measure import TextMeasure
 from wenlu.tasks.labelled.writing import SOURCE, TextPair, WritingConfig, WritingTask
 from wenlu.tasks.labelled.written_language import language_of
 
@@ -36,9 +38,12 @@ class SummarisationConfig(WritingConfig):
 class Summarisation(WritingTask):
     name = "summarisation"
     settings = SummarisationConfig
-    metrics = (EXACT_MATCH.metric,)
+    metrics = ()
     ability = "summarises texts"
     config: SummarisationConfig
 
     def text_measures(self) -> tuple[TextMeasure, ...]:
-        return (EXACT_MATCH,)
+        """ROUGE-1, -2 and -L; their columns are found once."""
+        language = self.config.language
+        columns = partial(rouge_columns, language=language)
+        return tuple(TextMeasure(rouge(variant, language), columns) for variant in ("1", "2", "L"))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar, Literal, Self
 
+from wenlu.errors import UsageError
+from wenlu.metrics import bleu, bleu_columns, chrf, chrf_columns, ter, ter_columns
 from wenlu.tasks.labelled.task import Role
-from wenlu.tasks.labelled.text_measure import EXACT_MATCH, TextMeasure
+from wenlu.tasks.labelled.text_measure import TextMeasure
 from wenlu.tasks.labelled.writing import TextPair, WritingConfig, WritingTask
 from wenlu.tasks.labelled.written_language import language_of
 
@@ -44,9 +47,18 @@ class TranslationConfig(WritingConfig):
 class Translation(WritingTask):
     name = "translation"
     settings = TranslationConfig
-    metrics = (EXACT_MATCH.metric,)
+    metrics = ()
     ability = "translates texts"
     config: TranslationConfig
 
     def text_measures(self) -> tuple[TextMeasure, ...]:
-        return (EXACT_MATCH,)
+        """chrF, BLEU, and TER where the language has words."""
+        language = self.config.target_language
+        measures = (
+            TextMeasure(chrf(), chrf_columns),
+            TextMeasure(bleu(language), partial(bleu_columns, language=language)),
+        )
+        try:
+            return (*measures, TextMeasure(ter(language), partial(ter_columns, language=language)))
+        except UsageError:
+            return measures

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wenlu.corpus.steps.sentences import sentences_of
+from wenlu.evaluation.summary_baselines import lead
 from wenlu.tasks.labelled.writing import TextPair, WrittenText
 from wenlu.tasks.summarisation import Summarisation
-from wenlu.tokenizers.words import han_share
 
 SENTENCES = 3
 
@@ -26,9 +25,3 @@ class Lead:
 def fit(task: Summarisation, examples: Sequence[TextPair]) -> Lead:  # noqa: ARG001
     """Nothing is learnt."""
     return Lead()
-
-
-def lead(text: str, sentences: int = SENTENCES) -> str:
-    """The first sentences of a text."""
-    found = sentences_of(text)[:sentences]
-    return ("" if han_share(text) > 0.5 else " ").join(found)

@@ -253,7 +253,8 @@ class WritingTask(LabelledTask):
             right.append([example.target])
         columns: dict[str, Any] = {}
         for measure in self.text_measures():
-            columns |= measure.columns(written, right)
+            if not {*measure.metric.needs} <= {*columns}:
+                columns |= measure.columns(written, right)
         return columns
 
     def told(self, answer: WrittenText) -> dict[str, Any]:
