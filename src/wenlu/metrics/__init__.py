@@ -9,6 +9,7 @@ from wenlu.metrics.line_length_validity import LINE_LENGTH_VALIDITY
 from wenlu.metrics.metric import Column, Columns, Fraction, Metric, Ratio
 from wenlu.metrics.perplexity import PERPLEXITY
 from wenlu.metrics.spearman import SPEARMAN, RankCorrelation
+from wenlu.metrics.stand_ins import MAE, MRR, MSE, PEARSON, RMSE, mean_by_group, ndcg, quadratic_kappa, recall_at
 from wenlu.metrics.target_accuracy import TARGET_ACCURACY
 from wenlu.metrics.target_perplexity import TARGET_PERPLEXITY
 from wenlu.metrics.word_perplexity import WORD_PERPLEXITY
@@ -34,8 +35,13 @@ __all__ = [
     "COVERAGE",
     "LINE_COUNT_VALIDITY",
     "LINE_LENGTH_VALIDITY",
+    "MAE",
     "METRICS",
+    "MRR",
+    "MSE",
+    "PEARSON",
     "PERPLEXITY",
+    "RMSE",
     "SPEARMAN",
     "TARGET_ACCURACY",
     "TARGET_PERPLEXITY",
@@ -46,4 +52,8 @@ __all__ = [
     "Metric",
     "RankCorrelation",
     "Ratio",
+    "mean_by_group",
+    "ndcg",
+    "quadratic_kappa",
+    "recall_at",
 ]
