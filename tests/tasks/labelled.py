@@ -32,6 +32,22 @@ class Small:
 
 
 LABELLED: dict[str, Small] = {
+    "grading": Small(
+        "bert",
+        tuple(
+            {"text": text, "score": score}
+            for text, score in [
+                ("the cat sat on the mat", 1),
+                ("the dog sat on the log", 2),
+                ("did the cat sleep? 4 times", 4),
+                ("then the dog didn't move", 4),
+                ("unbelievably quiet, the partridge", 6),
+                ("the partridge sat on the mat", 5),
+                ("酒店的服务人员非常热情", 6),
+                ("房间很干净！下次还会来", 3),
+            ]
+        ),
+    ),
     "text-classification": Small(
         "bert",
         tuple(

@@ -12,6 +12,7 @@ from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError, WeightsError
 from wenlu.tasks.causal_lm import CausalLM, CausalLMConfig, Likelihood, Text
 from wenlu.tasks.denoising import Denoising
+from wenlu.tasks.grading import Grading
 from wenlu.tasks.labelled import LabelledConfig, LabelledTask
 from wenlu.tasks.masked_lm import MaskedLM
 from wenlu.tasks.next_sentence import NextSentence
@@ -51,7 +52,7 @@ TASKS: tuple[type[TextTask], ...] = (
     SpanCorruption,
 )
 """What models learn from running text."""
-LABELLED_TASKS: tuple[type[LabelledTask], ...] = (TextClassification,)
+LABELLED_TASKS: tuple[type[LabelledTask], ...] = (Grading, TextClassification)
 """What models learn from examples that carry the right answer."""
 SCORED_TASKS: tuple[type[ScoredTask], ...] = (WordAnalogy, WordSimilarity)
 """What is only measured."""
@@ -125,6 +126,7 @@ __all__ = [
     "CausalLMConfig",
     "Denoising",
     "Draw",
+    "Grading",
     "Guesses",
     "LabelledConfig",
     "LabelledTask",
