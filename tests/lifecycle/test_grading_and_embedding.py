@@ -1,4 +1,4 @@
-"""Lives of models that grade: from the user's file to an answer on the command line."""
+"""Lives of models that grade and that embed: from the user's file to an answer on the command line."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.tasks.tiny import ENGLISH
+from tests.tasks.tiny import CHINESE, ENGLISH
 from typer.testing import CliRunner
 
+import wenlu
 from wenlu.cli.app import app as main
 from wenlu.config import load
 from wenlu.lifecycle import verbs
 from wenlu.lifecycle.recipe import Recipe
+from wenlu.tasks import Embedding
 
 TINY = """
 name = "tiny"
@@ -94,7 +96,27 @@ def test_essays_in_the_format_of_asap_are_graded(settings: list[str], headline: 
     assert ("probability" in line) == ("task.head=ordinal" in settings)
 
 
-@pytest.mark.parametrize("name", ["grade"])
+def test_pairs_of_texts_are_embedded(tmp_path: Path) -> None:
+    rows = [{"q": f"{text[:14]} {n}", "a": text} for n, text in enumerate([*ENGLISH[:30], *CHINESE])]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = 'anchor = "q"\npositive = "a"'
+    recipe = TINY.format(task="embedding", path=tmp_path / "pairs.jsonl", source='kind = "jsonl"', columns=columns)
+    out = finetuned(tmp_path, recipe, ["task.dimensions=[8]", "task.symmetric=true"])
+    found = json.loads((out / "evaluation.json").read_text())
+    scores = {score["name"]: score["value"] for score in found["metrics"]}
+    assert found["headline"]["name"] == "recall_at_1"
+    assert {"mrr", "ndcg_at_10", "baseline_recall_at_1"} <= scores.keys()
+    assert 0 <= scores["recall_at_1"] <= scores["mrr"] <= 1
+    ranks = [json.loads(line)["rank"] for line in (out / "evaluation.jsonl").read_text().splitlines()]
+    assert sum(rank == 1 for rank in ranks) / len(ranks) == pytest.approx(scores["recall_at_1"])
+    bundle = wenlu.load(out)
+    assert isinstance(bundle.task, Embedding)
+    vector = bundle.task.embed(bundle.model, ["the cat sat"], context=48)[0]
+    line = json.loads(CliRunner().invoke(main, ["predict", str(out), "--text", "the cat sat", "--json"]).stdout)
+    assert line["prediction"] == pytest.approx(vector.tolist(), abs=2e-6)
+
+
+@pytest.mark.parametrize("name", ["grade", "embed"])
 def test_the_recipe_is_read(name: str) -> None:
     recipe = load(Recipe, Path(f"recipes/{name}.toml"))
     assert recipe.name == name

@@ -32,6 +32,23 @@ class Small:
 
 
 LABELLED: dict[str, Small] = {
+    "embedding": Small(
+        "bert",
+        tuple(
+            {"anchor": anchor, "positive": positive, **more}
+            for anchor, positive, more in [
+                ("where did the cat sit?", "the cat sat on the mat", {}),
+                ("where did the dog sit?", "the dog sat on the log", {}),
+                ("who slept?", "did the cat sleep? 4 times", {"negative": "then it didn't move"}),
+                ("who moved?", "then the dog didn't move", {"negative": ["the cat didn't move", "the dog sat"]}),
+                ("which bird was quiet?", "unbelievably quiet, the partridge", {}),
+                ("where is the bird?", "the partridge sat on the mat", {}),
+                ("服务怎么样", "酒店的服务人员非常热情", {}),
+                ("房间干净吗", "房间很干净！下次还会来", {}),
+            ]
+        ),
+        {"dimensions": [8]},
+    ),
     "grading": Small(
         "bert",
         tuple(

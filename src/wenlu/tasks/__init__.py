@@ -12,6 +12,7 @@ from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError, WeightsError
 from wenlu.tasks.causal_lm import CausalLM, CausalLMConfig, Likelihood, Text
 from wenlu.tasks.denoising import Denoising
+from wenlu.tasks.embedding import Embedding
 from wenlu.tasks.grading import Grading
 from wenlu.tasks.labelled import LabelledConfig, LabelledTask
 from wenlu.tasks.masked_lm import MaskedLM
@@ -52,7 +53,7 @@ TASKS: tuple[type[TextTask], ...] = (
     SpanCorruption,
 )
 """What models learn from running text."""
-LABELLED_TASKS: tuple[type[LabelledTask], ...] = (Grading, TextClassification)
+LABELLED_TASKS: tuple[type[LabelledTask], ...] = (Embedding, Grading, TextClassification)
 """What models learn from examples that carry the right answer."""
 SCORED_TASKS: tuple[type[ScoredTask], ...] = (WordAnalogy, WordSimilarity)
 """What is only measured."""
@@ -126,6 +127,7 @@ __all__ = [
     "CausalLMConfig",
     "Denoising",
     "Draw",
+    "Embedding",
     "Grading",
     "Guesses",
     "LabelledConfig",

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wenlu.evaluation.baselines import grading, text_classification
+from wenlu.evaluation.baselines import embedding, grading, text_classification
 from wenlu.progress import Progress
 from wenlu.tasks import LabelledTask, Predictor
 
 BASELINES: dict[str, tuple[str, Callable[[Any, Sequence[Any]], Predictor]]] = {
+    "embedding": ("tfidf-cosine", embedding.fit),
     "grading": ("tfidf-ridge-regression", grading.fit),
     "text-classification": ("tfidf-logistic-regression", text_classification.fit),
 }

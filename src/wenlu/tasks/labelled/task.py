@@ -70,8 +70,13 @@ class LabelledTask(Task):
 
     An example is made of a record by `example_of`; answers are what `answer` gives, one an example, and what the
     metrics compare with what the examples say themselves.
+
+    Attributes:
+        is_separable: the loss of a batch is the sum of its examples' own; it is not where they are compared with each
+            other.
     """
 
+    is_separable: ClassVar[bool] = True
     target: ClassVar[str] = "example"
     config: LabelledConfig
 
