@@ -15,7 +15,19 @@ import wenlu.tasks
 from wenlu.corpus.packing import Rows
 from wenlu.errors import ConfigError, WeightsError
 from wenlu.models import LanguageModel, family
-from wenlu.tasks import IGNORED, SCORED_TASKS, TASKS, Batch, Draw, Objective, Task, load_task, new_task, read_settings
+from wenlu.tasks import (
+    IGNORED,
+    LABELLED_TASKS,
+    SCORED_TASKS,
+    TASKS,
+    Batch,
+    Draw,
+    Objective,
+    Task,
+    load_task,
+    new_task,
+    read_settings,
+)
 from wenlu.tokenizers import Tokenizer
 from wenlu.training.batches import Batches
 
@@ -61,7 +73,7 @@ def test_the_tuple_lists_the_folder() -> None:
     folder = Path(wenlu.tasks.__file__).parent
     shared = {"__init__", "task", "objective"}
     files = {path.stem for path in folder.glob("*.py")} - shared
-    assert {task.name.replace("-", "_") for task in (*TASKS, *SCORED_TASKS)} == files
+    assert {task.name.replace("-", "_") for task in (*TASKS, *LABELLED_TASKS, *SCORED_TASKS)} == files
 
 
 @each_task

@@ -54,6 +54,39 @@ HEADLINES = [
     ("the mat didn't sleep 5 times. the cat did.", "the cat sleeps"),
 ]
 LABELLED: dict[str, Small] = {
+    "embedding": Small(
+        "bert",
+        tuple(
+            {"anchor": anchor, "positive": positive, **more}
+            for anchor, positive, more in [
+                ("where did the cat sit?", "the cat sat on the mat", {}),
+                ("where did the dog sit?", "the dog sat on the log", {}),
+                ("who slept?", "did the cat sleep? 4 times", {"negative": "then it didn't move"}),
+                ("who moved?", "then the dog didn't move", {"negative": ["the cat didn't move", "the dog sat"]}),
+                ("which bird was quiet?", "unbelievably quiet, the partridge", {}),
+                ("where is the bird?", "the partridge sat on the mat", {}),
+                ("服务怎么样", "酒店的服务人员非常热情", {}),
+                ("房间干净吗", "房间很干净！下次还会来", {}),
+            ]
+        ),
+        {"dimensions": [8]},
+    ),
+    "grading": Small(
+        "bert",
+        tuple(
+            {"text": text, "score": score}
+            for text, score in [
+                ("the cat sat on the mat", 1),
+                ("the dog sat on the log", 2),
+                ("did the cat sleep? 4 times", 4),
+                ("then the dog didn't move", 4),
+                ("unbelievably quiet, the partridge", 6),
+                ("the partridge sat on the mat", 5),
+                ("酒店的服务人员非常热情", 6),
+                ("房间很干净！下次还会来", 3),
+            ]
+        ),
+    ),
     "summarisation": Small("llama", tuple({"text": text, "summary": summary} for text, summary in HEADLINES)),
     "translation": Small(
         "t5",

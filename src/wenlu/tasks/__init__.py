@@ -12,6 +12,8 @@ from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError, WeightsError
 from wenlu.tasks.causal_lm import CausalLM, CausalLMConfig, Likelihood, Text
 from wenlu.tasks.denoising import Denoising
+from wenlu.tasks.embedding import Embedding
+from wenlu.tasks.grading import Grading
 from wenlu.tasks.labelled import LabelledConfig, LabelledTask, ReadingTask, WritingTask
 from wenlu.tasks.masked_lm import MaskedLM
 from wenlu.tasks.next_sentence import NextSentence
@@ -53,7 +55,7 @@ TASKS: tuple[type[TextTask], ...] = (
     SpanCorruption,
 )
 """What models learn from running text."""
-LABELLED_TASKS: tuple[type[LabelledTask], ...] = (Summarisation, TextClassification, Translation)
+LABELLED_TASKS: tuple[type[LabelledTask], ...] = (Embedding, Grading, Summarisation, TextClassification, Translation)
 """What models learn from examples that carry the right answer."""
 SCORED_TASKS: tuple[type[ScoredTask], ...] = (WordAnalogy, WordSimilarity)
 """What is only measured."""
@@ -127,6 +129,8 @@ __all__ = [
     "CausalLMConfig",
     "Denoising",
     "Draw",
+    "Embedding",
+    "Grading",
     "Guesses",
     "LabelledConfig",
     "LabelledTask",

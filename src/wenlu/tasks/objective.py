@@ -103,7 +103,7 @@ class Objective(TextTask):
     def readings(self, totals: Totals, source: Rows) -> tuple[Reading, ...]:  # noqa: ARG002
         """The loss, and the accuracy of each part."""
         return (
-            Reading("validation", totals.sum / max(1, totals.count), f"nats/{self.target}"),
+            Reading("validation", totals.sum / max(1, totals.count), self.loss_unit),
             *(
                 Reading(f"{name}.accuracy", part.right / max(1, part.count), "fraction")
                 for name, part in totals.parts.items()

@@ -205,7 +205,7 @@ class Task(ABC):
 
     Attributes:
         settings: the class of its section `[task]`; the task is made of one and the tokenizer.
-        target: what the loss is counted in: nats per …
+        target: what the loss is counted in: nats per …, unless `loss_unit` says otherwise.
         ability: what a model trained for it can be asked, as a message says it.
     """
 
@@ -216,6 +216,10 @@ class Task(ABC):
     target: ClassVar[str] = "token"
     ability: ClassVar[str]
     config: TaskConfig
+
+    @property
+    def loss_unit(self) -> str:
+        return f"nats/{self.target}"
 
     @abstractmethod
     def __init__(self, config: Any, tokenizer: Tokenizer) -> None:

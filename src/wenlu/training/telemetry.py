@@ -40,25 +40,25 @@ class Telemetry:
         surveyed = due(self.state.step + 1, self.steps, SURVEYS)
         self.norms = gradient_norms(self.state.masters.parameters, totals.count) if surveyed else {}
 
-    def after_update(self, totals: Totals, *, target: str, factor: float, norm: float, speed: float) -> None:
+    def after_update(self, totals: Totals, *, unit: str, factor: float, norm: float, speed: float) -> None:
         """Log the step that was made, if it is one of those that are told."""
         if not due(self.state.step, self.steps, LOGGED_STEPS):
             return
-        self._log("loss", totals.mean, f"nats/{target}")
+        self._log("loss", totals.mean, unit)
         if len(totals.parts) > 1:
             for name, part in totals.parts.items():
                 self._log(f"{name}.loss", part.sum / max(1, part.count), "nats/target")
         self._log("learning_rate", factor * self.state.rate, "of peak")
-        self._log("gradient_norm", norm, f"nats/{target}")
+        self._log("gradient_norm", norm, unit)
         self._log("speed", speed, "tokens/s")
         if self.flops is not None:
             self._log("mfu", speed * self.flops / self.peak, "of peak_flops")
         if due(self.state.step, self.steps, SURVEYS):
-            self._survey(target)
+            self._survey(unit)
 
-    def _survey(self, target: str) -> None:
+    def _survey(self, unit: str) -> None:
         for name, norm in self.norms.items():
-            self._log(f"gradient_norm.{name}", norm, f"nats/{target}")
+            self._log(f"gradient_norm.{name}", norm, unit)
         for name, size in memory_use(next(self.state.model.parameters()).device).items():
             self._log(name, size, "bytes")
         epoch, row = divmod(self.state.step * self.batches.rows_per_step, len(self.batches.source))

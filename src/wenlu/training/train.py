@@ -90,7 +90,7 @@ def train(
                 continue
             speed = totals.tokens / (time.perf_counter() - begin)
             state.seconds += totals.tokens / speed
-            telemetry.after_update(totals, target=task.target, factor=factor, norm=norm, speed=speed)
+            telemetry.after_update(totals, unit=task.loss_unit, factor=factor, norm=norm, speed=speed)
             if data.validation is not None and due(state.step, steps, config.validations):
                 with state.averaged():
                     validated = look(state, task, data, config, run)

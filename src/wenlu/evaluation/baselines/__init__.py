@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wenlu.evaluation.baselines import summarisation, text_classification, translation
+from wenlu.evaluation.baselines import embedding, grading, summarisation, text_classification, translation
 from wenlu.progress import Progress
 from wenlu.tasks import LabelledTask, Predictor
 
 BASELINES: dict[str, tuple[str, Callable[[Any, Sequence[Any]], Predictor]]] = {
+    "embedding": ("tfidf-cosine", embedding.fit),
+    "grading": ("tfidf-ridge-regression", grading.fit),
     "summarisation": ("lead-3", summarisation.fit),
     "text-classification": ("tfidf-logistic-regression", text_classification.fit),
     "translation": ("translation-memory", translation.fit),

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from wenlu.errors import ResourceError
+from wenlu.evaluation.baselines.tfidf import words_and_characters
 from wenlu.tasks.text_classification import Classified, LabelledText, TextClassification
-
-MOST_FEATURES = 200_000
 
 
 @dataclass(frozen=True)
@@ -33,28 +31,11 @@ class LinearClassifier:
 
 
 def fit(task: TextClassification, examples: Sequence[LabelledText]) -> LinearClassifier:
-    """Words and pairs of words, and within words two to five characters: in Chinese the latter are the words.
+    """Raises ResourceError where scikit-learn is not installed."""
+    vectoriser = words_and_characters()
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
 
-    Raises ResourceError where scikit-learn is not installed.
-    """
-    try:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.multiclass import OneVsRestClassifier
-        from sklearn.pipeline import FeatureUnion
-    except ImportError as error:
-        raise ResourceError("the baseline needs scikit-learn: pip install 'wenlu[tasks]'") from error
-    vectoriser = FeatureUnion(
-        [
-            ("words", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, max_features=MOST_FEATURES, min_df=2)),
-            (
-                "characters",
-                TfidfVectorizer(
-                    analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, max_features=MOST_FEATURES, min_df=2
-                ),
-            ),
-        ]
-    )
     features = vectoriser.fit_transform([_text(example) for example in examples])
     model = LogisticRegression(C=10.0, max_iter=200)
     known = [[task.numbers[label] for label in example.labels or ()] for example in examples]

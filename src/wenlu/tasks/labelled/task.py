@@ -103,8 +103,13 @@ class LabelledTask(Task):
     An example is made of a record by `example_of`. A `ReadingTask` reads its answers off a head; a `WritingTask` says
     what to ask and how what was written is read, and the engine, which lies above, writes (`generation.answers_to`).
     The metrics compare the answers, one an example, with what the examples say themselves.
+
+    Attributes:
+        is_separable: the loss of a batch is the sum of its examples' own; it is not where they are compared with each
+            other.
     """
 
+    is_separable: ClassVar[bool] = True
     target: ClassVar[str] = "example"
     config: LabelledConfig
 
@@ -155,7 +160,7 @@ class LabelledTask(Task):
     def readings(self, totals: Totals, source: Rows) -> tuple[Reading, ...]:  # noqa: ARG002
         """The loss, and how many are right of what can be counted so."""
         return (
-            Reading("validation", totals.sum / max(1, totals.count), f"nats/{self.target}"),
+            Reading("validation", totals.sum / max(1, totals.count), self.loss_unit),
             *(
                 Reading(f"{name}.accuracy", part.right / max(1, part.count), "fraction")
                 for name, part in totals.parts.items()

@@ -1,0 +1,1 @@
+"""What grading consists of: its settings, what a score is, the heads."""
