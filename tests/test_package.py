@@ -10,7 +10,20 @@ import pytest
 import wenlu
 from wenlu.cli import app as cli
 
-VERBS = ["chat", "data", "doctor", "evaluate", "export", "parity", "predict", "pretrain", "run", "runs", "tokenizer"]
+VERBS = [
+    "chat",
+    "data",
+    "doctor",
+    "evaluate",
+    "export",
+    "finetune",
+    "parity",
+    "predict",
+    "pretrain",
+    "run",
+    "runs",
+    "tokenizer",
+]
 PUBLIC = sorted(["Bundle", "__version__", "load", *VERBS])
 
 

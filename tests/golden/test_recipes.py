@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.tasks.labelled import LABELLED
 
 from wenlu.config import load

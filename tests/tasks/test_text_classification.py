@@ -150,5 +150,5 @@ def test_what_is_no_label_is_told_with_its_record(new_tokenizer: NewTokenizer) -
     with pytest.raises(DataError, match="has only the label 'spam'; give two"):
         TextClassificationConfig().learnt([TextClassification.example_of(RECORD, TextClassificationConfig())])
     many = [LabelledText("a", labels=(str(number),)) for number in range(10_001)]
-    with pytest.raises(DataError, match="10,001 labels in the training part.*is that column the label"):
+    with pytest.raises(DataError, match=r"10,001 labels in the training part.*is that column the label"):
         TextClassificationConfig().learnt(many)
