@@ -56,8 +56,9 @@ OWN = {
     "poems-zh": ["tokenizer.vocab_size=auto"],
     "pretrain-masked-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
     "pretrain-sentence-order-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
+    "summarise": ["task.max_target_tokens=auto"],
 }
-"""What the fixed text needs besides: 38 different characters are no large vocabulary."""
+"""What the fixed text needs besides: 38 different characters are no large vocabulary, and its rows are short."""
 SIZES_OF_LABELLED = {
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -119,6 +120,7 @@ def labelled_overrides(recipe: Recipe, folder: Path) -> list[str]:
         "tokenizer.kind=char",
         "tokenizer.vocab_size=auto",
         *own,
+        *OWN.get(recipe.name, ()),
     ]
 
 
