@@ -37,6 +37,7 @@ from wenlu.training import (
     choose_dtype,
     choose_threads,
     fitted,
+    freeze,
     gathered,
     placed,
     resolve_duration,
@@ -65,6 +66,7 @@ def train_life(life: Life) -> TrainState:
     )
     torch.manual_seed(recipe.seed)
     model = task.trained(_begun(life, recipe, build(), data, tokenizer)).to(device)
+    freeze(model, recipe.train.frozen)
     if "steps" not in facts:
         here, processes = life.world.local_size, life.world.size
         resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress, processes=here)

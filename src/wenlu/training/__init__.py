@@ -4,6 +4,7 @@ from wenlu.training.bigrams import check_bigram_start, start_from_bigrams
 from wenlu.training.checkpoints import gathered
 from wenlu.training.config import TrainConfig
 from wenlu.training.footprint import fitted
+from wenlu.training.frozen import freeze
 from wenlu.training.hardware import choose_device, choose_dtype, choose_threads
 from wenlu.training.optimizers import OPTIMIZERS, AdamWConfig, OptimizerConfig, OptimizerField
 from wenlu.training.placing import placed
@@ -28,6 +29,7 @@ __all__ = [
     "choose_dtype",
     "choose_threads",
     "fitted",
+    "freeze",
     "gathered",
     "placed",
     "resolve_duration",

@@ -50,6 +50,9 @@ class TrainConfig(Config):
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """Keep a moving average of the weights, to validate, to sample from and to save in their place; 0.999 averages
     over about the last thousand steps. Costs one number a weight."""
+    frozen: tuple[str, ...] = ()
+    """Parts of the model that stay as they are, by their names: `embed_tokens`, `layers.0`, or `body` for all but a
+    task's head."""
     keep_best: bool = False
     """Keep the weights of the best validation and save them at the end, in place of the last ones."""
     patience: PositiveInt | None = None
