@@ -114,6 +114,7 @@ def labelled_overrides(recipe: Recipe, folder: Path) -> list[str]:
     sizes = {key: value for key, value in SIZES_OF_LABELLED.items() if key in family(small.family).config.model_fields}
     own = [f"task.{key}={json.dumps(value)}" for key, value in small.settings.items()]
     return [
+        adamw(recipe.name),
         f"data={_table(train=str(source), steps=[], split_by='random', validation=0.1, test=0.1)}",
         f"model={_table(family=small.family, **sizes)}",
         f"train={_table(**TRAIN_OF_LABELLED)}",
