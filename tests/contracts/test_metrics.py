@@ -57,6 +57,10 @@ COLUMNS = {
     "gold_labels": np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [1, 0, 1]]),
     "predicted_labels": np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1]]),
     "ranks": np.array([[1.0, 2.0], [2.0, np.nan], [1.0, 4.0], [np.inf, np.nan]]),
+    "words_right": np.array([1, 0, 3, 2]),
+    "tags_right": np.array([[1, 0], [0, 0], [2, 1], [0, 1]]),
+    "tags_predicted": np.array([[2, 0], [0, 1], [2, 1], [1, 1]]),
+    "tags_gold": np.array([[1, 1], [1, 0], [2, 1], [0, 2]]),
     "gains": np.array([[1.0, 1.0], [1.0, 0.0], [2.0, 1.0], [1.0, 0.0]]),
 }
 CLASSES = {
@@ -128,11 +132,13 @@ EXPECTED = {
     "rmse": Expected(perfect=0.0, worst=math.sqrt(5), answer=math.sqrt(1.13), columns=GRADES),
     "spearman": Expected(perfect=1.0, worst=-1.0, answer=1 - 6 * 4 / (4 * 15)),
     "subset_accuracy": Expected(perfect=1.0, worst=0.0, answer=1 / 4),
+    "tag_macro_f1": Expected(perfect=1.0, worst=0.0, answer=(2 * 3 / (5 + 4) + 2 * 2 / (3 + 4)) / 2),
     "target_accuracy": Expected(perfect=1.0, worst=0.0, answer=3 / 4),
     "target_perplexity": Expected(perfect=1.0, worst=np.inf, answer=2.718281828459045 ** (12.75 / 4)),
     "weighted_f1": Expected(perfect=1.0, worst=0.0, answer=(1 * 2 / 3 + 3 * 4 / 5) / 4, columns=CLASSES),
     "weighted_precision": Expected(perfect=1.0, worst=0.0, answer=(1 * 1 / 2 + 3 * 1) / 4, columns=CLASSES),
     "weighted_recall": Expected(perfect=1.0, worst=0.0, answer=3 / 4, columns=CLASSES),
+    "word_accuracy": Expected(perfect=1.0, worst=0.0, answer=6 / 8),
     "word_perplexity": Expected(perfect=1.0, worst=np.inf, answer=2.718281828459045 ** (12.75 / 8)),
 }
 
@@ -147,10 +153,13 @@ def changed(columns: Columns, nll: float, correct: bool) -> Columns:
     predicted = gold if correct else gold.min() + gold.max() - gold
     probabilities = (np.array([[0], [1], [1], [1]]) == [0, 1]) == correct
     entities = {"entities_right": columns["entities_gold"] * correct, "entities_predicted": columns["entities_gold"]}
+    tags = {"tags_right": columns["tags_gold"] * correct, "tags_predicted": columns["tags_gold"]}
+    words = {"words_right": columns["words"] * correct}
     labels = columns["gold_labels"] if correct else 1 - columns["gold_labels"]
     ranks = {"ranks": np.full(4, 1.0 if correct else np.inf), "gains": np.ones(4)}
     answers = {"predicted": predicted, "predicted_labels": labels, "probabilities": probabilities.astype(float)}
-    return {**columns, **shares, **answers, **entities, **ranks, "known": known, "nll_nats": np.full(4, nll)}
+    own = {**shares, **answers, **entities, **tags, **words, **ranks}
+    return {**columns, **own, "known": known, "nll_nats": np.full(4, nll)}
 
 
 def test_every_metric_of_the_folder_has_a_row() -> None:

@@ -16,6 +16,11 @@ from wenlu.tokenizers import Tokenizer
 NewTokenizer = Callable[..., Tokenizer]
 
 
+def answers_in(context: str, *texts: str) -> list[dict[str, Any]]:
+    """Where each of them stands first."""
+    return [{"text": text, "start": context.index(text)} for text in texts]
+
+
 @dataclass(frozen=True)
 class Small:
     """Eight records of a task.
@@ -87,6 +92,22 @@ LABELLED: dict[str, Small] = {
             ]
         ),
     ),
+    "question-answering": Small(
+        "bert",
+        tuple(
+            {"question": question, "context": context, "answers": answers_in(context, *texts)}
+            for question, context, texts in [
+                ("where did the cat sleep?", "the cat sat on the log. then the cat did sleep on the mat.", ["the mat"]),
+                ("how quiet was it?", "the partridge, unbelievably quiet, sat on the mat.", ["unbelievably quiet"]),
+                ("who sat on the log?", "the dog sat on the log 4 times. then it didn't move.", ["the dog", "dog"]),
+                ("how many times?", "the dog sat on the log 4 times. then it didn't move.", ["4"]),
+                ("did the mat sleep?", "the cat sat on the mat.", []),
+                ("谁非常热情", "酒店的服务人员非常热情。房间很干净！", ["服务人员"]),
+                ("房间怎么样", "酒店的服务人员非常热情。房间很干净！", ["很干净"]),
+                ("谁住在上海", "房间很干净！下次还会来。", []),
+            ]
+        ),
+    ),
     "summarisation": Small("llama", tuple({"text": text, "summary": summary} for text, summary in HEADLINES)),
     "translation": Small(
         "t5",
@@ -107,6 +128,22 @@ LABELLED: dict[str, Small] = {
                 ("the partridge sat on the mat", "bird"),
                 ("酒店的服务人员非常热情", "hotel"),
                 ("房间很干净！下次还会来", "hotel"),
+            ]
+        ),
+    ),
+    "token-classification": Small(
+        "bert",
+        tuple(
+            {"text": text, "tokens": text.split(" ") if " " in text else [*text], "tags": tags.split()}
+            for text, tags in [
+                ("the cat sat on the mat .", "O B-ANIMAL O O O B-PLACE O"),
+                ("the partridge , unbelievably quiet", "O B-ANIMAL O O O"),
+                ("the dog sat on the red log", "O B-ANIMAL O O O B-PLACE I-PLACE"),
+                ("then it didn't move", "O O O O"),
+                ("did the cat dog sleep ?", "O O B-ANIMAL B-ANIMAL O O"),
+                ("4 times", "O O"),
+                ("我们住在上海", "O O O O B-PLACE I-PLACE"),
+                ("杭州西湖很干净", "B-PLACE I-PLACE I-PLACE I-PLACE O O O"),
             ]
         ),
     ),

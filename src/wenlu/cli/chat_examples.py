@@ -82,9 +82,11 @@ def row_of(task: LabelledTask, given: Mapping[str, str]) -> Row:
 
 
 def rendered(told: Mapping[str, Any], given: Mapping[str, str]) -> Text:
-    """An answer for the terminal: entities and answers in colour where they stand, labels with their probability."""
-    if "entities" in told:
-        return _marked(next(iter(given.values())), told["entities"])
+    """An answer for the terminal: entities, tagged words and answers in colour where they stand, labels with their
+    probability."""
+    for name in ("entities", "words"):
+        if name in told:
+            return _marked(next(iter(given.values())), told[name])
     context = given.get("context", "")
     if told["prediction"] and isinstance(told.get("start"), int) and context:
         return _marked(context, [{"start": told["start"], "end": told["end"], "label": _percent(told)}])

@@ -160,7 +160,7 @@ def _rows_of(task: LabelledTask, source: Path | BinaryIO, config: AnsweringConfi
         return read_rows(source, name="stdin", format="txt")
     if not source.is_file():
         raise DataError(f"{source}: no such file; for a single text write --text {str(source)!r}")
-    is_text = source.suffix.lower() in (".txt", ".md")
+    is_text = config.kind == "auto" and source.suffix.lower() in (".txt", ".md")
     given = {**task.config.columns, **config.columns}
     meta = () if is_text else tuple(names[r.name] for r in asked[1:] if not r.is_optional or r.name in given)
     spec = SourceSpec(

@@ -20,10 +20,11 @@ FEWEST = 20
 def calibrated(
     task: LabelledTask, model: LanguageModel, examples: Sequence[Any], context: int, progress: Progress = QUIET
 ) -> LabelledTask:
-    """The task with the temperature, and with the threshold of `target_precision` where one is asked for.
+    """The task with the temperature and settings of its own that are `tuned`, and with the threshold of
+    `target_precision` where one is asked for.
 
-    Neither changes what is answered, but for answers that are withheld. A task that writes stays as it was, and so does
-    one with fewer than FEWEST examples.
+    The temperature changes no answer, and the last threshold but withholds some. A task that writes stays as it was,
+    and so does one with fewer than FEWEST examples.
     """
     if not isinstance(task, ReadingTask) or len(examples) < FEWEST:
         return task
@@ -32,6 +33,8 @@ def calibrated(
         logits, gold = found
         fit = fit_temperature if gold.ndim == 1 else fit_label_temperature
         task = task.with_settings(temperature=round(fit(logits, gold), 4))
+    if own := task.tuned(model, examples, context):
+        task = task.with_settings(**own)
     target = task.config.target_precision
     if target is None:
         return task

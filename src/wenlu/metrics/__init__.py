@@ -48,6 +48,7 @@ from wenlu.metrics.rouge import rouge, rouge_columns
 from wenlu.metrics.spearman import SPEARMAN, RankCorrelation
 from wenlu.metrics.squared_error import MSE, RMSE
 from wenlu.metrics.subset_accuracy import SUBSET_ACCURACY
+from wenlu.metrics.tags import TAG_MACRO_F1, WORD_ACCURACY
 from wenlu.metrics.target_accuracy import TARGET_ACCURACY
 from wenlu.metrics.target_perplexity import TARGET_PERPLEXITY
 from wenlu.metrics.ter import ter, ter_columns
@@ -91,11 +92,13 @@ METRICS: tuple[Metric, ...] = (
     RMSE,
     SPEARMAN,
     SUBSET_ACCURACY,
+    TAG_MACRO_F1,
     TARGET_ACCURACY,
     TARGET_PERPLEXITY,
     WEIGHTED_F1,
     WEIGHTED_PRECISION,
     WEIGHTED_RECALL,
+    WORD_ACCURACY,
     WORD_PERPLEXITY,
 )
 
@@ -153,12 +156,14 @@ __all__ = [
     "RMSE",
     "SPEARMAN",
     "SUBSET_ACCURACY",
+    "TAG_MACRO_F1",
     "TARGET_ACCURACY",
     "TARGET_PERPLEXITY",
     "TEXT_METRICS",
     "WEIGHTED_F1",
     "WEIGHTED_PRECISION",
     "WEIGHTED_RECALL",
+    "WORD_ACCURACY",
     "WORD_PERPLEXITY",
     "Bin",
     "ClassRow",

@@ -19,6 +19,7 @@ from wenlu.tasks.masked_lm import MaskedLM
 from wenlu.tasks.next_sentence import NextSentence
 from wenlu.tasks.objective import Guesses, Objective
 from wenlu.tasks.prefix_lm import PrefixLM
+from wenlu.tasks.question_answering import QuestionAnswering
 from wenlu.tasks.replaced_tokens import ReplacedTokens
 from wenlu.tasks.sentence_order import SentenceOrder
 from wenlu.tasks.span_corruption import SpanCorruption
@@ -39,6 +40,7 @@ from wenlu.tasks.task import (
     Totals,
 )
 from wenlu.tasks.text_classification import TextClassification
+from wenlu.tasks.token_classification import TokenClassification
 from wenlu.tasks.translation import Translation
 from wenlu.tasks.word_analogy import WordAnalogy
 from wenlu.tasks.word_similarity import WordSimilarity
@@ -55,7 +57,15 @@ TASKS: tuple[type[TextTask], ...] = (
     SpanCorruption,
 )
 """What models learn from running text."""
-LABELLED_TASKS: tuple[type[LabelledTask], ...] = (Embedding, Grading, Summarisation, TextClassification, Translation)
+LABELLED_TASKS: tuple[type[LabelledTask], ...] = (
+    Embedding,
+    Grading,
+    QuestionAnswering,
+    Summarisation,
+    TextClassification,
+    TokenClassification,
+    Translation,
+)
 """What models learn from examples that carry the right answer."""
 SCORED_TASKS: tuple[type[ScoredTask], ...] = (WordAnalogy, WordSimilarity)
 """What is only measured."""
@@ -142,6 +152,7 @@ __all__ = [
     "Part",
     "Predictor",
     "PrefixLM",
+    "QuestionAnswering",
     "Reading",
     "ReadingTask",
     "ReplacedTokens",
@@ -155,6 +166,7 @@ __all__ = [
     "Text",
     "TextClassification",
     "TextTask",
+    "TokenClassification",
     "Totals",
     "Translation",
     "WordAnalogy",

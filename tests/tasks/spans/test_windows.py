@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wenlu.errors import ConfigError, DataError
 from wenlu.tasks.spans.windows import NULL, PairLayout, Window, answer_tokens, windows
 from wenlu.tokenizers import Spanned, Tokenizer
+from wenlu.tokenizers.files import Roles
 
 EXAMPLES = 1000 if os.environ.get("WENLU_PROOF") == "1" else 60
 BERT = PairLayout((1,), (2,), (2,))
@@ -115,6 +117,13 @@ def test_windows_of_a_published_tokenizer_are_those_of_transformers(package_file
         assert list(window.spans) == offsets[window.offset : -1]
 
 
-def test_a_tokenizer_without_a_frame_is_refused(new_tokenizer: Callable[..., Tokenizer]) -> None:
+def test_a_tokenizer_without_a_frame_has_its_end_of_text_around_both(new_tokenizer: Callable[..., Tokenizer]) -> None:
+    tokenizer = new_tokenizer()
+    end = (tokenizer.eos_id,)
+    assert PairLayout.of(tokenizer) == PairLayout(end, end, end)
+
+
+def test_a_tokenizer_with_nothing_to_stand_before_a_pair_is_refused() -> None:
+    vocabulary = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0, "?": 1}, unk_token="?"))
     with pytest.raises(ConfigError, match="puts no token before a pair of texts"):
-        PairLayout.of(new_tokenizer())
+        PairLayout.of(Tokenizer(vocabulary, Roles(None, None, None, "?")))

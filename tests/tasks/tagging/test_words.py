@@ -20,7 +20,7 @@ hard = st.text(
     ),
     max_size=30,
 )
-splits = pytest.mark.parametrize("split", [Words.in_text, Words.characters])
+splits = pytest.mark.parametrize("split", [Words.in_text, Words.characters, Words.whole])
 
 
 def words_of(text: str) -> list[str]:

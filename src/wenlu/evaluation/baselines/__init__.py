@@ -6,15 +6,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wenlu.evaluation.baselines import embedding, grading, summarisation, text_classification, translation
+from wenlu.evaluation.baselines import (
+    embedding,
+    grading,
+    question_answering,
+    summarisation,
+    text_classification,
+    token_classification,
+    translation,
+)
 from wenlu.progress import Progress
 from wenlu.tasks import LabelledTask, Predictor
 
 BASELINES: dict[str, tuple[str, Callable[[Any, Sequence[Any]], Predictor]]] = {
     "embedding": ("tfidf-cosine", embedding.fit),
     "grading": ("tfidf-ridge-regression", grading.fit),
+    "question-answering": ("sliding-window", question_answering.fit),
     "summarisation": ("lead-3", summarisation.fit),
     "text-classification": ("tfidf-logistic-regression", text_classification.fit),
+    "token-classification": ("commonest-tags", token_classification.fit),
     "translation": ("translation-memory", translation.fit),
 }
 """By task: what it is called, and how it is fitted."""

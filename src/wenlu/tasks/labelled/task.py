@@ -66,14 +66,20 @@ class LabelledConfig(TaskConfig):
             self.column(role.name) for role in self.roles[1:] if not role.is_optional or role.name in self.columns
         )
 
+    def columns_of(self, spec: SourceSpec) -> tuple[str, ...]:  # noqa: ARG002  (for tasks that read kinds differently)
+        """The columns to read from a source besides the first role's."""
+        return self.read_columns()
+
     def told(self, specs: tuple[SourceSpec, ...]) -> tuple[SourceSpec, ...]:
         """Sources that know which columns the task reads; what one `set`s for all its records need not be there."""
-        text, others = self.column(self.roles[0].name), self.read_columns()
+        text = self.column(self.roles[0].name)
         return tuple(
             spec.model_copy(
                 update={
                     "text": spec.text if "text" in spec.model_fields_set else text,
-                    "meta": tuple(dict.fromkeys(name for name in (*spec.meta, *others) if name not in spec.set)),
+                    "meta": tuple(
+                        dict.fromkeys(name for name in (*spec.meta, *self.columns_of(spec)) if name not in spec.set)
+                    ),
                 }
             )
             for spec in specs
@@ -146,6 +152,15 @@ class LabelledTask(Task):
     ) -> tuple[Values, Values] | None:
         """Logits (n, L) that no temperature has divided, and the right classes (n,), or labels (n, L) of 0 and 1."""
         return None
+
+    def tuned(
+        self,
+        model: LanguageModel,  # noqa: ARG002  (for tasks that decide by a threshold of their own)
+        examples: Sequence[Any],  # noqa: ARG002
+        context: int,  # noqa: ARG002
+    ) -> Mapping[str, Any]:
+        """Settings that only held-out examples tell of a trained model; never those that it is scored on."""
+        return {}
 
     def details(self, columns: Columns) -> dict[str, Any]:  # noqa: ARG002
         """What a report shows beside the scores: tables by class, curves of confidence."""

@@ -29,8 +29,14 @@ class PairLayout:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Self:
-        """What tokenizer.json says; raises ConfigError where it puts nothing before a pair."""
+        """What tokenizer.json says; where it puts nothing around a pair, the begin before it and the end behind each.
+
+        Raises ConfigError where nothing stands before a pair.
+        """
         before, between, behind = map(tuple, tokenizer.pair_frame)
+        if not (before or between or behind):
+            begin, end = (() if one is None else (one,) for one in (tokenizer.bos_id, tokenizer.eos_id))
+            before, between, behind = begin, end, end
         if not before:
             raise ConfigError(
                 "the tokenizer puts no token before a pair of texts, and answers need one that stands for none; "

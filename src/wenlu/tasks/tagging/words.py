@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
@@ -19,8 +20,14 @@ from wenlu.tokenizers.tokenizer import utf8_bytes
 _UNSPACED_RANGES = tuple(pair for script in UNSPACED for pair in RANGES[script])
 _UNSPACED = "".join(rf"\x{{{first:X}}}-\x{{{last:X}}}" for first, last in _UNSPACED_RANGES)
 # \X is a character with the marks, joiners and skin tones that belong to it.
-_WORDS = split(rf"\s+|(?=[{_UNSPACED}])\X|(?:(?=[\p{{L}}\p{{N}}])(?![{_UNSPACED}])\X)+|\X")
+_RUN = rf"(?:(?=[\p{{L}}\p{{N}}])(?![{_UNSPACED}])\X)+"
+_WORDS = split(rf"\s+|(?=[{_UNSPACED}])\X|{_RUN}|\X")
 _CHARACTERS = split(r"\s+|\X")
+_NO_SPACE = re.compile(r"\S+")
+# Signs between letters that belong to the word: U.N., 1996-08-22, 10,000, AT&T, O'Brien; not that of EU's.
+_INNER = r"(?:[-.&/_@]|(?<=\p{N})[,:](?=\p{N})|['’](?=\p{L}{3}))"
+_ABBREVIATION = rf"(?<![\p{{L}}\p{{N}}])(?:(?![{_UNSPACED}])\p{{L}}\.){{2,}}(?:-{_RUN})?"
+_WHOLE = split(rf"\s+|(?=[{_UNSPACED}])\X|{_ABBREVIATION}|{_RUN}(?:{_INNER}{_RUN})*|\X")
 
 
 @dataclass(frozen=True, order=True)
@@ -69,6 +76,21 @@ class Words:
         return cls(text, _spans(_WORDS.pre_tokenize_str(text)))
 
     @classmethod
+    def whole(cls, text: str) -> Self:
+        """As `in_text`, but a sign between two letters or digits of a word parts nothing: U.N., 1996-08-22, O'Brien.
+
+        So corpora of news are cut, as CoNLL-2003.
+        """
+        utf8_bytes(text, "text")
+        return cls(text, _spans(_WHOLE.pre_tokenize_str(text)))
+
+    @classmethod
+    def blanks(cls, text: str) -> Self:
+        """What white space parts."""
+        utf8_bytes(text, "text")
+        return cls(text, tuple(found.span() for found in _NO_SPACE.finditer(text)))
+
+    @classmethod
     def characters(cls, text: str) -> Self:
         """Each character with its marks, for word segmentation; raises DataError as `in_text` does."""
         utf8_bytes(text, "text")
@@ -107,6 +129,11 @@ class Words:
         """The text up to the end of the last word, cut behind each word: a word has what stands before it."""
         ends = [0, *(end for _, end in self.spans)]
         return [self.text[start:end] for start, end in pairwise(ends)]
+
+    @property
+    def texts(self) -> list[str]:
+        """The words themselves."""
+        return [self.text[start:end] for start, end in self.spans]
 
     def mention(self, entity: Entity) -> Mention:
         """The characters of an entity."""

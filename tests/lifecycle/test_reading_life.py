@@ -1,0 +1,129 @@
+"""Whole tiny lives of taggers and readers: from a CoNLL and a SQuAD file to predictions of such files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wenlu
+from wenlu.generation.labelled import AnsweringConfig, predict_answers
+from wenlu.lifecycle.verbs import finetune
+
+RECIPE = """
+name = "tiny"
+task = {{name = "{task}", head_dropout = 0.0}}
+[data]
+train = {{path = "{train}", kind = "{kind}"}}
+validation = {{path = "{test}", kind = "{kind}"}}
+test = {{path = "{test}", kind = "{kind}"}}
+steps = []
+decontaminate = false
+[tokenizer]
+vocab_size = 280
+[model]
+family = "bert"
+hidden_size = 32
+num_hidden_layers = 1
+num_attention_heads = 2
+intermediate_size = 64
+[train]
+duration = "20 steps"
+context = 32
+batch_size = 8
+threads = 1
+allocator = "as-is"
+dtype = "float32"
+[optimizer]
+name = "adamw"
+lr = 3e-3
+[evaluate]
+resamples = 100
+"""
+SENTENCES = [
+    ("the cat sat on the mat .", "O B-ANIMAL O O O B-PLACE O"),
+    ("the red dog sat in New York", "O O B-ANIMAL O O B-PLACE I-PLACE"),
+    ("U.N. partridges slept 1996-08-22", "B-PLACE B-ANIMAL O O"),
+    ("我 们 住 在 上 海", "O O O O B-PLACE I-PLACE"),
+]
+
+
+def conll(path: Path, count: int) -> Path:
+    blocks = []
+    for number in range(count):
+        words, tags = SENTENCES[number % len(SENTENCES)]
+        lines = [f"{word} X {tag}" for word, tag in zip(f"{words} {number}".split(), f"{tags} O".split(), strict=True)]
+        blocks.append("\n".join(lines))
+    path.write_text("-DOCSTART- X O\n\n" + "\n\n".join(blocks) + "\n", encoding="utf-8")
+    return path
+
+
+def squad(path: Path, count: int) -> Path:
+    paragraphs = []
+    for number in range(count):
+        context = f"the cat {number} sat on the mat. 我们住在上海，the dog didn't move."
+        questions = [("who sat?", f"the cat {number}"), ("谁住在上海？", "我们"), ("when?", None)]
+        qas = [
+            {
+                "id": f"{number}-{place}",
+                "question": question,
+                "answers": [] if text is None else [{"text": text, "answer_start": context.index(text)}],
+                "is_impossible": text is None,
+            }
+            for place, (question, text) in enumerate(questions)
+        ]
+        paragraphs.append({"context": context, "qas": qas})
+    content = {"version": "v2.0", "data": [{"title": "cats", "paragraphs": paragraphs}]}
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def life(tmp_path: Path, task: str, kind: str, write: Any) -> tuple[Path, Path]:
+    train, test = write(tmp_path / "train.txt", 24), write(tmp_path / "test.txt", 8)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(RECIPE.format(task=task, kind=kind, train=train, test=test), encoding="utf-8")
+    finetune(recipe, tmp_path / "run")
+    return tmp_path / "run", test
+
+
+def predictions(run: Path, source: Path, out: Path, kind: str) -> list[dict[str, Any]]:
+    predict_answers(wenlu.load(run), source, out, AnsweringConfig(kind=kind))
+    return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_tagger_is_made_of_a_conll_file_and_reads_one(tmp_path: Path) -> None:
+    run, test = life(tmp_path, "token-classification", "conll", conll)
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    names = [metric["name"] for metric in evaluation["metrics"]]
+    assert names == ["entity_f1", "entity_precision", "entity_recall", "word_accuracy", "baseline_entity_f1"]
+    assert json.loads((run / "model/task.json").read_text())["labels"] == ["ANIMAL", "PLACE"]
+    assert json.loads((run / "model/task.json").read_text())["words"] == "whole"
+    lines = predictions(run, test, tmp_path / "out.jsonl", "conll")
+    assert len(lines) == 8
+    assert all(len(line["tokens"]) == len(line["tags"]) for line in lines)
+    assert all("error" not in line for line in lines)
+
+
+def test_a_reader_is_made_of_a_squad_file_and_reads_one(tmp_path: Path) -> None:
+    run, test = life(tmp_path, "question-answering", "squad", squad)
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert [m["name"] for m in evaluation["metrics"]] == ["answer_f1", "exact_match", "baseline_answer_f1"]
+    settled = json.loads((run / "model/task.json").read_text())
+    assert settled["null"] is True
+    assert settled["language"] == "zh"
+    lines = predictions(run, test, tmp_path / "out.jsonl", "squad")
+    assert len(lines) == 24
+    assert all("error" not in line for line in lines)
+    assert all(line["prediction"] == "" or line["end"] > line["start"] for line in lines)
+
+
+@pytest.mark.parametrize("name", ["tag", "answer"])
+def test_the_recipes_say_what_they_mean(name: str) -> None:
+    from wenlu.config import load
+    from wenlu.lifecycle.recipe import Recipe
+
+    recipe = load(Recipe, Path(f"recipes/{name}.toml"))
+    read = recipe.task_data.all_sources()[0]
+    assert read.meta == {"tag": ("tokens", "tags"), "answer": ("context", "answers")}[name]
