@@ -208,6 +208,16 @@ def test_a_few_records_that_are_no_examples_are_left_out_and_told(recipe: Path, 
     assert [row["id"] for row in refused] == ["some.jsonl:61"]
 
 
+def test_without_a_validation_part_the_last_weights_are_kept(recipe: Path, tmp_path: Path) -> None:
+    given = [*COLUMNS, "data.validation=0", "train.duration=2 steps"]
+    with pytest.raises(UsageError, match=r"train\.keep_best: there is no validation part to tell the best"):
+        verbs.finetune(recipe, tmp_path / "run", given)
+    verbs.finetune(recipe, tmp_path / "run", [*given, "train.keep_best=false"])
+    task = load(tmp_path / "run").task
+    assert isinstance(task, TextClassification)
+    assert task.config.temperature == 1.0
+
+
 def test_the_command_answers_a_text(run: Path) -> None:
     command = [sys.executable, "-m", "wenlu", "predict", str(run), "--text", "free cash", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

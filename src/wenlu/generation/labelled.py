@@ -17,7 +17,7 @@ from wenlu.config import did_you_mean
 from wenlu.corpus.record import Drop, Record
 from wenlu.corpus.source import SourceSpec
 from wenlu.corpus.sources import open_source
-from wenlu.errors import DataError, UsageError
+from wenlu.errors import DataError, UsageError, WenluError
 from wenlu.generation.answering import answers_to, sampling_of
 from wenlu.generation.predict import PredictSummary, answer_rows, model_fingerprint
 from wenlu.generation.rows import BadRow, Row, read_rows
@@ -71,8 +71,11 @@ def answers_examples(bundle: Bundle) -> bool:
 
 
 def is_labelled(path_or_id: str) -> bool:
-    """As `answers_examples`, of a model that is not read yet; the errors are those of `load`."""
-    file = model_path(path_or_id) / FILE
+    """As `answers_examples`, of a model that is not read yet; False for what is no model, of which `load` says why."""
+    try:
+        file = model_path(path_or_id) / FILE
+    except WenluError:
+        return False
     if not file.is_file():
         return False
     name = json.loads(file.read_text(encoding="utf-8")).get("name")

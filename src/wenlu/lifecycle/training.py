@@ -110,7 +110,8 @@ def openings(root: Path, count: int = 3, characters: int = 80) -> tuple[str, ...
 
 def _data(life: Life, task: Task, tokenizer: Tokenizer) -> TrainData:
     if isinstance(task, LabelledTask):
-        return TrainData(_examples(life, task, "train"), _examples(life, task, "validation"))
+        held_out = "validation" in splits(life.root / "data")
+        return TrainData(_examples(life, task, "train"), _examples(life, task, "validation") if held_out else None)
     assert isinstance(task, TextTask), f"{task.name} learns from text or from examples"
     rows = _rows(life, task, "train")
     assert rows is not None, "every data stage writes a training part"
@@ -121,7 +122,7 @@ def _data(life: Life, task: Task, tokenizer: Tokenizer) -> TrainData:
 
 
 def _examples(life: Life, task: LabelledTask, split: str) -> Rows:
-    examples = list(read_examples(life.root, split, task.config)) if split in splits(life.root / "data") else []
+    examples = list(read_examples(life.root, split, task.config))
     rows = task.rows(examples, life.recipe.train.context)
     for note in rows.notes if life.world.is_first else ():
         life.progress.warn(f"{split}: {note}")

@@ -68,7 +68,7 @@ def train(
     steps = int(config.duration.amount)
     placement = placement or alone(model)
     batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents, placement.share)
-    state = new_state(config, optimizer, model, placement)
+    state = new_state(config, optimizer, model, data, placement)
     resume(state, config, run, progress)
     telemetry = Telemetry(run, state, task, batches, steps=steps)
     progress.start("train", total=steps, unit="steps")
@@ -107,9 +107,11 @@ def train(
 
 
 def new_state(
-    config: TrainConfig, optimizer: OptimizerConfig, model: LanguageModel, placement: Placement
+    config: TrainConfig, optimizer: OptimizerConfig, model: LanguageModel, data: TrainData, placement: Placement
 ) -> TrainState:
-    """Before the first step; raises UsageError where the settings ask for what a shared model cannot do."""
+    """Before the first step; raises UsageError where the best weights cannot be told or kept."""
+    if config.keep_best and data.validation is None:
+        raise UsageError("train.keep_best: there is no validation part to tell the best; set data.validation=0.1")
     if config.keep_best and placement.is_cut:
         raise UsageError('train.keep_best: each process holds a part of the model; use distributed.parallel="ddp"')
     best = Best(config.patience) if config.keep_best else None
