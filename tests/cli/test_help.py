@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 import shutil
@@ -39,6 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the examples run: the repository's recipes, and finished tiny runs."""
     path = tmp_path_factory.mktemp("examples")
     (path / "recipes").symlink_to(Path("recipes").absolute())
+    rows = [{"text": f"{label} number {n}", "label": label} for n in range(30) for label in ("good", "bad")]
+    (path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     paste("wenlu run recipes/tiny.toml --out runs/tiny", path)
     shutil.copytree(path / "runs/tiny", path / "runs/pretrained")
     return path

@@ -22,7 +22,7 @@ OF_FRACTIONS = (metrics.MULTILABEL_SAMPLES_F1, metrics.PEARSON)
 OF_COUNTS = [
     metric
     for metric in FAST
-    if {"predicted", "predicted_labels", "entities_gold"} & {*metric.needs} and metric not in OF_FRACTIONS
+    if {"predicted", "predicted_labels", "entities_gold", "tags_gold"} & {*metric.needs} and metric not in OF_FRACTIONS
 ]
 CLUSTERS = [str(i) for i in np.random.default_rng(9).integers(0, 25, 60)]
 
@@ -44,7 +44,14 @@ def columns(seed: int) -> Columns:
         "entities_gold": counts[1] + rng.integers(0, 2, 60),
         "ranks": np.stack([rng.choice([1.0, 2.0], 60), rng.choice([4.0, np.inf, np.nan], 60)], axis=1),
         "gains": rng.integers(1, 3, (60, 2)).astype(float),
+        **dict(zip(("tags_right", "tags_gold", "tags_predicted"), _nested_counts(rng), strict=True)),
     }
+
+
+def _nested_counts(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(60, 3) each: what is right, and no fewer that are gold and that are predicted."""
+    right = rng.integers(0, 3, (60, 3))
+    return right, right + rng.integers(0, 2, (60, 3)), right + rng.integers(0, 2, (60, 3))
 
 
 def by_examples(metric: Metric) -> Metric:

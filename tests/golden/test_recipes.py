@@ -103,6 +103,9 @@ def overrides(recipe: str, folder: Path) -> list[str]:
     tiny = [*TINY, adamw(recipe)]
     if recipe == "architectures":
         return [*tiny, f"data.train={source}", "model.parameters=60000"]
+    content = tomllib.loads(Path(f"recipes/{recipe}.toml").read_text(encoding="utf-8"))
+    if "base" in content.get("model", {}):  # which is large; a tiny one from random weights takes its place
+        tiny.append(f"model={_table(family='llama')}")
     return [*tiny, *SIZES, f"data.train={source}", *OWN.get(recipe, ())]
 
 

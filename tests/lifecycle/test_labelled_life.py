@@ -192,6 +192,8 @@ def test_what_does_not_fit_is_told(recipe: Path, tmp_path: Path) -> None:
         verbs.finetune(recipe, tmp_path / "b", ["data.text=mail", "data.labell=kind"])
     with pytest.raises(UsageError, match=r"nothing to fine-tune: name a model in model\.base"):
         verbs.finetune(Path("recipes/tiny.toml"), tmp_path / "c")
+    with pytest.raises(UsageError, match=r"data\.train is yours, but data\.test is still the recipe's own"):
+        verbs.finetune(Path("recipes/spam.toml"), tmp_path / "e", ["data.train=mine.jsonl"])
     with pytest.raises(ConfigError, match="is not made for text-classification"):
         verbs.finetune(recipe, tmp_path / "d", [*COLUMNS, 'model={family="t5"}'])
 

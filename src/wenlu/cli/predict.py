@@ -31,9 +31,10 @@ def predict(
 ) -> None:
     """Answer each prompt of FILE with one JSON object a line, in order; a bad row gets an `error` in its place.
 
-    A masked language model fills in each [MASK]; word vectors answer a word, or a sum as in "king - man + woman",
-    with its neighbours; an encoder–decoder reads the prompt and writes a text of its own, its gaps filled where it has
-    <extra_id_0> or [MASK].
+    A model of a labelled task answers each record of any file that data are read from, columns named as text=COLUMN;
+    answers less sure than abstain_below are withheld. A masked language model fills in each [MASK]; word vectors answer
+    a word, or a sum as in "king - man + woman", with its neighbours; an encoder–decoder reads the
+    prompt and writes a text of its own, its gaps filled where it has <extra_id_0> or [MASK].
     Exit code 3 when a row was bad.
 
     Example: wenlu predict runs/tiny --text "def " max_new_tokens=32 temperature=0.8

@@ -109,13 +109,20 @@ def pretrain(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress
 def finetune(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> RunSummary:
     """The whole life of a model that begins with another, or that learns from labelled examples.
 
-    Raises UsageError where the recipe has neither; the others are those of `run`.
+    Raises UsageError where the recipe has neither, or would judge a model of your data by its own; the others are those
+    of `run`.
     """
     settings = load(Recipe, recipe, overrides)
     if settings.model.base is None and not isinstance(settings.task, LabelledConfig):
         raise UsageError(
             f"{recipe}: nothing to fine-tune: name a model in model.base, or a task with labelled examples in "
             "task.name; models from random weights are made by: wenlu pretrain"
+        )
+    given = {item.partition("=")[0].strip() for item in overrides}
+    if "data.train" in given and "data.test" not in given and isinstance(load(Recipe, recipe).data.test, tuple):
+        raise UsageError(
+            f"{recipe}: data.train is yours, but data.test is still the recipe's own; give data.test=FILE too, or hold "
+            "out a part of yours: data.test=0.1"
         )
     return run(recipe, out, overrides, progress=progress)
 
