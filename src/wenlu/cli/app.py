@@ -42,7 +42,7 @@ VERBS = (
     (tokenizer, "Text to a tokenizer, measured by language."),
     (pretrain, "Text to a trained model."),
     (finetune, "Your own examples to a model for a task."),
-    (evaluate, "Perplexity and bits per byte, beside an n-gram."),
+    (evaluate, "Scores with intervals, beside a cheap baseline."),
     (predict, "Answers to a file of prompts."),
     (chat, "Write in turns with a model at the terminal."),
     (export, "A model as a folder, a GGUF file or an ONNX graph."),

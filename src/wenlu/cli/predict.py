@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json as encoder
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from wenlu.generation.labelled import AnsweringConfig
     from wenlu.generation.neighbours import NeighboursConfig
     from wenlu.generation.predict import PredictConfig
+    from wenlu.generation.rows import Row
 
 
 def predict(
@@ -49,12 +51,14 @@ def predict(
     file, overrides = _file_and_overrides(arguments or [])
     if (file is None) == (text is None):
         raise UsageError("give either a FILE of prompts (- for standard input) or --text TEXT")
+    if text is not None and out is not None:
+        raise UsageError("--text answers on the screen; --out belongs to a FILE of prompts")
     if vectors_path(model) is not None:
         listing = check(neighbours.NeighboursConfig, override({}, overrides), where="predict")
         vectors = load_any(model)
         assert isinstance(vectors, VectorsBundle), f"{model} was told to hold word vectors"
         if text is not None:
-            _name_neighbours(vectors, text, listing, json=json, out=out)
+            _name_neighbours(vectors, text, listing, json=json)
             return
         answer = partial(neighbours.predict_neighbours, vectors, config=listing)
     else:
@@ -62,19 +66,19 @@ def predict(
         if labelled.answers_examples(bundle):
             asking = check(labelled.AnsweringConfig, override({}, overrides), where="predict")
             if text is not None:
-                _label(bundle, text, asking, json=json, out=out)
+                _label(bundle, text, asking, json=json)
                 return
             answer = partial(labelled.predict_answers, bundle, config=asking)
         elif filling.fills(bundle):
             places = check(filling.FillingConfig, override({}, overrides), where="predict")
             if text is not None:
-                _fill(bundle, text, places, json=json, out=out)
+                _fill(bundle, text, places, json=json)
                 return
             answer = partial(filling.predict_filled, bundle, config=places)
         else:
             config = check(prediction.PredictConfig, override({}, overrides), where="predict")
             if text is not None:
-                _answer(bundle, text, config, json=json, out=out)
+                _answer(bundle, text, config, json=json)
                 return
             answer = partial(prediction.predict, bundle, config=config)
     source = sys.stdin.buffer if file == "-" else Path(str(file))
@@ -92,20 +96,13 @@ def predict(
         raise typer.Exit(DataError.exit_code)
 
 
-def _answer(bundle: Bundle, text: str, config: PredictConfig, *, json: bool, out: Path | None) -> None:
-    from wenlu.errors import UsageError
+def _answer(bundle: Bundle, text: str, config: PredictConfig, *, json: bool) -> None:
     from wenlu.generation.predict import predict_rows, writes_another_text
-    from wenlu.generation.rows import Row
     from wenlu.generation.text import complete, stream_text
 
-    if out is not None:
-        raise UsageError("--text answers on the screen; --out belongs to a FILE of prompts")
     in_front = "" if writes_another_text(bundle) else text
     if json:
-        line = next(predict_rows(bundle, [Row("text", text)], config))
-        if "error" in line:
-            raise UsageError(line["error"])
-        typer.echo(encoder.dumps(line, ensure_ascii=False))
+        _told(predict_rows(bundle, [_row(text)], config), json=True)
     elif config.n > 1 or config.num_beams > 1:
         for choice in complete(bundle, [text], config)[0].choices:
             typer.echo(in_front + choice.text)
@@ -117,58 +114,51 @@ def _answer(bundle: Bundle, text: str, config: PredictConfig, *, json: bool, out
         typer.echo()
 
 
-def _label(bundle: Bundle, text: str, config: AnsweringConfig, *, json: bool, out: Path | None) -> None:
-    from wenlu.errors import UsageError
+def _label(bundle: Bundle, text: str, config: AnsweringConfig, *, json: bool) -> None:
     from wenlu.generation.labelled import answer_examples
-    from wenlu.generation.rows import Row
 
-    if out is not None:
-        raise UsageError("--text answers on the screen; --out belongs to a FILE")
-    line = next(answer_examples(bundle, [Row("text", text)], config))
-    if "error" in line:
-        raise UsageError(line["error"])
-    if json:
-        typer.echo(encoder.dumps(line, ensure_ascii=False))
-        return
-    sure = line.get("probability")
-    typer.echo(f"{line['prediction']}" + ("" if sure is None else f"  {sure:.3f}"))
+    line = _told(answer_examples(bundle, [_row(text)], config), json=json)
+    if line is not None:
+        sure = line.get("probability")
+        typer.echo(f"{line['prediction']}" + ("" if sure is None else f"  {sure:.3f}"))
 
 
-def _fill(bundle: Bundle, text: str, config: FillingConfig, *, json: bool, out: Path | None) -> None:
-    from wenlu.errors import UsageError
+def _fill(bundle: Bundle, text: str, config: FillingConfig, *, json: bool) -> None:
     from wenlu.generation.filling import fill_rows
-    from wenlu.generation.rows import Row
 
-    if out is not None:
-        raise UsageError("--text answers on the screen; --out belongs to a FILE of prompts")
-    line = next(fill_rows(bundle, [Row("text", text)], config))
-    if "error" in line:
-        raise UsageError(line["error"])
-    if json:
-        typer.echo(encoder.dumps(line, ensure_ascii=False))
-        return
-    typer.echo(line["text"])
-    for place in line["candidates"]:
-        typer.echo("  ".join(f"{found['token']} {found['probability']:.3f}" for found in place))
+    line = _told(fill_rows(bundle, [_row(text)], config), json=json)
+    if line is not None:
+        typer.echo(line["text"])
+        for place in line["candidates"]:
+            typer.echo("  ".join(f"{found['token']} {found['probability']:.3f}" for found in place))
 
 
-def _name_neighbours(
-    vectors: VectorsBundle, text: str, config: NeighboursConfig, *, json: bool, out: Path | None
-) -> None:
-    from wenlu.errors import UsageError
+def _name_neighbours(vectors: VectorsBundle, text: str, config: NeighboursConfig, *, json: bool) -> None:
     from wenlu.generation.neighbours import neighbours_of_rows
+
+    line = _told(neighbours_of_rows(vectors, [_row(text)], config), json=json)
+    if line is not None:
+        for found in line["predictions"]:
+            typer.echo(f"{found['score']:7.4f}  {found['word']}")
+
+
+def _row(text: str) -> Row:
     from wenlu.generation.rows import Row
 
-    if out is not None:
-        raise UsageError("--text answers on the screen; --out belongs to a FILE of prompts")
-    line = next(neighbours_of_rows(vectors, [Row("text", text)], config))
+    return Row("text", text)
+
+
+def _told(lines: Iterator[dict[str, Any]], *, json: bool) -> dict[str, Any] | None:
+    """The answer to a single text, for people to be shown; None once it was written as JSON. Raises UsageError."""
+    from wenlu.errors import UsageError
+
+    line = next(lines)
     if "error" in line:
         raise UsageError(line["error"])
     if json:
         typer.echo(encoder.dumps(line, ensure_ascii=False))
-        return
-    for found in line["predictions"]:
-        typer.echo(f"{found['score']:7.4f}  {found['word']}")
+        return None
+    return line
 
 
 def _file_and_overrides(arguments: list[str]) -> tuple[str | None, list[str]]:

@@ -62,7 +62,9 @@ def words_of(summary: RunSummary, seconds: float) -> str:
     if summary.evaluation is not None:
         lines += _scores(summary.evaluation)
     lines += [f"report         {summary.path / 'report.html'}   (after {seconds:.0f} s)", "", "Try next:"]
-    if summary.prompt is not None:
+    if summary.answers_examples:
+        lines += [f"  wenlu chat {summary.path}", f"  wenlu predict {summary.path} FILE --out answers.jsonl"]
+    elif summary.prompt is not None:
         sampling = "max_new_tokens=64 temperature=0.8"
         lines += [
             f"  wenlu chat {summary.path}",

@@ -12,11 +12,12 @@ from wenlu.corpus.record import Record
 from wenlu.corpus.shards import TokenData
 from wenlu.errors import DataError
 from wenlu.evaluation.baseline import fit_ngram
-from wenlu.evaluation.bootstrap import interval, paired_difference
+from wenlu.evaluation.bootstrap import paired_difference
 from wenlu.evaluation.objective import evaluate_objective
 from wenlu.evaluation.predictor import TextPredictor
 from wenlu.evaluation.reading import conventions, resolve_reading
 from wenlu.evaluation.result import Evaluation, Score
+from wenlu.evaluation.scoring import score
 from wenlu.evaluation.settings import EvaluateConfig
 from wenlu.metrics import BITS_PER_BYTE, Columns, Metric
 from wenlu.progress import QUIET, Progress
@@ -121,8 +122,8 @@ def measure(
     difference = None
     if baseline is not None:
         other = task.columns(examples, baseline.predictor.answer(examples))
-        score = _score(BITS_PER_BYTE, other, clusters, baseline, config)
-        scores.append(replace(score, name="ngram_bits_per_byte"))
+        found = _score(BITS_PER_BYTE, other, clusters, baseline, config)
+        scores.append(replace(found, name="ngram_bits_per_byte"))
         difference = paired_difference(
             BITS_PER_BYTE,
             columns,
@@ -145,16 +146,4 @@ def measure(
 
 def _score(metric: Metric, columns: Columns, clusters: Sequence[str], system: System, config: EvaluateConfig) -> Score:
     told = {key: fact for key, fact in system.conventions.items() if key != "tok" or "tokens" in metric.needs}
-    found = interval(
-        metric, columns, clusters, confidence=config.confidence, resamples=config.resamples, seed=config.seed
-    )
-    return Score(
-        name=metric.name,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=len(clusters),
-        unit=metric.unit,
-        better=metric.better,
-        signature=metric.sign(told),
-    )
+    return score(metric, columns, clusters, told, config)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from wenlu.bundle import Bundle
 from wenlu.errors import DataError
 from wenlu.evaluation.baselines import fit_baseline
-from wenlu.evaluation.bootstrap import interval, paired_difference
+from wenlu.evaluation.bootstrap import paired_difference
 from wenlu.evaluation.reading import dtype_of, in_dtype
-from wenlu.evaluation.result import Evaluation, Score
+from wenlu.evaluation.result import Evaluation
+from wenlu.evaluation.scoring import score
 from wenlu.evaluation.settings import EvaluateConfig
 from wenlu.generation.answering import answers_to, decoding_of, sampling_of
 from wenlu.generation.settings import SamplingConfig
-from wenlu.metrics import Columns, Metric
 from wenlu.progress import QUIET, Progress
 from wenlu.tasks import LabelledTask, WritingTask
 
@@ -73,7 +73,7 @@ def evaluate_answers(
     if fitted is not None:
         others = task.judged(asked, fitted.predictor.answer(asked))
         facts = {"task": task.name, "system": fitted.name, "train": f"{len(training)}-examples"}
-        beside = score(headline, others, clusters, facts, config, prefix="baseline_")
+        beside = score(headline, others, clusters, facts, config, name=f"baseline_{headline.name}")
         scores.append(beside)
         baseline = beside.name
         difference = paired_difference(
@@ -99,31 +99,6 @@ def evaluate_answers(
         task=task.name,
         headline=headline.name,
         baseline=baseline,
-    )
-
-
-def score(
-    metric: Metric,
-    columns: Columns,
-    clusters: Sequence[str],
-    conventions: Mapping[str, str],
-    config: EvaluateConfig,
-    *,
-    prefix: str = "",
-) -> Score:
-    """The metric with its interval and the conventions of this measurement."""
-    found = interval(
-        metric, columns, clusters, confidence=config.confidence, resamples=config.resamples, seed=config.seed
-    )
-    return Score(
-        name=prefix + metric.name,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=len(clusters),
-        unit=metric.unit,
-        better=metric.better,
-        signature=metric.sign(conventions),
     )
 
 

@@ -17,9 +17,10 @@ from wenlu.corpus.record import Record
 from wenlu.corpus.shard_writer import write_tokens
 from wenlu.corpus.shards import TokenData
 from wenlu.errors import ConfigError, DataError
-from wenlu.evaluation.bootstrap import interval, paired_difference
+from wenlu.evaluation.bootstrap import paired_difference
 from wenlu.evaluation.reading import dtype_of, in_dtype
-from wenlu.evaluation.result import Evaluation, Score
+from wenlu.evaluation.result import Evaluation
+from wenlu.evaluation.scoring import score
 from wenlu.evaluation.settings import EvaluateConfig
 from wenlu.metrics import TARGET_ACCURACY, TARGET_PERPLEXITY, Columns, Metric
 from wenlu.models import LanguageModel
@@ -136,9 +137,11 @@ def _evaluation(task: Objective, records: Sequence[Record], found: Found, config
     for (part, system), columns in found.items():
         facts = {"system": "commonest-answer"} if system == "baseline" else {}
         for metric in (TARGET_ACCURACY, TARGET_PERPLEXITY):
-            scores.append(_one(metric, part, system, columns, clusters, {**told, **facts}, config))
+            conventions = {"part": part, **told, **facts}
+            name = name_of(metric, part, system)
+            scores.append(score(metric, columns, clusters, conventions, config, name=name))
     headline, baseline = name_of(TARGET_ACCURACY, task.headline, "model"), None
-    scores.sort(key=lambda score: score.name != headline)
+    scores.sort(key=lambda each: each.name != headline)
     difference = None
     if (task.headline, "baseline") in found:
         baseline = name_of(TARGET_ACCURACY, task.headline, "baseline")
@@ -178,30 +181,6 @@ def name_of(metric: Metric, part: str, system: str) -> str:
     """What a score is called: `masked_lm_accuracy`, `baseline_masked_lm_accuracy`."""
     name = f"{part.replace('-', '_')}_{metric.name.removeprefix('target_')}"
     return name if system == "model" else f"{system}_{name}"
-
-
-def _one(
-    metric: Metric,
-    part: str,
-    system: str,
-    columns: Columns,
-    clusters: Sequence[str],
-    conventions: Mapping[str, str],
-    config: EvaluateConfig,
-) -> Score:
-    found = interval(
-        metric, columns, clusters, confidence=config.confidence, resamples=config.resamples, seed=config.seed
-    )
-    return Score(
-        name=name_of(metric, part, system),
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=len(clusters),
-        unit=metric.unit,
-        better=metric.better,
-        signature=metric.sign({"part": part, **conventions}),
-    )
 
 
 def _context(model: LanguageModel, config: EvaluateConfig) -> int:

@@ -17,8 +17,8 @@ from wenlu.bundle import Bundle
 from wenlu.config import Config
 from wenlu.corpus.record import Record
 from wenlu.errors import DataError
-from wenlu.evaluation.bootstrap import interval
 from wenlu.evaluation.result import Score
+from wenlu.evaluation.scoring import score
 from wenlu.evaluation.settings import EvaluateConfig
 from wenlu.generation import SamplingConfig, complete
 from wenlu.metrics import LINE_COUNT_VALIDITY, LINE_LENGTH_VALIDITY, Columns
@@ -88,16 +88,4 @@ def _scores(
     columns: Columns, clusters: Sequence[str], config: EvaluateConfig, prefix: str, source: str
 ) -> Iterator[Score]:
     for metric in (LINE_COUNT_VALIDITY, LINE_LENGTH_VALIDITY):
-        result = interval(
-            metric, columns, clusters, confidence=config.confidence, resamples=config.resamples, seed=config.seed
-        )
-        yield Score(
-            name=prefix + metric.name,
-            value=result.value,
-            low=result.low,
-            high=result.high,
-            n=len(clusters),
-            unit=metric.unit,
-            better=metric.better,
-            signature=metric.sign({"by": source}),
-        )
+        yield score(metric, columns, clusters, {"by": source}, config, name=prefix + metric.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
@@ -11,11 +11,11 @@ import numpy as np
 from pydantic import PositiveInt
 
 from wenlu.config import Config
-from wenlu.evaluation.bootstrap import interval
 from wenlu.evaluation.result import Evaluation, Score
+from wenlu.evaluation.scoring import score
 from wenlu.evaluation.settings import EvaluateConfig
 from wenlu.evaluation.word_sets import find_set, read_analogies, read_pairs
-from wenlu.metrics import COVERAGE, Columns, Metric
+from wenlu.metrics import COVERAGE, Columns
 from wenlu.models.vectors import Analogy, WordPair, WordVectors
 from wenlu.progress import QUIET, Progress
 from wenlu.tasks import Predictor, ScoredTask, WordAnalogy, WordSimilarity
@@ -86,7 +86,7 @@ def evaluate_words(
         told = {"set": TEXT, "words": "running"}
         clusters = [text.cluster for text in held_out]
         n = int(columns["asked"].sum())
-        scores.append(replace(_score(COVERAGE, columns, clusters, told, config), name=f"{TEXT}_coverage", n=n))
+        scores.append(replace(score(COVERAGE, columns, clusters, told, config), name=f"{TEXT}_coverage", n=n))
     sets = [
         {"set": part.name, "task": part.task.name, "asked": len(part.ids), "known": int(part.columns["known"].sum())}
         for part in asked
@@ -136,30 +136,12 @@ def _scores(part: _Asked, config: EvaluateConfig) -> Iterator[Score]:
     told = {"set": part.name, "case": "ignored", "unknown": "skipped"}
     for metric in part.task.metrics:
         if metric is COVERAGE:
-            score = _score(metric, part.columns, part.clusters, told, config)
+            found = score(metric, part.columns, part.clusters, told, config)
         elif len(known):
-            score = _score(metric, answered, [part.clusters[i] for i in known.tolist()], told, config)
+            found = score(metric, answered, [part.clusters[i] for i in known.tolist()], told, config)
         else:
-            score = Score(metric.name, nan, None, None, 0, metric.unit, metric.better, metric.sign(told))
-        yield replace(score, name=f"{part.name}_{metric.name}")
-
-
-def _score(
-    metric: Metric, columns: Columns, clusters: Sequence[str], told: Mapping[str, str], config: EvaluateConfig
-) -> Score:
-    found = interval(
-        metric, columns, clusters, confidence=config.confidence, resamples=config.resamples, seed=config.seed
-    )
-    return Score(
-        name=metric.name,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=len(clusters),
-        unit=metric.unit,
-        better=metric.better,
-        signature=metric.sign(told),
-    )
+            found = Score(metric.name, nan, None, None, 0, metric.unit, metric.better, metric.sign(told))
+        yield replace(found, name=f"{part.name}_{metric.name}")
 
 
 def _rows(part: _Asked) -> Iterator[dict[str, Any]]:

@@ -38,7 +38,7 @@ from wenlu.progress import QUIET, Progress
 from wenlu.rundir import atomic, provenance
 from wenlu.rundir.listing import RunRow, list_runs
 from wenlu.rundir.trackers import check_installed
-from wenlu.tasks import LabelledConfig
+from wenlu.tasks import LABELLED_TASKS, LabelledConfig
 from wenlu.tokenizers import FertilityReport, Tokenizer, fertility
 
 __all__ = ["RunSummary", "chat", "data", "evaluate", "finetune", "predict", "pretrain", "run", "runs", "tokenizer"]
@@ -58,6 +58,11 @@ class RunSummary:
     seconds: dict[str, float]
     evaluation: dict[str, Any] | None
     prompt: str | None
+
+    @property
+    def answers_examples(self) -> bool:
+        """Whether the model is of a labelled task."""
+        return (self.evaluation or {}).get("task") in {task.name for task in LABELLED_TASKS}
 
     def to_json(self) -> dict[str, Any]:
         return {"run": str(self.path), "seconds": self.seconds, **(self.evaluation or {})}
