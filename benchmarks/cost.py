@@ -59,22 +59,18 @@ def measure(point: Point) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from wenlu.corpus.packing import PackedRow
+    from wenlu.corpus.packing import PackedRow, Rows
     from wenlu.models import family
     from wenlu.tasks.causal_lm import CausalLM
     from wenlu.training import AdamWConfig, TrainConfig, TrainState, choose_device, choose_dtype
     from wenlu.training.batches import Batches
     from wenlu.training.train import accumulate
 
-    class RandomRows:
-        data: Any = None
-        damage: Any = None
-        length = point.length
-
+    class RandomRows(Rows):
         def __len__(self) -> int:
             return 1 << 20
 
-        def rows(self, indices: Any) -> PackedRow:
+        def read(self, indices: Any) -> PackedRow:
             shape = (len(indices), self.length + 1)
             ids = np.random.default_rng(int(indices[0])).integers(0, VOCABULARY, shape)
             return PackedRow(ids, np.zeros(shape, np.int64))
@@ -95,7 +91,7 @@ def measure(point: Point) -> dict[str, float]:
     device = choose_device(config)
     model = llama.build(sizes, dtype=choose_dtype(config, device)).to(device)
     state = TrainState(model, AdamWConfig())
-    batches = Batches(RandomRows(), config.rows_per_step, 0)
+    batches = Batches(RandomRows(point.length), config.rows_per_step, 0)
     durations, updates = [], []
     began = time.perf_counter()
     while len(durations) <= STEPS and (len(durations) < 3 or time.perf_counter() - began < SECONDS):

@@ -336,3 +336,12 @@ def test_reading_what_is_not_there_says_what_is(corpus: Path, tmp_path: Path) ->
     (out / "statistics.json").write_text("{}")
     with pytest.raises(DataError, match=r"statistics.json: not written by this version of Wenlu, or damaged"):
         read_split(out, "test")
+
+
+def test_a_source_may_be_for_training_alone(corpus: Path, tmp_path: Path) -> None:
+    made = write_jsonl(tmp_path / "made.jsonl", [{"text": document(1000 + i)} for i in range(100)])
+    sources = [str(corpus), {"path": str(made), "is_held_out": False}]
+    prepare(config(sources), tmp_path / "out", seed=0)
+    by_source = {split: {it.meta["source"] for it in found} for split, found in records(tmp_path / "out").items()}
+    assert by_source["train"] == {"corpus.jsonl", "made.jsonl"}
+    assert by_source["test"] == by_source["validation"] == {"corpus.jsonl"}

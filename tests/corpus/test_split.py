@@ -19,6 +19,7 @@ def facts(
     group: list[int] | None = None,
     time: list[float] | None = None,
     origin: list[int] | None = None,
+    stays: list[bool] | None = None,
 ) -> Facts:
     """Facts of records whose digest is drawn from their number."""
     count = len(cluster)
@@ -29,6 +30,7 @@ def facts(
         np.random.default_rng(0).permutation(count).astype(np.uint64),
         np.array(group or [], np.uint64),
         np.array(time or [], float),
+        np.array(stays or [False] * count),
     )
 
 
@@ -73,7 +75,7 @@ def test_the_order_of_the_records_makes_no_difference() -> None:
     there = facts(cluster)
     order = np.random.default_rng(2).permutation(100)
     moved = facts([cluster[i] for i in order])
-    moved = Facts(moved.origin, moved.cluster, there.digest[order], moved.group, moved.time)
+    moved = Facts(moved.origin, moved.cluster, there.digest[order], moved.group, moved.time, moved.stays)
     np.testing.assert_array_equal(split(there).split[order], split(moved).split)
 
 
@@ -171,3 +173,13 @@ def test_times_are_numbers_or_dates(one: str, later: str) -> None:
 def test_what_is_no_time_is_refused_with_its_place(value: str) -> None:
     with pytest.raises(DataError, match=r"notes.jsonl:3, date: .* is no time; write 2024-05-31"):
         parse_time(value, "notes.jsonl:3, date")
+
+
+@pytest.mark.parametrize("by", ["near-duplicates", "group", "time", "random"])
+def test_what_is_for_training_alone_is_never_held_out_nor_anything_like_it(by: SplitBy) -> None:
+    cluster = [number // 2 for number in range(80)]
+    stays = [number % 4 == 0 for number in range(80)]
+    made = facts(cluster, group=cluster, time=[float(n) for n in range(80)], stays=stays)
+    codes = split(made, by).split.tolist()
+    assert {code for code, n in zip(codes, cluster, strict=True) if n % 2 == 0} == {TRAIN}
+    assert codes.count(TEST) == 8

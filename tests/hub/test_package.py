@@ -40,6 +40,16 @@ def poems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return archive
 
 
+def packed(name: str, content: bytes) -> bytes:
+    """A tar archive of one file."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        info = tarfile.TarInfo(name)
+        info.size = len(content)
+        tar.addfile(info, io.BytesIO(content))
+    return archive.getvalue()
+
+
 def publish_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     programs = tmp_path / "programs"
     programs.mkdir(exist_ok=True)
@@ -68,6 +78,24 @@ def test_what_was_fetched_is_recorded_for_provenance(poems: Path) -> None:
 
 def test_a_folder_holds_all_below_it(poems: Path) -> None:
     assert sorted(path.name for path in package_file("poems", "data").iterdir()) == ["a.txt", "b.txt"]
+
+
+def test_a_file_of_an_archive_in_a_package_is_unpacked_once_and_checked(
+    poems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outer = tmp_path / "outer-1.0.tgz"
+    outer.write_bytes(packed("package/data/old.tar.gz", packed("old/rhyme.txt", b"four\n")))
+    entry = Package("poems", "npm", "1.0", sha256_of(outer), "CC0-1.0", "poems")
+    monkeypatch.setattr(package, "PACKAGES", (entry,))
+    publish_with(tmp_path, monkeypatch, f'cp {outer} "$6"')
+    path = resolve("package:poems/data/old.tar.gz/rhyme.txt").path
+    assert path.read_bytes() == b"four\n"
+    assert resolve("package:poems/data/old.tar.gz/rhyme.txt").path == path
+    with pytest.raises(DataError, match=r"no file 'verse.txt' in it; there is rhyme.txt"):
+        resolve("package:poems/data/old.tar.gz/verse.txt")
+    path.write_bytes(b"five\n")
+    with pytest.raises(DataError, match="changed since it was fetched"):
+        resolve("package:poems/data/old.tar.gz/rhyme.txt")
 
 
 def test_nothing_but_the_whole_package_stands_in_the_cache(poems: Path, tmp_path: Path) -> None:

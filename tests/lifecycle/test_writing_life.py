@@ -12,7 +12,9 @@ from tests.tasks.tiny import CHINESE, ENGLISH
 
 import wenlu
 from wenlu.bundle import Bundle
-from wenlu.errors import UsageError
+from wenlu.corpus.record import Record
+from wenlu.corpus.sources import SourceSpec, open_source
+from wenlu.errors import DataError, UsageError
 from wenlu.generation.answering import answers_to, sampling_of
 from wenlu.generation.labelled import AnsweringConfig, predict_answers, signature
 from wenlu.generation.text import encode_prompt
@@ -175,6 +177,25 @@ def test_a_file_is_predicted_with_the_settings_that_are_given(summariser: Path, 
     assert 1 <= line["tokens"] <= 2
     assert 0 < line["probability"] <= 1
     assert signature(bundle, settings) != signature(bundle, AnsweringConfig())
+
+
+def test_what_was_read_is_said_again_so_that_answers_become_pairs(summariser: Path, tmp_path: Path) -> None:
+    """What one model wrote of a file is what another learns from: back-translation."""
+    bundle, _ = loaded(summariser)
+    (tmp_path / "new.csv").write_text("body,page\nthe cat sat,3\n", encoding="utf-8")
+    settings = AnsweringConfig.model_validate({"text": "body", "keep": "body, page, other", "max_new_tokens": 2})
+    with pytest.raises(DataError, match="no column 'other'"):
+        predict_answers(bundle, tmp_path / "new.csv", io.StringIO(), settings)
+    settings = AnsweringConfig.model_validate({"text": "body", "keep": "body, page", "max_new_tokens": 2})
+    predict_answers(bundle, tmp_path / "new.csv", tmp_path / "pairs.jsonl", settings)
+    told = json.loads((tmp_path / "pairs.jsonl").read_text(encoding="utf-8"))
+    assert (told["body"], told["page"]) == ("the cat sat", "3")
+    spec = SourceSpec(
+        path=str(tmp_path / "pairs.jsonl"), rename={"prediction": "text", "body": "summary"}, meta=("summary",)
+    )
+    (record,) = open_source(spec)
+    assert isinstance(record, Record)
+    assert (record.text, record.meta["summary"]) == (told["prediction"], "the cat sat")
 
 
 def test_answers_do_not_end_at_strings(summariser: Path) -> None:

@@ -31,7 +31,7 @@ def blocks(file: SourceFile, spec: SourceSpec) -> Iterator[Block | Bad]:
     held: list[Numbered] = []
     bad: Bad | None = None
     size = 0
-    for item in _lines(file, spec):
+    for item in numbered_lines(file, spec):
         match item:
             case Bad():
                 bad = bad or item
@@ -50,7 +50,7 @@ def blocks(file: SourceFile, spec: SourceSpec) -> Iterator[Block | Bad]:
         yield bad or Block(tuple(held))
 
 
-def _lines(file: SourceFile, spec: SourceSpec) -> Iterator[Numbered | Bad]:
+def numbered_lines(file: SourceFile, spec: SourceSpec) -> Iterator[Numbered | Bad]:
     """Each line without its end; "" for one of nothing but blanks, though not for other white space, which may be a
     token."""
     encoding = line_encoding(spec.encoding)

@@ -12,7 +12,7 @@ import numpy as np
 from wenlu.corpus.near_duplicates import near_duplicate_clusters
 from wenlu.corpus.record import Drop, Record
 from wenlu.corpus.settings import DataConfig
-from wenlu.corpus.sources import SourceSpec, open_sources
+from wenlu.corpus.sources import SourceSpec, name_of, open_sources
 from wenlu.corpus.split import SPLITS, TEST, TRAIN, VALIDATION, Facts, parse_time
 from wenlu.corpus.spool import Spool
 from wenlu.corpus.statistics import Drops
@@ -45,10 +45,11 @@ def collect(
 ) -> Collected:
     """Fill `kept` with the records that pass all steps, and `dropped` with the others if they are to be kept."""
     drops = Drops()
-    origin, digest, group, time = array("b"), array("Q"), array("Q"), array("d")
+    origin, digest, group, time, stays = array("b"), array("Q"), array("Q"), array("d"), array("b")
     read = 0
     progress.start("read and clean", unit="records")
     for code, specs in _by_origin(config):
+        for_training = {name_of(spec) for spec in specs if not spec.is_held_out}
         for item in build_and_run(config.steps, open_sources(specs, seed), room):
             read += 1
             if read % _EVERY == 0:
@@ -60,6 +61,7 @@ def collect(
                 continue
             kept.append(item)
             origin.append(code)
+            stays.append(item.meta["source"] in for_training)
             digest.append(hash64(item.text.strip()))
             if config.split_by == "group":
                 group.append(hash64(_column(item, config.group)))
@@ -80,6 +82,7 @@ def collect(
         np.array(digest, np.uint64),
         np.array(group, np.uint64),
         np.array(time, float),
+        np.array(stays, bool),
     )
     return Collected(read, drops, facts)
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from wenlu.config import Config
 from wenlu.corpus.record import Drop, Record
@@ -26,6 +34,8 @@ class SourceSpec(Config):
     """Stands in each record's meta as `source` and begins its id; by default the last part of the path."""
     weight: PositiveFloat = 1.0
     """Relative sampling frequency of this source when several are mixed."""
+    is_held_out: bool = True
+    """Whether records of it may be held out; false: train on all of them, as on pairs that a model wrote."""
     limit: PositiveInt | None = None
     """Read at most this many records, those that are dropped included."""
 
@@ -35,6 +45,8 @@ class SourceSpec(Config):
     """The column that holds the text; a list of strings is joined by newlines."""
     meta: tuple[str, ...] = ()
     """Columns to keep, as text, in each record's meta."""
+    rename: dict[str, str] = Field(default_factory=dict)
+    """Columns that this source calls otherwise, its name first: `{review = "text", stars = "label"}`."""
     set: dict[str, str] = Field(default_factory=dict)
     """Columns that every record of this source has, as `{label = "spam"}` for a folder of spam."""
     by: Literal["file", "line", "paragraph"] = "file"
@@ -55,6 +67,8 @@ class SourceSpec(Config):
     """Around table cells that hold a delimiter or a newline; `""` where cells are never quoted."""
     columns: tuple[str, ...] = ()
     """Names of a table's columns where its first line is not a header."""
+    skip: NonNegativeInt = 0
+    """How many lines of a table to pass over before its header, or before its first row where `columns` are named."""
 
     sha256: str | None = None
     """Expected digest of a file; it is checked before the first record is read."""
@@ -98,6 +112,15 @@ class SourceSpec(Config):
     def _free_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return _without_source(value)
 
+    @field_validator("rename")
+    @classmethod
+    def _one_to_one(cls, value: dict[str, str]) -> dict[str, str]:
+        names = list(value.values())
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two columns would be called {twice!r}")
+        return value
+
     @field_validator("set")
     @classmethod
     def _free_keys(cls, value: dict[str, str]) -> dict[str, str]:
@@ -109,6 +132,15 @@ class SourceSpec(Config):
         if value is not None and not (len(value) == 64 and set(value.lower()) <= set("0123456789abcdef")):
             raise ValueError(f"{value!r} is not a sha256; it has 64 hexadecimal digits")
         return value.lower() if value else value
+
+
+def in_file(spec: SourceSpec) -> SourceSpec:
+    """The source with the names of columns that its files have."""
+    if not spec.rename:
+        return spec
+    there = {ours: theirs for theirs, ours in spec.rename.items()}
+    meta = tuple(there.get(name, name) for name in spec.meta)
+    return spec.model_copy(update={"text": there.get(spec.text, spec.text), "meta": meta})
 
 
 Names = TypeVar("Names", bound=Collection[str])

@@ -19,6 +19,7 @@ TRAIN, VALIDATION, TEST, DROPPED = 0, 1, 2, 3
 SPLITS = ("train", "validation", "test")
 
 Codes = np.ndarray[Any, np.dtype[np.int8]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -32,6 +33,7 @@ class Facts:
         digest: a hash of the text, which does not depend on the order of the records.
         group: a hash of the group; empty if not split by group.
         time: seconds or any other number that grows; empty if not split by time.
+        stays: whether it is for training alone, and with it what is held together with it.
     """
 
     origin: Codes
@@ -39,6 +41,7 @@ class Facts:
     digest: U64
     group: U64
     time: Floats
+    stays: Flags
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ def assign(
     alike = _united(facts.cluster, facts.group) if by == "group" else facts.cluster
     if decontaminate:
         _decontaminate(split, leaks_into, alike)
-    pool = np.flatnonzero((facts.origin == TRAIN) & (split == TRAIN))
+    stays = np.isin(alike, alike[facts.stays])
+    pool = np.flatnonzero((facts.origin == TRAIN) & (split == TRAIN) & ~stays)
     for code, fraction in ((TEST, test), (VALIDATION, validation)):
         if not fraction:
             continue

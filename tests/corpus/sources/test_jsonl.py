@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from pydantic import ValidationError
 
 from wenlu.corpus.record import Drop, Item, Record
 from wenlu.corpus.sources import SourceSpec, open_source
@@ -139,3 +140,14 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 def test_an_empty_file_holds_no_records(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"rows\.jsonl: holds no records; is it empty\?"):
         read(write(tmp_path, "\n\n"))
+
+
+def test_a_source_may_call_its_columns_otherwise(tmp_path: Path) -> None:
+    path = write(tmp_path, '{"review": "good", "stars": 5, "page": 1}\n')
+    (record,) = read(path, rename={"review": "text", "stars": "label"}, meta=["label", "page"])
+    assert isinstance(record, Record)
+    assert record == Record("good", "rows.jsonl:1", {"label": "5", "page": "1", "source": "rows.jsonl"})
+    with pytest.raises(DataError, match="no column 'body'; its columns are 'review', 'stars', 'page'"):
+        read(path, rename={"body": "text"})
+    with pytest.raises(ValidationError, match="two columns would be called 'text'"):
+        read(path, rename={"review": "text", "page": "text"})

@@ -138,3 +138,14 @@ def test_essays_whose_quotes_are_marks_of_their_own_are_read_without_quoting(tmp
     with pytest.raises(DataError, match=r'line 2: malformed table row .* set quote = "" if cells are never quoted'):
         read(path, text="essay")
     assert texts(read(path, text="essay", quote="")) == [("essays.tsv:2", '"Help," he said.')]
+
+
+def test_lines_above_the_table_are_passed_over(tmp_path: Path) -> None:
+    orange = write(tmp_path, "label\ttext\nd\tstring\nclass\t\nsport\ta ball\nart\n", "rows.tab")
+    good, bad = read(orange, skip=3, columns=["label", "text"], meta=["label"], max_bad_fraction=1)
+    assert isinstance(good, Record)
+    assert (good.id, good.text, good.meta["label"]) == ("rows.tab:4", "a ball", "sport")
+    assert isinstance(bad, Drop)
+    assert bad.record.id == "rows.tab:5"
+    with pytest.raises(DataError, match=r"rows\.csv, line 2: no column 'text'; its columns are 'a', 'b'"):
+        read(write(tmp_path, "made by hand\na,b\n1,2\n"), skip=1)

@@ -13,7 +13,7 @@ from wenlu.corpus.mixing import mix
 from wenlu.corpus.quarantine import Quarantine
 from wenlu.corpus.reading import reading
 from wenlu.corpus.record import Drop, Item, Record
-from wenlu.corpus.source import Bad, FileKind, FolderKind, Read, SourceFile, SourceKind, SourceList, SourceSpec
+from wenlu.corpus.source import Bad, FileKind, FolderKind, Read, SourceFile, SourceKind, SourceList, SourceSpec, in_file
 from wenlu.corpus.sources import (
     arrow,
     conll,
@@ -29,6 +29,7 @@ from wenlu.corpus.sources import (
     moses,
     parquet,
     pdf,
+    pfr,
     po,
     python,
     squad,
@@ -54,6 +55,7 @@ SOURCES: tuple[SourceKind, ...] = (
     arrow.KIND,
     conll.KIND,
     conllu.KIND,
+    pfr.KIND,
     squad.KIND,
     label_studio.KIND,
     tmx.KIND,
@@ -101,11 +103,10 @@ def locate(spec: SourceSpec) -> Location:
     if spec.kind not in ("auto", *known):
         raise ConfigError(f"source {spec.path}: kind {spec.kind!r} is unknown; {did_you_mean(spec.kind, known)}")
     if spec.path == stdlib.NAME:
-        return Location(stdlib.stdlib_folder(), spec.name or stdlib.NAME, stdlib.KIND)
+        return Location(stdlib.stdlib_folder(), name_of(spec), stdlib.KIND)
     fixed, pattern = glob.split_glob(spec.path)
     resolved = resolve(fixed, sha256=spec.sha256, accept_terms=spec.accept_terms)
-    name = spec.name or _default_name(fixed)
-    return Location(resolved.path, name, _listing(resolved.path, spec, pattern), resolved.fetched)
+    return Location(resolved.path, name_of(spec), _listing(resolved.path, spec, pattern), resolved.fetched)
 
 
 def open_source(spec: SourceSpec, *, rank: int = 0, world_size: int = 1, start: int = 0) -> Iterator[Item]:
@@ -141,10 +142,11 @@ def open_sources(specs: Sequence[SourceSpec], seed: int, *, rank: int = 0, world
     return islice(mixed, rank, None, world_size)
 
 
-def _default_name(text: str) -> str:
-    """The last part of the path, by which a reader would call it."""
-    path = text.removeprefix("hf:") if text.startswith("hf:") else PurePosixPath(text.removeprefix("package:")).name
-    return path.partition("?")[0] or text
+def name_of(spec: SourceSpec) -> str:
+    """What its records call their source: as the user says, else the last part of the path, as a reader would."""
+    text, _ = glob.split_glob(spec.path)
+    name = text.removeprefix("hf:") if text.startswith("hf:") else PurePosixPath(text.removeprefix("package:")).name
+    return spec.name or name.partition("?")[0] or text
 
 
 def _listing(root: Path, spec: SourceSpec, pattern: str) -> FolderKind | None:
@@ -186,7 +188,7 @@ def _items(spec: SourceSpec, location: Location, rank: int, world_size: int, sta
     quarantine = Quarantine(location.name, spec.max_bad_fraction)
     whole = world_size == 1 and start == 0
     position, records, reasons = 0, 0, Counter[str]()
-    for position, item in enumerate(islice(_reads(spec, location, wanted), spec.limit), start=1):
+    for position, item in enumerate(islice(_reads(in_file(spec), location, wanted), spec.limit), start=1):
         if item is None:
             continue
         quarantine.count()
@@ -239,7 +241,8 @@ def _checked(item: Record | Drop, source: str, spec: SourceSpec) -> Item:
 
 
 def _named(record: Record, source: str, spec: SourceSpec) -> Record:
-    return Record(record.text, record.id, {**record.meta, **spec.set, "source": source})
+    meta = {spec.rename.get(name, name): value for name, value in record.meta.items()}
+    return Record(record.text, record.id, {**meta, **spec.set, "source": source})
 
 
 def _refusal(text: str, max_bytes: int) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from wenlu.corpus.columns import require_column, to_record
 from wenlu.corpus.reading import decode, line_encoding, lines, open_text_bytes, refuse_nul
@@ -15,14 +16,14 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
     # The limit belongs to the process; it guards against an open quote that swallows the rest of the file.
     csv.field_size_limit(max(csv.field_size_limit(), spec.max_record_bytes))
     rows = csv.reader(
-        _lines(file, spec),
+        islice(_lines(file, spec), spec.skip, None),
         delimiter=_delimiter(file, spec),
         quotechar=spec.quote or None,
         quoting=csv.QUOTE_MINIMAL if spec.quote else csv.QUOTE_NONE,
         strict=True,
     )
     columns = spec.columns
-    line = 1
+    first = line = spec.skip + 1
     while True:
         try:
             cells = next(rows, None)
@@ -34,17 +35,17 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
         if not cells:
             pass
         elif not columns:
-            columns = _header(cells, file)
-            _require(columns, spec, file)
+            columns = _header(cells, file, line)
+            _require(columns, spec, file, line)
         else:
-            if line == 1:
-                _require(columns, spec, file)
+            if line == first:
+                _require(columns, spec, file, line)
             id = f"{file.id}:{line}"
             if len(cells) == len(columns):
                 yield to_record(dict(zip(columns, cells, strict=True)), id, spec)
             else:
                 yield Bad(id, "wrong number of cells", f"{len(cells)} cells for {len(columns)} columns")
-        line = rows.line_num + 1
+        line = rows.line_num + first
 
 
 def _lines(file: SourceFile, spec: SourceSpec) -> Iterator[str]:
@@ -66,17 +67,17 @@ def _delimiter(file: SourceFile, spec: SourceSpec) -> str:
     return "\t" if any(suffix.lower() in (".tsv", ".tab") for suffix in file.path.suffixes[-2:]) else ","
 
 
-def _header(cells: Sequence[str], file: SourceFile) -> tuple[str, ...]:
+def _header(cells: Sequence[str], file: SourceFile, line: int) -> tuple[str, ...]:
     names = tuple(cell.strip() for cell in cells)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(f"{file.path}, line 1: the column {twice[0]!r} stands in the header twice; rename one")
+        raise DataError(f"{file.path}, line {line}: the column {twice[0]!r} stands in the header twice; rename one")
     return names
 
 
-def _require(columns: Sequence[str], spec: SourceSpec, file: SourceFile) -> None:
+def _require(columns: Sequence[str], spec: SourceSpec, file: SourceFile, line: int) -> None:
     for setting, name in (("text", spec.text), *(("meta", name) for name in spec.meta)):
-        require_column(name, columns, setting=setting, where=f"{file.path}, line 1")
+        require_column(name, columns, setting=setting, where=f"{file.path}, line {line}")
 
 
 KIND = FileKind("table", (".csv", ".tsv", ".tab"), _read, columnar=True)

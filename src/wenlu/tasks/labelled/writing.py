@@ -121,8 +121,12 @@ class WritingConfig(LabelledConfig):
             return None
         return source + target if self.way == "decoder" else max(source, target)
 
+    def asked(self, record: Record) -> str:
+        """What of a record is read."""
+        return required(record, self.roles[0].name, self).strip()
+
     def texts_of(self, record: Record) -> Iterator[str]:
-        yield record.text
+        yield self.asked(record)
         target = value_of(record, self.roles[1].name, self)
         if target:
             yield target
@@ -164,8 +168,8 @@ class WritingTask(LabelledTask):
     @classmethod
     def example_of(cls, record: Record, config: WritingConfig) -> TextPair:
         source, target = (role.name for role in config.roles[:2])
-        read, written = required(record, source, config).strip(), value_of(record, target, config)
-        if not read:
+        read, written = config.asked(record), value_of(record, target, config)
+        if not required(record, source, config).strip():
             raise DataError(f"{record.id}: an empty {config.column(source)!r}, which {source} is read from")
         if written is not None and not written.strip():
             raise DataError(f"{record.id}: an empty {config.column(target)!r}, which {target} is read from")

@@ -1,0 +1,101 @@
+"""The sets of `results.py`: which recipe each is trained by, and the files that no source reads by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from results_files import debian_synopses
+from results_looks import help_scores, outputs
+
+
+@dataclass(frozen=True)
+class ResultSet:
+    """One set of real data.
+
+    Attributes:
+        title: what is learnt from which data. note: what the page says of how it is split, and what to mind.
+        recipe: in `recipes/`. overrides: settings beside it.
+        files: makes the data below a folder and names it by its setting; None where the recipe's sources do.
+        looks: what to look at besides the scores: paragraphs of the page, from the folder of a finished run.
+    """
+
+    title: str
+    recipe: str
+    note: str
+    overrides: tuple[str, ...] = ()
+    files: Callable[[Path], dict[str, Path]] | None = None
+    looks: tuple[Callable[[Path], str], ...] = ()
+
+
+def debian(folder: Path) -> dict[str, Path]:
+    return {"data.train": debian_synopses(folder)}
+
+
+SETS: dict[str, ResultSet] = {
+    "spam": ResultSet(
+        "Spam among mails (SpamAssassin)",
+        "spam",
+        "Trained on the first collections, tried on the whole later ones (easy-ham-2, spam-2).",
+    ),
+    "newsgroups": ResultSet(
+        "Topics of messages (20 Newsgroups)",
+        "newsgroups",
+        "A fifth of the published training part, held out by clusters of near-duplicates; the published test part is "
+        "in no package.",
+    ),
+    "reviews-zh": ResultSet(
+        "Good or bad reviews, in Chinese",
+        "reviews-zh",
+        "Duplicates removed, a tenth held out by clusters of near-duplicates. From random weights: no package carries "
+        "a Chinese encoder.",
+    ),
+    "movies": ResultSet(
+        "Sentiment of film reviews, as a number (VADER)",
+        "grade",
+        "A tenth of the snippets held out by clusters of near-duplicates.",
+    ),
+    "entities": ResultSet(
+        "Entities in English news (CoNLL-2003)",
+        "tag",
+        "The published parts.",
+        ("data.train.accept_terms=true", "data.validation.accept_terms=true", "data.test.accept_terms=true"),
+    ),
+    "entities-zh": ResultSet(
+        "Entities in Chinese news (People's Daily, January 1998)",
+        "entities-zh",
+        "A tenth of the paragraphs held out by clusters of near-duplicates. From random weights. Family and given name "
+        "are one entity.",
+        ("data.train.accept_terms=true",),
+    ),
+    "squad": ResultSet(
+        "Answers to questions (SQuAD v1.1)",
+        "answer",
+        "The published development part is the test part; what is tuned is tuned on a part of the training part.",
+        ('train.budget="50 minutes"',),
+    ),
+    "translation-zh-en": ResultSet(
+        "Chinese to English (Tatoeba)",
+        "translate",
+        "From random weights. No two parts share a sentence of either language. The baseline is the translation of the "
+        "nearest source in the training part.",
+        ('train.budget="50 minutes"',),
+        looks=(outputs, help_scores),
+    ),
+    "translation-en-zh": ResultSet(
+        "English to Chinese (Tatoeba)",
+        "translate",
+        "As Chinese to English.",
+        ("data.source=target", "data.target=source", "data.group=source", 'train.budget="50 minutes"'),
+        looks=(outputs, help_scores),
+    ),
+    "synopses": ResultSet(
+        "Descriptions of Debian's packages, summed up in a line",
+        "summarise",
+        "A twentieth of the source packages held out. From random weights. The baseline is the first three sentences.",
+        ('data.split_by="group"', 'data.group="source"', "task.max_target_tokens=32", "generate.max_new_tokens=32"),
+        files=debian,
+        looks=(outputs,),
+    ),
+}
