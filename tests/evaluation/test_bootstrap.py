@@ -107,7 +107,7 @@ def test_the_seed_decides_and_the_chunking_does_not(monkeypatch: pytest.MonkeyPa
     first = interval(BITS_PER_BYTE, a, seed=1)
     assert interval(BITS_PER_BYTE, a, seed=1) == first
     assert interval(BITS_PER_BYTE, a, seed=2) != first
-    monkeypatch.setattr("wenlu.evaluation.bootstrap._DRAWS_AT_ONCE", 100)
+    monkeypatch.setattr("wenlu.evaluation.groups._DRAWS_AT_ONCE", 100)
     assert interval(BITS_PER_BYTE, a, seed=1) == first
 
 

@@ -89,7 +89,7 @@ def test_areas_of_two_classes_by_draws_are_those_by_examples(metric: Metric) -> 
 
 def test_the_size_of_a_batch_of_draws_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     first = interval(metrics.MACRO_F1, columns(0), CLUSTERS, resamples=100)
-    monkeypatch.setattr("wenlu.evaluation.bootstrap._DRAWS_AT_ONCE", 100)
+    monkeypatch.setattr("wenlu.evaluation.groups._DRAWS_AT_ONCE", 100)
     assert interval(metrics.MACRO_F1, columns(0), CLUSTERS, resamples=100) == first
 
 

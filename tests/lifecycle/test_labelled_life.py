@@ -5,17 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from wenlu.bundle import load
 from wenlu.cli.chat_examples import answer_piped, rendered
+from wenlu.cli.compare import render
 from wenlu.errors import ConfigError, DataError, UsageError
+from wenlu.evaluation.comparison import compare
+from wenlu.evaluation.result import COLUMNS as COLUMNS_FILE
+from wenlu.evaluation.result import DIGESTS
 from wenlu.generation.labelled import AnsweringConfig, predict_answers
 from wenlu.generation.rows import Row
 from wenlu.lifecycle import verbs
@@ -166,6 +172,58 @@ def test_it_is_scored_on_another_file(run: Path, tmp_path: Path) -> None:
     assert evaluation.facts["documents"] == 20
     assert evaluation.value("accuracy") == 1.0
     assert verbs.evaluate(str(run)).facts["split"] == "test"
+
+
+@pytest.fixture(scope="module")
+def guesser(recipe: Path) -> Path:
+    """A model that learnt for two steps."""
+    out = recipe.parent / "guesser"
+    verbs.finetune(recipe, out, [*COLUMNS, "train.duration=2 steps", "train.validations=1"])
+    return out
+
+
+def test_two_runs_are_compared_on_the_examples_that_both_answered(run: Path, guesser: Path) -> None:
+    found = compare([run, guesser])
+    right = [read_columns(path)["correct"] for path in (run, guesser)]
+    assert found.values["accuracy"] == [pytest.approx(column.mean()) for column in right]
+    (pair,) = found.pairs
+    assert pair.value == pytest.approx(right[0].mean() - right[1].mean())
+    assert pair.verdict == "better"
+    assert pair.corrected == pair.randomised < 0.05
+    text = io.StringIO()
+    Console(file=text, width=200).print(render(found))
+    assert f"{run} is better than {guesser} (accuracy, p = " in text.getvalue()
+
+
+def test_a_model_does_not_differ_from_itself(run: Path, guesser: Path) -> None:
+    first, _, third = compare([run, run, guesser]).pairs
+    assert (first.value, first.verdict, first.randomised) == (0, "not distinguishable", 1.0)
+    assert third.corrected >= third.randomised
+    assert "not distinguishable at n = 40 (accuracy)" in compare([run, run]).sentences()[0]
+
+
+def test_runs_that_were_asked_otherwise_are_not_compared(recipe: Path, run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is one run; name two or more to compare"):
+        compare([run])
+    with pytest.raises(UsageError, match=r"holds no evaluation; make one with: wenlu evaluate"):
+        compare([run, tmp_path])
+    other = shutil.copytree(run, tmp_path / "other")
+    digests = {**read_columns(other, DIGESTS)}
+    digests[DIGESTS] = digests[DIGESTS][::-1]
+    np.savez(other / COLUMNS_FILE, **digests)
+    with pytest.raises(UsageError, match="were scored on other examples: 40 and 40, of which 40 are the same"):
+        compare([run, other])
+    (other / COLUMNS_FILE).write_bytes(b"PK")
+    with pytest.raises(DataError, match="damaged"):
+        compare([run, other])
+    (other / COLUMNS_FILE).unlink()
+    with pytest.raises(UsageError, match="kept no answers to pair"):
+        compare([run, other])
+
+
+def read_columns(path: Path, *more: str) -> dict[str, np.ndarray]:
+    with np.load(path / COLUMNS_FILE) as packed:
+        return {name: packed[name] for name in packed.files if name != DIGESTS or name in more}
 
 
 def test_lines_of_a_pipe_are_answered(run: Path) -> None:

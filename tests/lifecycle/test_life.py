@@ -18,6 +18,7 @@ import torch
 import wenlu
 from wenlu.config import load
 from wenlu.errors import ConfigError, UsageError
+from wenlu.evaluation.comparison import compare
 from wenlu.lifecycle.cache import StageCache
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.rundir import Run
@@ -32,6 +33,12 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("life") / "run"
     wenlu.run(RECIPE, out, FAST)
     return out
+
+
+def test_lives_are_compared_by_what_they_mean_by_the_same_texts(life: Path) -> None:
+    found = compare([life, life])
+    assert (found.headline, found.pairs[0].verdict) == ("bits_per_byte", "not distinguishable")
+    assert {"perplexity", "bits_per_byte"} <= found.values.keys()
 
 
 def times(out: Path) -> dict[str, int]:

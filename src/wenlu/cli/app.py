@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from wenlu.cli.chat import chat
+from wenlu.cli.compare import compare
 from wenlu.cli.data import data
 from wenlu.cli.doctor import doctor
 from wenlu.cli.evaluate import evaluate
@@ -43,6 +44,7 @@ VERBS = (
     (pretrain, "Text to a trained model."),
     (finetune, "Your own examples to a model for a task."),
     (evaluate, "Scores with intervals, beside a cheap baseline."),
+    (compare, "Whether one model is better than another."),
     (predict, "Answers to a file of prompts."),
     (chat, "Write in turns with a model at the terminal."),
     (export, "A model as a folder, a GGUF file or an ONNX graph."),

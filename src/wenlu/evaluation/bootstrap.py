@@ -8,20 +8,18 @@ near-duplicates say the same thing twice: drawing them one by one would make int
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from wenlu.metrics import Column, Columns, Metric, OfDraws, OfSums, Ratio
+from wenlu.evaluation.groups import Floats, Groups
+from wenlu.metrics import Columns, Metric, OfDraws, OfSums, Ratio
 
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 Verdict = Literal["better", "worse", "undecided"]
 
 RESAMPLES = 2000
-_DRAWS_AT_ONCE = 2**22
 _COUNTS_AT_ONCE = 2**18  # what a cache holds
 
 
@@ -64,7 +62,7 @@ def interval(
     Args:
         clusters: the cluster of each example; by default each is its own.
     """
-    groups = _Groups.of(clusters, len(next(iter(columns.values()))))
+    groups = Groups.of(clusters, len(next(iter(columns.values()))))
     value = metric.compute(columns)
     if groups.count < 2:
         return Interval(value, None, None)
@@ -84,7 +82,7 @@ def paired_difference(
     seed: int = 0,
 ) -> Difference:
     """The metric of A minus that of B; each resample draws the same clusters for both."""
-    groups = _Groups.of(clusters, len(next(iter(a.values()))))
+    groups = Groups.of(clusters, len(next(iter(a.values()))))
     value = metric.compute(a) - metric.compute(b)
     if groups.count < 2:
         return Difference(value, None, None, None, "undecided")
@@ -97,52 +95,7 @@ def paired_difference(
     return Difference(value, low, high, p_value, _verdict(metric, low, high))
 
 
-@dataclass(frozen=True)
-class _Groups:
-    """Which examples stand together: `members[starts[c] : starts[c + 1]]` are those of cluster c."""
-
-    count: int
-    of_example: Ints
-    members: Ints
-    starts: Ints
-
-    @classmethod
-    def of(cls, clusters: Sequence[str] | None, examples: int) -> _Groups:
-        if clusters is None:
-            of_example = np.arange(examples)
-        else:
-            assert len(clusters) == examples, f"{len(clusters)} clusters for {examples} examples"
-            of_example = np.unique(np.asarray(clusters, dtype=np.str_), return_inverse=True)[1]
-        count = int(of_example.max()) + 1 if examples else 0
-        starts = np.concatenate([[0], np.cumsum(np.bincount(of_example, minlength=count))])
-        return cls(count, of_example, np.argsort(of_example, kind="stable"), starts)
-
-    def draws(self, resamples: int, seed: int) -> Iterator[Ints]:
-        """(some, count) clusters drawn with replacement, `resamples` rows in all; a function of the seed alone."""
-        rng = np.random.default_rng(seed)
-        rows = max(1, _DRAWS_AT_ONCE // self.count)
-        for start in range(0, resamples, rows):
-            yield rng.integers(self.count, size=(min(rows, resamples - start), self.count))
-
-    def times(self, draws: Ints) -> Ints:
-        """How often each row draws each cluster, in the shape of `draws`."""
-        own = draws + np.arange(len(draws))[:, None] * self.count
-        return np.bincount(own.ravel(), minlength=draws.size).reshape(draws.shape)
-
-    def examples(self, drawn: Ints) -> Ints:
-        sizes = self.starts[drawn + 1] - self.starts[drawn]
-        before = np.cumsum(sizes) - sizes  # how many examples the clusters drawn earlier have
-        places = np.repeat(self.starts[drawn] - before, sizes) + np.arange(sizes.sum())
-        members: Ints = self.members[places]
-        return members
-
-    def sums(self, statistics: Column) -> Floats:
-        """(count, K) of the (n, K) statistics of the examples."""
-        sums: Floats = np.add.reduceat(statistics[self.members], self.starts[:-1], axis=0, dtype=np.float64)
-        return sums
-
-
-def _resampled(metric: Metric, columns: Columns, groups: _Groups, resamples: int, seed: int) -> Floats:
+def _resampled(metric: Metric, columns: Columns, groups: Groups, resamples: int, seed: int) -> Floats:
     """(resamples,) the metric on each draw; nan where a draw of empty texts has nothing to divide by."""
     if isinstance(metric.compute, Ratio):
         return _resampled_ratio(metric.compute, columns, groups, resamples, seed)
@@ -159,7 +112,7 @@ def _resampled(metric: Metric, columns: Columns, groups: _Groups, resamples: int
     )
 
 
-def _resampled_ratio(ratio: Ratio, columns: Columns, groups: _Groups, resamples: int, seed: int) -> Floats:
+def _resampled_ratio(ratio: Ratio, columns: Columns, groups: Groups, resamples: int, seed: int) -> Floats:
     sums = [
         np.bincount(groups.of_example, weights=columns[name], minlength=groups.count)
         for name in (ratio.numerator, ratio.denominator)
@@ -171,7 +124,7 @@ def _resampled_ratio(ratio: Ratio, columns: Columns, groups: _Groups, resamples:
     return ratio.finish(ratios)
 
 
-def _resampled_sums(compute: OfSums, columns: Columns, groups: _Groups, resamples: int, seed: int) -> Floats:
+def _resampled_sums(compute: OfSums, columns: Columns, groups: Groups, resamples: int, seed: int) -> Floats:
     """One product of matrices a batch of draws: how often each cluster is drawn, times what it sums to."""
     sums = groups.sums(compute.of_examples(columns))
     finite = bool(np.isfinite(sums).all())  # infinity times 0 draws would be nan
@@ -185,7 +138,7 @@ def _resampled_sums(compute: OfSums, columns: Columns, groups: _Groups, resample
     return np.concatenate(values)
 
 
-def _resampled_draws(compute: OfDraws, columns: Columns, groups: _Groups, resamples: int, seed: int) -> Floats:
+def _resampled_draws(compute: OfDraws, columns: Columns, groups: Groups, resamples: int, seed: int) -> Floats:
     values = []
     for draws in groups.draws(resamples, seed):
         rows = max(1, _COUNTS_AT_ONCE // len(groups.of_example))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wenlu.bundle import Bundle
+from wenlu.corpus.collect import hash64
 from wenlu.corpus.prepare import read_split
 from wenlu.corpus.record import Record
 from wenlu.corpus.shards import TokenData
@@ -141,6 +142,8 @@ def measure(
         difference=difference,
         settings=config.model_dump(mode="json"),
         rows=rows,
+        columns=columns,
+        digests=[hash64(record.text) for record in records],
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wenlu.bundle import Bundle
+from wenlu.corpus.collect import hash64
 from wenlu.errors import DataError
 from wenlu.evaluation.baselines import fit_baseline
 from wenlu.evaluation.bootstrap import paired_difference
@@ -99,6 +100,8 @@ def evaluate_answers(
         task=task.name,
         headline=headline.name,
         baseline=baseline,
+        columns={name: columns[name] for metric in task.measures() for name in metric.needs},
+        digests=[hash64(repr(example)) for example in asked],
     )
 
 

@@ -1,0 +1,73 @@
+"""`wenlu compare`: whether one model is better than another."""
+
+from __future__ import annotations
+
+import json as encoder
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wenlu.cli.settings import Json
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from wenlu.evaluation.comparison import Comparison, Pair
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Two or more runs of one task.")],
+    confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of intervals and verdicts.")] = 0.95,
+    json: Json = False,
+) -> None:
+    """Say whether runs differ on the examples that they were scored on, each pair by paired tests.
+
+    The difference has its bootstrap interval; p is of approximate randomisation, corrected for the number of pairs
+    (Holm); where examples are right or wrong one by one, McNemar's test stands beside. Runs that were scored on other
+    examples, or by other conventions, are refused.
+
+    Example: wenlu compare runs/tiny runs/pretrained
+    """
+    from rich.console import Console
+
+    from wenlu.evaluation.comparison import compare as compared
+
+    found = compared(runs, confidence=confidence)
+    if json:
+        typer.echo(encoder.dumps(found.to_json(), ensure_ascii=False))
+    else:
+        Console().print(render(found))
+
+
+def render(found: Comparison) -> Group:
+    """The scores of each run, the difference of each pair, and what that comes to in words."""
+    from rich import box
+    from rich.console import Group
+    from rich.markup import escape
+    from rich.table import Table
+
+    title = f"{found.task}, {found.split} split: {found.n:,} examples in {found.clusters:,} clusters of near-duplicates"
+    scores = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    scores.add_column("score")
+    for system in found.systems:
+        scores.add_column(escape(system), justify="right", overflow="fold")
+    for name, values in found.values.items():
+        scores.add_row(name, *(f"{value:.4f}" for value in values))
+    pairs = Table(title=f"{found.headline}, {found.better} is better", title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("pair", "difference", f"{100 * found.confidence:g} % interval", "p", "McNemar"):
+        pairs.add_column(column, justify="left" if column == "pair" else "right", overflow="fold")
+    for pair in found.pairs:
+        pairs.add_row(escape(f"{pair.a} - {pair.b}"), f"{pair.value:+.4f}", *_tests(pair))
+    left_out = [f"by other conventions, left out: {', '.join(found.left_out)}"] if found.left_out else []
+    return Group(scores, pairs, *left_out, *(f"[bold]{escape(said)}[/]" for said in found.sentences()))
+
+
+def _tests(pair: Pair) -> tuple[str, str, str]:
+    interval = "" if pair.low is None else f"{pair.low:+.4f} to {pair.high:+.4f}"
+    counted = pair.one_by_one
+    return (
+        interval,
+        f"{pair.corrected:.4f}",
+        "" if counted is None else f"{counted.only_a} : {counted.only_b}, p {counted.p_value:.4f}",
+    )

@@ -1,0 +1,220 @@
+"""Compare systems that were scored on the same examples, in pairs: what `wenlu evaluate` kept of each is enough."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wenlu.bundle import model_path
+from wenlu.errors import DataError, UsageError
+from wenlu.evaluation.bootstrap import RESAMPLES, paired_difference
+from wenlu.evaluation.paired_tests import McNemar, holm, mcnemar, randomisation
+from wenlu.evaluation.result import COLUMNS, DIGESTS
+from wenlu.metrics import BITS_PER_BYTE, Columns, Metric
+from wenlu.tasks import CausalLM, LabelledTask, load_task
+from wenlu.tokenizers import Tokenizer
+
+ONE_BY_ONE = "correct"
+"""The column of tasks whose examples are right or wrong, one by one."""
+GOLD = "gold"
+"""The column of the right labels, by number."""
+TOKENS = "tokens"
+"""The column of metrics that count a tokenizer's own tokens."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is kept of one evaluation.
+
+    Attributes:
+        metrics: of the task, the headline first. columns: what they are computed from. digests: of what was asked.
+        conventions: of each metric, without what each model has of its own.
+    """
+
+    name: str
+    task: str
+    split: str
+    metrics: tuple[Metric, ...]
+    columns: Columns
+    digests: tuple[int, ...]
+    clusters: tuple[str, ...]
+    conventions: dict[str, str]
+
+    @classmethod
+    def read(cls, run: Path) -> Answers:
+        """Those in the folder of a run.
+
+        Raises UsageError where it was not evaluated, DataError where what was kept is damaged.
+        """
+        if not (run / "evaluation.json").is_file():
+            raise UsageError(f"{run}: holds no evaluation; make one with: wenlu evaluate {run} --out {run}")
+        told = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
+        if not (run / COLUMNS).is_file():
+            raise UsageError(
+                f"{run}: its evaluation kept no answers to pair, as those of objectives, word vectors and of earlier "
+                f"versions; for a task: wenlu evaluate {run} --out {run}"
+            )
+        try:
+            with np.load(run / COLUMNS, allow_pickle=False) as packed:
+                columns = {name: packed[name] for name in packed.files}
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise DataError(f"{run / COLUMNS}: damaged ({error}); evaluate again") from error
+        rows = [json.loads(line) for line in (run / "evaluation.jsonl").read_text(encoding="utf-8").splitlines()]
+        metrics = _metrics(run)
+        return cls(
+            name=str(run),
+            task=told["task"],
+            split=told["split"],
+            metrics=metrics,
+            columns={name: column for name, column in columns.items() if name != DIGESTS},
+            digests=tuple(columns[DIGESTS].tolist()),
+            clusters=tuple(row["cluster"] for row in rows),
+            conventions={metric.name: _convention(metric, told) for metric in metrics},
+        )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The first of two systems minus the second, by one metric.
+
+    Attributes:
+        p_value: of the paired bootstrap. randomised: of approximate randomisation. corrected: that one, for how many
+            pairs were compared (Holm).
+        one_by_one: McNemar's test, where examples are right or wrong and none is a near-duplicate of another.
+        verdict: "better" and "worse" of the first; "not distinguishable" where the corrected p-value says so.
+    """
+
+    a: str
+    b: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    randomised: float
+    corrected: float
+    one_by_one: McNemar | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Attributes:
+    values: of each metric, that of each system.
+    pairs: of the headline metric.
+    """
+
+    task: str
+    split: str
+    n: int
+    clusters: int
+    systems: tuple[str, ...]
+    headline: str
+    better: str
+    values: dict[str, list[float]]
+    pairs: tuple[Pair, ...]
+    confidence: float
+    left_out: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def sentences(self) -> list[str]:
+        """What the pairs come to, in words."""
+        said = []
+        for pair in self.pairs:
+            if pair.verdict == "not distinguishable":
+                said.append(f"{pair.a} and {pair.b} are not distinguishable at n = {self.n:,} ({self.headline}).")
+            else:
+                said.append(f"{pair.a} is {pair.verdict} than {pair.b} ({self.headline}, p = {pair.corrected:.4f}).")
+        return said
+
+
+def compare(runs: Sequence[Path], *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
+    """Compare what several runs answered to the same examples.
+
+    Raises:
+        UsageError: fewer than two runs, one without an evaluation, other tasks, other examples, or other conventions.
+        DataError: what was kept is damaged.
+    """
+    if len(runs) < 2:
+        raise UsageError(f"{runs[0] if runs else 'nothing'}: is one run; name two or more to compare")
+    systems = [Answers.read(run) for run in runs]
+    first = systems[0]
+    for other in systems[1:]:
+        _check(first, other)
+    headline = first.metrics[0]
+    shared = [
+        metric for metric in first.metrics if len({system.conventions.get(metric.name) for system in systems}) == 1
+    ]
+    if headline not in shared:
+        told = " and ".join(repr(system.conventions[headline.name]) for system in systems[:2])
+        raise UsageError(f"{headline.name}: scored by {told}, which cannot be subtracted")
+    are_single = len(set(first.clusters)) == len(first.clusters)
+    found = []
+    for a, b in combinations(systems, 2):
+        difference = paired_difference(
+            headline, a.columns, b.columns, first.clusters, confidence=confidence, resamples=resamples, seed=seed
+        )
+        chance = randomisation(headline, a.columns, b.columns, first.clusters, seed=seed)
+        counted = None
+        if are_single and ONE_BY_ONE in a.columns and a.columns[ONE_BY_ONE].ndim == 1:
+            counted = mcnemar(a.columns[ONE_BY_ONE], b.columns[ONE_BY_ONE])
+        found.append((a.name, b.name, difference, chance, counted))
+    corrected = holm([chance for *_, chance, _ in found])
+    pairs = []
+    for (a_name, b_name, difference, chance, counted), strict in zip(found, corrected, strict=True):
+        is_better = (difference.value > 0) == (headline.better == "higher")
+        verdict = "not distinguishable" if strict > 1 - confidence else "better" if is_better else "worse"
+        shown = (difference.value, difference.low, difference.high, difference.p_value)
+        pairs.append(Pair(a_name, b_name, headline.name, *shown, chance, strict, counted, verdict))
+    return Comparison(
+        task=first.task,
+        split=first.split,
+        n=len(first.digests),
+        clusters=len(set(first.clusters)),
+        systems=tuple(system.name for system in systems),
+        headline=headline.name,
+        better=headline.better,
+        values={metric.name: [metric.compute(system.columns) for system in systems] for metric in shared},
+        pairs=tuple(pairs),
+        confidence=confidence,
+        left_out=tuple(metric.name for metric in first.metrics if metric not in shared),
+    )
+
+
+def _metrics(run: Path) -> tuple[Metric, ...]:
+    folder = model_path(str(run))
+    task = load_task(folder, Tokenizer.load(folder)) or CausalLM()
+    if isinstance(task, LabelledTask):
+        return task.measures()
+    assert isinstance(task, CausalLM), f"{run} kept columns of {task.name}"
+    return (BITS_PER_BYTE, *(metric for metric in task.metrics if metric is not BITS_PER_BYTE))
+
+
+def _convention(metric: Metric, told: dict[str, Any]) -> str:
+    """The metric's own signature; of one that counts tokens, with whose tokens these are."""
+    if TOKENS not in metric.needs:
+        return metric.signature
+    signed = next((score["signature"] for score in told["metrics"] if score["name"] == metric.name), "")
+    return "|".join([metric.signature, *(part for part in signed.split("|") if part.startswith("tok:"))])
+
+
+def _check(a: Answers, b: Answers) -> None:
+    if a.task != b.task:
+        raise UsageError(f"{a.name} was scored at {a.task} and {b.name} at {b.task}, which cannot be compared")
+    if a.digests != b.digests:
+        common = len({*a.digests} & {*b.digests})
+        raise UsageError(
+            f"{a.name} and {b.name} were scored on other examples: {len(a.digests):,} and {len(b.digests):,}, of which "
+            f"{common:,} are the same; give both the same data.test=FILE"
+        )
+    if GOLD in a.columns and not np.array_equal(a.columns[GOLD], b.columns[GOLD]):
+        raise UsageError(f"{a.name} and {b.name} number their labels otherwise: train both on the same labels")
