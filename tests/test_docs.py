@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tests.pages import blocks_of
 
 from wenlu.cli.app import VERBS
 from wenlu.config import check
@@ -16,9 +17,10 @@ from wenlu.models import FAMILIES, Family
 from wenlu.tasks import LABELLED_TASKS, LabelledConfig
 
 GUIDES = [Path("docs/guide.md"), Path("docs/zh/guide.md")]
+EXAMPLES = [Path("docs/examples.md"), Path("docs/zh/examples.md")]
 
 
-@pytest.mark.parametrize("guide", GUIDES, ids=str)
+@pytest.mark.parametrize("guide", [*GUIDES, *EXAMPLES], ids=str)
 def test_every_recipe_in_a_guide_is_valid(guide: Path) -> None:
     blocks = re.findall(r"```toml\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
@@ -47,6 +49,12 @@ def test_the_readmes_list_every_verb_and_link_only_to_what_exists(readme: str) -
 def test_both_guides_show_the_same_recipe_keys() -> None:
     keys = [re.findall(r"^(\w+) =", guide.read_text(encoding="utf-8"), re.MULTILINE) for guide in GUIDES]
     assert keys[0] == keys[1]
+
+
+def test_both_pages_of_examples_show_the_same_code_and_the_same_output() -> None:
+    """But for comments; the English one is run by tests/test_examples.py."""
+    english, chinese = ([block.without_comments for block in blocks_of(page.read_text("utf-8"))] for page in EXAMPLES)
+    assert english == chinese != []
 
 
 @pytest.mark.parametrize("page", ["docs/models.md", "docs/zh/models.md"])

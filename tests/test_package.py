@@ -24,7 +24,7 @@ VERBS = [
     "runs",
     "tokenizer",
 ]
-PUBLIC = sorted(["Bundle", "__version__", "load", *VERBS])
+PUBLIC = sorted(["Bundle", "__version__", "ask", "load", *VERBS])
 
 
 def test_the_public_names_are_exactly_these() -> None:

@@ -1,7 +1,7 @@
 """Wenlu (文炉): a language model's whole life on its owner's machine.
 
-Each verb of the command line is a function here; `load` returns a model with its tokenizer and task. Nothing
-heavy is imported until it is used.
+Each verb of the command line is a function here; `load` returns a model with its tokenizer and task, `ask` what a
+model says to texts. Nothing heavy is imported until it is used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wenlu.cli.doctor import examine as doctor
     from wenlu.lifecycle.export import export
     from wenlu.lifecycle.parity import parity
-    from wenlu.lifecycle.verbs import chat, data, evaluate, finetune, predict, pretrain, run, runs, tokenizer
+    from wenlu.lifecycle.verbs import ask, chat, data, evaluate, finetune, predict, pretrain, run, runs, tokenizer
 
 _HOMES = {
     "Bundle": ("wenlu.bundle", "Bundle"),
@@ -25,7 +25,7 @@ _HOMES = {
     "parity": ("wenlu.lifecycle.parity", "parity"),
     **{
         verb: ("wenlu.lifecycle.verbs", verb)
-        for verb in ("chat", "data", "evaluate", "finetune", "predict", "pretrain", "run", "runs", "tokenizer")
+        for verb in ("ask", "chat", "data", "evaluate", "finetune", "predict", "pretrain", "run", "runs", "tokenizer")
     },
 }
 
@@ -33,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Bundle",
     "__version__",
+    "ask",
     "chat",
     "data",
     "doctor",

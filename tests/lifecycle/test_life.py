@@ -41,6 +41,12 @@ def test_lives_are_compared_by_what_they_mean_by_the_same_texts(life: Path) -> N
     assert {"perplexity", "bits_per_byte"} <= found.values.keys()
 
 
+def test_a_run_tells_its_numbers_by_step_to_python(life: Path) -> None:
+    summary = wenlu.run(str(RECIPE), str(life), FAST)
+    assert list(summary.values("loss").items()) == losses(life)
+    assert summary.values("lost") == {}
+
+
 def times(out: Path) -> dict[str, int]:
     names = ["data/train.jsonl", "tokenizer/tokenizer.json", "tokens/train/manifest.json", "model/model.safetensors"]
     return {name: (out / name).stat().st_mtime_ns for name in [*names, "evaluation.json", "samples.json"]}

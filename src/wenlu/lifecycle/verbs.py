@@ -16,6 +16,7 @@ from wenlu.config import load
 from wenlu.corpus.prepare import DataSummary, read_split, splits
 from wenlu.distributed import from_environment, opened
 from wenlu.errors import UsageError
+from wenlu.generation.asking import ask
 from wenlu.generation.conversation import Conversation
 from wenlu.generation.predict import predict
 from wenlu.lifecycle.architectures import architectures_stage
@@ -35,13 +36,25 @@ from wenlu.lifecycle.stages import (
 )
 from wenlu.lifecycle.vectors import vectors_life, vectors_until_model
 from wenlu.progress import QUIET, Progress
-from wenlu.rundir import atomic, provenance
+from wenlu.rundir import Run, atomic, provenance
 from wenlu.rundir.listing import RunRow, list_runs
 from wenlu.rundir.trackers import check_installed
 from wenlu.tasks import LABELLED_TASKS, LabelledConfig
 from wenlu.tokenizers import FertilityReport, Tokenizer, fertility
 
-__all__ = ["RunSummary", "chat", "data", "evaluate", "finetune", "predict", "pretrain", "run", "runs", "tokenizer"]
+__all__ = [
+    "RunSummary",
+    "ask",
+    "chat",
+    "data",
+    "evaluate",
+    "finetune",
+    "predict",
+    "pretrain",
+    "run",
+    "runs",
+    "tokenizer",
+]
 
 
 @dataclass(frozen=True)
@@ -64,11 +77,18 @@ class RunSummary:
         """Whether the model is of a labelled task."""
         return (self.evaluation or {}).get("task") in {task.name for task in LABELLED_TASKS}
 
+    def values(self, name: str = "loss") -> dict[int, float]:
+        """By step, the numbers that the run logged under a name of `events.jsonl`; none where it never logged it."""
+        events = (event for event in Run(self.path).events() if event.name == name)
+        return {event.step: event.value for event in events if not isinstance(event.value, str)}
+
     def to_json(self) -> dict[str, Any]:
         return {"run": str(self.path), "seconds": self.seconds, **(self.evaluation or {})}
 
 
-def run(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> RunSummary:
+def run(
+    recipe: str | Path, out: str | Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET
+) -> RunSummary:
     """The whole life: data, tokenizer, training, evaluation, samples, report; or that of word vectors.
 
     A second call does nothing; after a change of settings, data or code the stages that it touches, and those
@@ -84,26 +104,34 @@ def run(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Pro
         return _summary(life)
 
 
-def data(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> DataSummary:
+def data(
+    recipe: str | Path, out: str | Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET
+) -> DataSummary:
     """The life up to the cleaned and split records in `out/data`."""
     with _begin(recipe, out, overrides, progress, trains=False) as life:
         data_stage(life)
-        return DataSummary.open(out / "data")
+        return DataSummary.open(life.out / "data")
 
 
-def tokenizer(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> FertilityReport:
+def tokenizer(
+    recipe: str | Path, out: str | Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET
+) -> FertilityReport:
     """The life up to the tokenizer in `out/tokenizer`; returns its fertility on held-out texts, by language."""
     with _begin(recipe, out, overrides, progress, trains=False) as life:
         tokenizer_stage(data_stage(life))
         texts: dict[str, list[str]] = defaultdict(list)
-        for record in read_split(out / "data", splits(out / "data")[-1]):
+        for record in read_split(life.out / "data", splits(life.out / "data")[-1]):
             texts[record.meta.get("language", "all")].append(record.text)
-        report = fertility(Tokenizer.load(out / "tokenizer"), texts)
-        atomic.write_text(out / "fertility.json", json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n")
+        report = fertility(Tokenizer.load(life.out / "tokenizer"), texts)
+        atomic.write_text(
+            life.out / "fertility.json", json.dumps(report.to_json(), ensure_ascii=False, indent=2) + "\n"
+        )
         return report
 
 
-def pretrain(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> RunSummary:
+def pretrain(
+    recipe: str | Path, out: str | Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET
+) -> RunSummary:
     """The life up to the trained model in `out/model`."""
     with _begin(recipe, out, overrides, progress) as life:
         if life.recipe.vectors is not None:
@@ -111,20 +139,22 @@ def pretrain(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress
         return _summary(train_stage(_read(life)))
 
 
-def finetune(recipe: Path, out: Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> RunSummary:
+def finetune(
+    recipe: str | Path, out: str | Path, overrides: Sequence[str] = (), *, progress: Progress = QUIET
+) -> RunSummary:
     """The whole life of a model that begins with another, or that learns from labelled examples.
 
     Raises UsageError where the recipe has neither, or would judge a model of your data by its own; the others are those
     of `run`.
     """
-    settings = load(Recipe, recipe, overrides)
+    settings = load(Recipe, Path(recipe), overrides)
     if settings.model.base is None and not isinstance(settings.task, LabelledConfig):
         raise UsageError(
             f"{recipe}: nothing to fine-tune: name a model in model.base, or a task with labelled examples in "
             "task.name; models from random weights are made by: wenlu pretrain"
         )
     given = {item.partition("=")[0].strip() for item in overrides}
-    if "data.train" in given and "data.test" not in given and isinstance(load(Recipe, recipe).data.test, tuple):
+    if "data.train" in given and "data.test" not in given and isinstance(load(Recipe, Path(recipe)).data.test, tuple):
         raise UsageError(
             f"{recipe}: data.train is yours, but data.test is still the recipe's own; give data.test=FILE too, or hold "
             "out a part of yours: data.test=0.1"
@@ -137,16 +167,17 @@ def chat(model: str | Path, *, system: str = "") -> Conversation:
     return Conversation(load_bundle(model), system)
 
 
-def runs(folder: Path = Path("runs")) -> list[RunRow]:
+def runs(folder: str | Path = "runs") -> list[RunRow]:
     """The runs below a folder, newest first, with their state and scores."""
-    return list_runs(folder)
+    return list_runs(Path(folder))
 
 
 @contextmanager
 def _begin(
-    path: Path, out: Path, overrides: Sequence[str], progress: Progress, *, trains: bool = True
+    path: str | Path, out: str | Path, overrides: Sequence[str], progress: Progress, *, trains: bool = True
 ) -> Iterator[Life]:
     """The life of a recipe, of all processes that torchrun started; it `trains` a model or is for one process."""
+    path, out = Path(path), Path(out)
     recipe = with_base(load(Recipe, path, overrides))
     check_installed(recipe.tracking.to)
     processes = from_environment().size
