@@ -32,8 +32,9 @@ $(VENV)/.dev: $(VENV)/.demo requirements-dev.txt
 demo: $(VENV)/.demo
 	$(BIN)/wenlu run recipes/quickstart.toml --out $(RUN)
 
+# Not sorted by their number of tests: the files with few take longest, and one worker would wait for the other at the end.
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from wenlu.bundle import Bundle
     from wenlu.bundle import load_any as load
     from wenlu.cli.doctor import examine as doctor
+    from wenlu.evaluation.comparison import compare
     from wenlu.lifecycle.export import export
     from wenlu.lifecycle.parity import parity
     from wenlu.lifecycle.verbs import ask, chat, data, evaluate, finetune, predict, pretrain, run, runs, tokenizer
 
 _HOMES = {
     "Bundle": ("wenlu.bundle", "Bundle"),
+    "compare": ("wenlu.evaluation.comparison", "compare"),
     "doctor": ("wenlu.cli.doctor", "examine"),
     "export": ("wenlu.lifecycle.export", "export"),
     "load": ("wenlu.bundle", "load_any"),
@@ -35,6 +37,7 @@ __all__ = [
     "__version__",
     "ask",
     "chat",
+    "compare",
     "data",
     "doctor",
     "evaluate",

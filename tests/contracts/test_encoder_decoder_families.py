@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
@@ -24,7 +25,8 @@ families = pytest.mark.parametrize("row", ROWS, ids=attrgetter("name"))
 can_tie = pytest.mark.parametrize(
     "row", [row for row in ROWS if "tie_word_embeddings" in row.config.model_fields], ids=attrgetter("name")
 )
-sampled = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = 12 if os.environ.get("WENLU_PROOF") == "1" else 5
+sampled = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def tokens(rows: int, length: int, seed: int = 0) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
@@ -26,7 +27,8 @@ every_head = pytest.mark.parametrize(
     [(row, head) for row in MASKED for head in row.heads],
     ids=lambda each: each if isinstance(each, str) else each.name,
 )
-sampled = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = 12 if os.environ.get("WENLU_PROOF") == "1" else 5
+sampled = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def tokens(rows: int, length: int, seed: int = 0) -> Tensor:

@@ -102,13 +102,17 @@ def test_lines_may_end_in_two_characters() -> None:
 
 
 def test_this_interpreters_library_has_thousands_and_each_is_a_slice_that_parses() -> None:
-    """As many in each module as its syntax tree has functions with a docstring and something behind it."""
+    """As many in each module as its syntax tree has functions with a docstring and something behind it.
+
+    `make test` reads every fourth module, and parses every twentieth.
+    """
     count = 0
     records = [record for record in open_source(SourceSpec(path="stdlib")) if isinstance(record, Record)]
-    for number, record in enumerate(records):
+    step = 1 if PROOF else 4
+    for number, record in enumerate(records[::step]):
         found = list(functions(record.text))
         count += len(found)
-        if number % 20 and not PROOF:
+        if number % 5 and not PROOF:
             continue
         nodes = ast.walk(ast.parse(record.text))
         bodies = [node.body for node in nodes if isinstance(node, FUNCTION) and ast.get_docstring(node) is not None]
@@ -118,7 +122,7 @@ def test_this_interpreters_library_has_thousands_and_each_is_a_slice_that_parses
             assert record.text[function.begin : function.body] == function.prompt
             assert record.text[function.body : function.end] == function.completion
             _check_parses(function.prompt, function.completion, function.name)
-    assert count >= 6000
+    assert count >= 6000 // step
 
 
 def _check_parses(prompt: str, completion: str, name: str) -> None:

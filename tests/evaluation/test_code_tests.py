@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,8 @@ PROMPT = (
     'from typing import List\n\n\ndef double(x: int) -> int:\n    """ Twice x.\n    >>> double(2)\n    4\n    """\n'
 )
 PROBLEM = Problem("made/0", PROMPT, "def check(candidate):\n    assert candidate(3) == 6\n", "double")
+EACH = 1 if os.environ.get("WENLU_PROOF") == "1" else 4
+"""`make test` runs every fourth problem of HumanEval."""
 SURE = Limits(timeout_seconds=60.0)
 HOLDS = sys.platform == "linux" and all(walls()[name] for name in ("no network", "no files outside", "bounded memory"))
 
@@ -117,10 +120,11 @@ def test_all_of_humaneval_is_solved_by_its_solutions_and_none_by_returning_nothi
     assert len(problems) == 164
     solutions = [problem.solution or "" for problem in problems]
     assert all(cut(problem, solution) == solution for problem, solution in zip(problems, solutions, strict=True))
+    problems, solutions = problems[::EACH], solutions[::EACH]
     behind = [f"{solution}\n\ndef more():\n    pass\n\nprint(" for solution in solutions]
     given = [[solution, longer, "    return None\n"] for solution, longer in zip(solutions, behind, strict=True)]
     outcomes = run_completions(problems, given, SURE, workers=2)
     right, cut_off, nothing = zip(*outcomes, strict=True)
     assert [outcome.detail for outcome in (*right, *cut_off) if not outcome.passed] == []
-    assert [outcome.reason for outcome in nothing] == ["failed"] * 164
-    assert pass_columns(outcomes)["passed"].tolist() == [2] * 164
+    assert [outcome.reason for outcome in nothing] == ["failed"] * len(problems)
+    assert pass_columns(outcomes)["passed"].tolist() == [2] * len(problems)

@@ -58,6 +58,8 @@ SETTINGS = [
 
 def serve() -> None:
     """For each line on stdin, a list of the phase, the number of signals and the run: the exit code of the command."""
+    import torch._dynamo  # noqa: F401  (what the first step of an optimizer would load, in each of them)
+
     from wenlu.cli.app import main
 
     for name, _ in PHASES.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,9 @@ from wenlu.rundir import Run
 
 RECIPE = Path("recipes/tiny.toml")
 ARCHITECTURES = Path("recipes/architectures.toml")
+PROOF = os.environ.get("WENLU_PROOF") == "1"
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 75)]
+"""`make test` sends SIGTERM in tests/faults/test_sigterm.py alone."""
 FAST = ["train.duration=12 steps", "train.allocator=as-is", "train.threads=1", "train.dtype=float32"]
 
 
@@ -45,6 +49,12 @@ def test_a_run_tells_its_numbers_by_step_to_python(life: Path) -> None:
     summary = wenlu.run(str(RECIPE), str(life), FAST)
     assert list(summary.values("loss").items()) == losses(life)
     assert summary.values("lost") == {}
+
+
+@pytest.fixture
+def copy(life: Path, tmp_path: Path) -> Path:
+    """The finished life once more, to go on from."""
+    return shutil.copytree(life, tmp_path / "run")
 
 
 def times(out: Path) -> dict[str, int]:
@@ -77,12 +87,12 @@ def test_the_result_names_both_models(life: Path) -> None:
     ],
     ids=["ema", "schedule-free"],
 )
-def test_the_saved_model_is_the_average(settings: list[str], kept: str, tmp_path: Path) -> None:
-    wenlu.run(RECIPE, tmp_path / "run", [*FAST, *settings])
-    with Run.open(tmp_path / "run") as run:
+def test_the_saved_model_is_the_average(settings: list[str], kept: str, copy: Path) -> None:
+    wenlu.pretrain(RECIPE, copy, [*FAST, *settings])
+    with Run.open(copy) as run:
         checkpoint = run.newest_checkpoint()
     assert checkpoint is not None
-    for name, weight in wenlu.load(tmp_path / "run").model.named_parameters():
+    for name, weight in wenlu.load(copy).model.named_parameters():
         assert torch.equal(weight, checkpoint.tensors[kept.format(name=name)]), name
         assert not torch.equal(weight, checkpoint.tensors[f"weights.{name}"]), name
 
@@ -116,26 +126,22 @@ def test_the_run_says_what_it_was_made_from(life: Path) -> None:
     assert settings["model"]["vocab_size"] == 512
 
 
-def test_a_changed_stage_reruns_itself_and_what_follows(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    wenlu.run(RECIPE, out, FAST)
-    before = times(out)
-    wenlu.run(RECIPE, out, [*FAST, "optimizer.lr=1e-3"])
-    after = times(out)
+def test_a_changed_stage_reruns_itself_and_what_follows(copy: Path) -> None:
+    before = times(copy)
+    wenlu.run(RECIPE, copy, [*FAST, "optimizer.lr=1e-3"])
+    after = times(copy)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"model/model.safetensors", "evaluation.json", "samples.json"}
 
 
-def test_changing_only_the_samples_reruns_only_them(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    wenlu.run(RECIPE, out, FAST)
-    before = times(out)
-    wenlu.run(RECIPE, out, [*FAST, "generate.max_new_tokens=5"])
-    after = times(out)
+def test_changing_only_the_samples_reruns_only_them(copy: Path) -> None:
+    before = times(copy)
+    wenlu.run(RECIPE, copy, [*FAST, "generate.max_new_tokens=5"])
+    after = times(copy)
     assert {name for name in before if before[name] != after[name]} == {"samples.json"}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])
+@pytest.mark.parametrize(("number", "code"), SIGNALS if PROOF else SIGNALS[:1])
 def test_a_stopped_run_resumes_to_the_weights_of_an_uninterrupted_one(
     life: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,8 @@ TEXTS = [
     "def f(x):\n    return x[::-1]  # 反转\n",
     "",
 ]
+TINY = Path("recipes/tiny.toml")
+FAST = ["train.duration=12 steps", "train.allocator=as-is", "train.threads=1", "train.dtype=float32"]
 CAUSAL = [row for row in FAMILIES if Ability.CAUSAL in row.abilities and row.hf_types]
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 64}
 SIZES |= {"intermediate_size": 24}
@@ -135,26 +137,23 @@ def test_the_card_of_an_unknown_training_says_so(tmp_path: Path) -> None:
     assert "/" + "tmp" not in card
 
 
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("life") / "run"
+    wenlu.run(TINY, out, FAST)
+    return out
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_card_of_a_run_tells_its_data_training_and_scores(
-    language: str, tmp_path_factory: pytest.TempPathFactory, make_run: Callable[[str], Path]
-) -> None:
-    run = make_run(language)
+def test_the_card_of_a_run_tells_its_data_training_and_scores(language: str, life: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(life, tmp_path / "run")
+    wenlu.run(TINY, run, [*FAST, f"language={language}"])
     card = (run / "model" / "README.md").read_text(encoding="utf-8")
     bits = json.loads((run / "evaluation.json").read_text())["bits_per_byte"]
     assert f"bits_per_byte: {bits:.4g}" in card
     assert ("12 步" if language == "zh" else "12 steps") in card
     assert f'language: ["{language}"]' in card
     assert str(run) not in card
+    assert str(life) not in card
     generation = json.loads((run / "model" / "generation_config.json").read_text())
     assert generation["max_new_tokens"] == 16
-
-
-@pytest.fixture
-def make_run(tmp_path: Path) -> Callable[[str], Path]:
-    def make(language: str) -> Path:
-        fast = ["train.duration=12 steps", "train.allocator=as-is", "train.threads=1", "train.dtype=float32"]
-        wenlu.run(Path("recipes/tiny.toml"), tmp_path / "run", [*fast, f"language={language}"])
-        return tmp_path / "run"
-
-    return make

@@ -146,7 +146,7 @@ def compare(runs: Sequence[Path], *, confidence: float = 0.95, resamples: int = 
     """
     if len(runs) < 2:
         raise UsageError(f"{runs[0] if runs else 'nothing'}: is one run; name two or more to compare")
-    systems = [Answers.read(run) for run in runs]
+    systems = [Answers.read(Path(run)) for run in runs]
     first = systems[0]
     for other in systems[1:]:
         _check(first, other)

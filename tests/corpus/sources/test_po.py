@@ -135,12 +135,12 @@ def test_a_line_over_the_cap_and_a_nul_byte_are_errors(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "rows.po"
-    path.write_text(HEADER + "".join(f'msgid "{i}"\nmsgstr "{"字" * 200}"\n\n' for i in range(10_000)))
+    path.write_text(HEADER + "".join(f'msgid "{i}"\nmsgstr "{"字" * 200}"\n\n' for i in range(4_000)))
     tracemalloc.start()
     count = sum(1 for _ in open_source(SourceSpec(path=str(path))))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert count == 10_000
+    assert count == 4_000
     assert peak < 1 << 20
 
 
