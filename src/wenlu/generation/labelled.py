@@ -109,7 +109,7 @@ def predict_answers(
 def answer_examples(bundle: Bundle, rows: Iterable[Row | BadRow], config: AnsweringConfig) -> Iterator[dict[str, Any]]:
     """One object a row, in order: `prediction` and how sure it is, or `error`."""
     task, rows, mark = _task(bundle), iter(rows), signature(bundle, config)
-    longest = min(bundle.config.model_dump().get("max_position_embeddings", LONGEST), LONGEST)
+    longest = min(bundle.config.context or LONGEST, LONGEST)
     context = config.context or task.config.trained_context or longest
     settings = task.config.model_copy(update={"columns": {**task.config.columns, **config.columns}})
     sampling = sampling_of(bundle, config.given)

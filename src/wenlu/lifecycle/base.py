@@ -36,7 +36,7 @@ def with_base(recipe: Recipe) -> Recipe:
     for key in own:
         if key in family.proportions:
             raise ConfigError(f"model.{key}: the base has its own size; leave it out, or leave out model.base")
-    longest = getattr(config, "max_position_embeddings", None)
+    longest = config.context
     if longest is not None and recipe.train.context > longest:
         raise ConfigError(f"train.context={recipe.train.context}: {base} reads at most {longest} tokens at once")
     settings = {"base": base, "family": family.name, **own}

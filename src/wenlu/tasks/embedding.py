@@ -211,7 +211,7 @@ class Embedding(ReadingTask):
         Raises UsageError for more dimensions than there are.
         """
         headed = self.headed(model)
-        most: int = context or min(LONGEST, getattr(headed.config, "max_position_embeddings", LONGEST))
+        most: int = context or min(LONGEST, headed.config.context or LONGEST)
         source = Examples(self._read(texts, most), length=most, pad_id=self.tokenizer.pad_id or 0)
         vectors = np.stack(rows_read(self, headed, source, progress))
         if dimensions is None:
