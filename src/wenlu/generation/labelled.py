@@ -22,8 +22,11 @@ from wenlu.generation.answering import answers_to, sampling_of
 from wenlu.generation.predict import PredictSummary, answer_rows, model_fingerprint
 from wenlu.generation.rows import BadRow, Row, read_rows
 from wenlu.generation.settings import SamplingConfig
+from wenlu.models.weights import read_config
+from wenlu.models.weights.files import read_json
 from wenlu.progress import QUIET, Progress
 from wenlu.tasks import LABELLED_TASKS, LabelledTask, WritingTask
+from wenlu.tasks.labelled.published import is_of_class
 from wenlu.tasks.task import FILE
 
 LONGEST = 512
@@ -73,10 +76,11 @@ def answers_examples(bundle: Bundle) -> bool:
 def is_labelled(path_or_id: str) -> bool:
     """As `answers_examples`, of a model that is not read yet; False for what is no model, of which `load` says why."""
     try:
-        file = model_path(path_or_id) / FILE
+        path = model_path(path_or_id)
+        file = path / FILE
+        if not file.is_file():
+            return path.is_dir() and is_of_class(read_config(path)[1], read_json(path / "config.json"))
     except WenluError:
-        return False
-    if not file.is_file():
         return False
     name = json.loads(file.read_text(encoding="utf-8")).get("name")
     return name in {task.name for task in LABELLED_TASKS}

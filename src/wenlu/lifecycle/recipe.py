@@ -116,10 +116,11 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        try:
-            check_family(self.model.family, self.task)
-        except ValueError as error:
-            raise ValueError(f"model: {error}") from error
+        if self.model.base is None:  # whose family is known once it is read
+            try:
+                check_family(self.model.family, self.task)
+            except ValueError as error:
+                raise ValueError(f"model: {error}") from error
         if not isinstance(self.task, CausalLMConfig):
             for section in ("architectures", "verse"):
                 if getattr(self, section) is not None:

@@ -48,6 +48,7 @@ class QuestionAnsweringConfig(ReadingConfig):
     """
 
     suits: ClassVar[str] = "families that read text"
+    class_head: ClassVar[str | None] = "question-answering"
     roles: ClassVar[tuple[Role, ...]] = (
         Role("question", "question", "the question"),
         Role("context", "context", "the text that has the answer"),

@@ -58,6 +58,7 @@ class TokenClassificationConfig(ReadingConfig):
     """
 
     suits: ClassVar[str] = "families that read text"
+    class_head: ClassVar[str | None] = "token-classification"
     roles: ClassVar[tuple[Role, ...]] = (
         Role("text", "text", "the text"),
         Role("tokens", "tokens", "its words, a JSON list", is_optional=True),
@@ -101,6 +102,10 @@ class TokenClassificationConfig(ReadingConfig):
     @property
     def written(self) -> Scheme:
         return self.read if self.decode_scheme == "as-read" else scheme_of(self.decode_scheme)
+
+    @property
+    def unlike_a_class(self) -> str | None:
+        return "none has a CRF" if self.crf else super().unlike_a_class
 
     def columns_of(self, spec: SourceSpec) -> tuple[str, ...]:
         """Tags and their tokens, or entities: as named; else entities of Label Studio, and tags of others."""
@@ -173,6 +178,10 @@ class TokenClassification(ReadingTask):
         if tags is None and value_of(record, "entities", config) is not None:
             return with_mentions(record, tokens, parsed(record, "entities", config), cut)
         return with_tags(record, tokens, tags, cut)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.tagset.tags
 
     def head(self, hidden_size: int) -> TaggerHead:
         return TaggerHead(hidden_size, len(self.tagset.tags), self.config.head_dropout, crf=self.config.crf)
