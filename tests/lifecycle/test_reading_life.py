@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 import wenlu
+from wenlu.config import load
+from wenlu.errors import UsageError
 from wenlu.generation.labelled import AnsweringConfig, predict_answers
+from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.verbs import finetune
 
 RECIPE = """
@@ -117,13 +120,18 @@ def test_a_reader_is_made_of_a_squad_file_and_reads_one(tmp_path: Path) -> None:
     assert len(lines) == 24
     assert all("error" not in line for line in lines)
     assert all(line["prediction"] == "" or line["end"] > line["start"] for line in lines)
+    assert [line["id"] for line in lines] == [f"{number}-{place}" for number in range(8) for place in range(3)]
+    answers, bundle = tmp_path / "answers.json", wenlu.load(run)
+    predict_answers(bundle, test, answers, AnsweringConfig(kind="squad"))
+    assert json.loads(answers.read_text(encoding="utf-8")) == {line["id"]: line["prediction"] for line in lines}
+    odds = json.loads((tmp_path / "answers.null-odds.json").read_text(encoding="utf-8"))
+    assert odds == {line["id"]: line["no_answer"] for line in lines}
+    with pytest.raises(UsageError, match=r"answers\.json: is there already; --overwrite replaces it"):
+        predict_answers(bundle, test, answers, AnsweringConfig(kind="squad"))
 
 
 @pytest.mark.parametrize("name", ["tag", "answer"])
 def test_the_recipes_say_what_they_mean(name: str) -> None:
-    from wenlu.config import load
-    from wenlu.lifecycle.recipe import Recipe
-
     recipe = load(Recipe, Path(f"recipes/{name}.toml"))
     read = recipe.task_data.all_sources()[0]
     assert read.meta == {"tag": ("tokens", "tags"), "answer": ("context", "answers")}[name]

@@ -35,6 +35,8 @@ class SourceSpec(Config):
     """The column that holds the text; a list of strings is joined by newlines."""
     meta: tuple[str, ...] = ()
     """Columns to keep, as text, in each record's meta."""
+    id: str = ""
+    """The column that names records; those that have none there are called by file and place, as all are by default."""
     set: dict[str, str] = Field(default_factory=dict)
     """Columns that every record of this source has, as `{label = "spam"}` for a folder of spam."""
     by: Literal["file", "line", "paragraph"] = "file"
