@@ -122,6 +122,9 @@ class TokenClassificationConfig(ReadingConfig):
                 roles.add("tokens")
         return tuple(self.column(role.name) for role in self.roles[1:] if role.name in roles)
 
+    def counts_characters(self, specs: Sequence[SourceSpec]) -> bool:
+        return any(self.column("entities") in self.columns_of(spec) for spec in specs)
+
     def learnt(self, examples: Sequence[TaggedText]) -> Self:
         known = [example for example in examples if example.is_answered]
         if not known:

@@ -70,6 +70,10 @@ class LabelledConfig(TaskConfig):
         """The columns to read from a source besides the first role's."""
         return self.read_columns()
 
+    def counts_characters(self, specs: Sequence[SourceSpec]) -> bool:  # noqa: ARG002  (for tasks that mark spans)
+        """Whether answers in these sources say at which characters of the text they are, so that it has to stay."""
+        return False
+
     def told(self, specs: tuple[SourceSpec, ...]) -> tuple[SourceSpec, ...]:
         """Sources that know which columns the task reads; what one `set`s for all its records need not be there."""
         text = self.column(self.roles[0].name)
