@@ -12,9 +12,10 @@ import wenlu
 from wenlu.config import load
 from wenlu.corpus.prepare import read_split
 from wenlu.errors import ConfigError, UsageError
+from wenlu.evaluation import Evaluation
 from wenlu.generation.labelled import AnsweringConfig, predict_answers
 from wenlu.lifecycle.recipe import Recipe
-from wenlu.lifecycle.verbs import data, finetune
+from wenlu.lifecycle.verbs import data, evaluate, finetune
 from wenlu.tasks import TokenClassification
 
 RECIPE = """
@@ -130,6 +131,13 @@ def test_a_reader_is_made_of_a_squad_file_and_reads_one(tmp_path: Path) -> None:
     assert odds == {line["id"]: line["no_answer"] for line in lines}
     with pytest.raises(UsageError, match=r"answers\.json: is there already; --overwrite replaces it"):
         predict_answers(bundle, test, answers, AnsweringConfig(kind="squad"))
+    surest = asked_otherwise(run, ["task.null_threshold=1e9"])
+    assert {row["prediction"] for row in surest.rows} != {""}
+    assert {row["prediction"] for row in asked_otherwise(run, ["task.null_threshold=-1e9"]).rows} == {""}
+
+
+def asked_otherwise(run: Path, overrides: list[str]) -> Evaluation:
+    return evaluate(str(run), [*overrides, "evaluate.baseline=false"])
 
 
 def test_entities_stay_where_they_were_annotated(tmp_path: Path) -> None:

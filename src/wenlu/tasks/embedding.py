@@ -48,6 +48,7 @@ class EmbeddingConfig(ReadingConfig):
     """
 
     suits: ClassVar[str] = "families that read text"
+    of_answering: ClassVar[tuple[str, ...]] = ("long",)
     roles: ClassVar[tuple[Role, ...]] = (
         Role("anchor", "anchor", "the text, as a question"),
         Role("positive", "positive", "a text that belongs to it, as the passage with the answer", is_answer=True),

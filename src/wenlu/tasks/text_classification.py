@@ -87,6 +87,7 @@ class TextClassificationConfig(ReadingConfig):
 
     suits: ClassVar[str] = "families that read text"
     class_head: ClassVar[str | None] = "sequence-classification"
+    of_answering: ClassVar[tuple[str, ...]] = ("abstain_below", "long", "temperature")
     roles: ClassVar[tuple[Role, ...]] = (
         Role("text", "text", "the text"),
         Role("second", "second", "the second text of a pair", is_optional=True),

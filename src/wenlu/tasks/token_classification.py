@@ -59,6 +59,7 @@ class TokenClassificationConfig(ReadingConfig):
 
     suits: ClassVar[str] = "families that read text"
     class_head: ClassVar[str | None] = "token-classification"
+    of_answering: ClassVar[tuple[str, ...]] = ("abstain_below", "words")
     roles: ClassVar[tuple[Role, ...]] = (
         Role("text", "text", "the text"),
         Role("tokens", "tokens", "its words, a JSON list", is_optional=True),

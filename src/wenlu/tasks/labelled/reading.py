@@ -172,6 +172,11 @@ class ReadingTask(LabelledTask):
         self.kept_head = load_file(path)
         return self
 
+    def asked(self, settings: Mapping[str, Any]) -> Self:
+        other = super().asked(settings)
+        other.kept_head = self.kept_head
+        return other
+
     def headed(self, model: LanguageModel) -> Headed:
         """The model with its head: as it is trained, or as `restored` read it."""
         if isinstance(model, Headed):

@@ -71,6 +71,9 @@ class WritingConfig(LabelledConfig):
     """
 
     suits: ClassVar[str] = "families that read one text and write another, or that continue text"
+    of_answering: ClassVar[tuple[str, ...]] = (
+        *("abstain_below", "long", "max_source_tokens", "max_target_tokens", "prefix", "template"),
+    )
     name: str
     prefix: str = ""
     template: str = f"{SOURCE}\n"
