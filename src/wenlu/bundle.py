@@ -12,13 +12,16 @@ import torch
 from wenlu import hub
 from wenlu.errors import DataError, ResourceError, UsageError, WeightsError
 from wenlu.models import Ability, Family, LanguageModel, ModelConfig
+from wenlu.models.layers.encoder import Encoder
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.models.vectors import ENDINGS, VectorsFacts, WordVectors, holds_vectors, load_text, load_vectors
 from wenlu.models.weights import load_model
+from wenlu.models.weights.files import read_json
 from wenlu.models.weights.generation_config import ids_of, read_generation_config
 from wenlu.models.weights.gguf import load_gguf
 from wenlu.tasks import CausalLM, MaskedLM, Task, WordSimilarity, load_task
 from wenlu.tasks.corruption.pairs import Pairs
+from wenlu.tasks.labelled.published import task_of_class
 from wenlu.tokenizers import Tokenizer
 from wenlu.tokenizers.gguf import tokenizer_of
 
@@ -29,8 +32,9 @@ GGUF = ".gguf"
 class Bundle:
     """A model, its tokenizer, its task and its settings, and the folder or file that they came from.
 
-    `task` is what the model was trained for: what task.json says, else to continue text where it can; None where
-    nothing says so, as of a bare encoder. `generation` is what generation_config.json says.
+    `task` is what the model was trained for: what task.json says, else the class that config.json names (BERT's for
+    token classification and its kin), else to continue text where it can; None where nothing says so, as of a bare
+    encoder. `generation` is what generation_config.json says.
     """
 
     model: LanguageModel
@@ -144,7 +148,7 @@ def load(path_or_id: str | Path, *, dtype: torch.dtype | None = None) -> Bundle:
     return Bundle(
         model=model,
         tokenizer=tokenizer,
-        task=_task(path, family, tokenizer),
+        task=_task(path, family, model, tokenizer),
         config=model.config,
         path=path,
         generation=generation,
@@ -206,8 +210,10 @@ def _found(path: Path, gguf: list[Path]) -> str:
     )
 
 
-def _task(path: Path, family: Family, tokenizer: Tokenizer) -> Task | None:
+def _task(path: Path, family: Family, model: LanguageModel, tokenizer: Tokenizer) -> Task | None:
     told = load_task(path, tokenizer)
     if told is not None:
         return told
+    if isinstance(model, Encoder):
+        return task_of_class(model.config, read_json(path / "config.json").get("problem_type"), tokenizer)
     return CausalLM() if Ability.CAUSAL in family.abilities else None

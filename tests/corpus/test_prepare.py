@@ -294,6 +294,7 @@ def test_a_folder_with_other_files_is_not_touched(corpus: Path, tmp_path: Path) 
             {"train": {"path": "a", "meta": ["cluster"]}},
             "meta column 'cluster' of a is a name of Wenlu's own; rename it",
         ),
+        ({"train": {"path": "a", "meta": ["id"]}}, "meta column 'id' of a is a name of Wenlu's own; records take it"),
         ({"trian": "x"}, "trian: unknown key; did you mean train?"),
         ({"train": {"path": "a", "txet": "b"}}, "txet: unknown key; did you mean text?"),
         ({"test": {"path": "a", "txet": "b"}}, "txet: unknown key; did you mean text?"),

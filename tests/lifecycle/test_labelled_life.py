@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from wenlu.bundle import load
@@ -137,6 +138,29 @@ def test_a_model_is_the_base_of_another(recipe: Path, run: Path) -> None:
         verbs.finetune(path, out, [*COLUMNS, "model.hidden_size=8"])
     with pytest.raises(ConfigError, match=r"train\.context=4096: .* reads at most 64 tokens at once"):
         verbs.finetune(path, out, [*COLUMNS, "train.context=4096"])
+
+
+def test_a_class_of_transformers_is_trained_and_trained_on(recipe: Path, tmp_path: Path) -> None:
+    """With task.pooling="own" the model is the class itself; with the same labels a second run begins with its head."""
+    own = [*COLUMNS, "task.pooling=own"]
+    verbs.finetune(recipe, tmp_path / "first", [*own, "train.duration=30 steps"])
+    told = json.loads((tmp_path / "first/model/config.json").read_text())
+    assert told["architectures"] == ["BertForSequenceClassification"]
+    assert told["id2label"] == {"0": "ham", "1": "spam"}
+    assert told["problem_type"] == "single_label_classification"
+    for name in ("task.json", "README.md"):
+        (tmp_path / "first/model" / name).unlink()
+    settings = recipe.read_text().partition("[tokenizer]")[0] + f'[model]\nbase = "{tmp_path / "first/model"}"\n[train]'
+    path = tmp_path / "second.toml"
+    path.write_text(settings + recipe.read_text().partition("[train]")[2])
+    still = ["train.duration=1 steps", "optimizer.lr=1e-9"]
+    verbs.finetune(path, tmp_path / "second", [*own, *still])
+    before, after = (load(tmp_path / name).model.state_dict() for name in ("first", "second"))
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    verbs.finetune(path, tmp_path / "third", [*COLUMNS, *still])
+    third = load(tmp_path / "third")
+    assert third.config.model_dump()["head"] == "none"
+    assert torch.allclose(third.model.state_dict()["embed_tokens.weight"], before["embed_tokens.weight"], atol=1e-6)
 
 
 def test_a_file_is_answered_in_its_order_with_columns_of_its_own(run: Path, tmp_path: Path) -> None:

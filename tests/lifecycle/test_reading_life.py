@@ -9,8 +9,14 @@ from typing import Any
 import pytest
 
 import wenlu
+from wenlu.config import load
+from wenlu.corpus.prepare import read_split
+from wenlu.errors import ConfigError, UsageError
+from wenlu.evaluation import Evaluation
 from wenlu.generation.labelled import AnsweringConfig, predict_answers
-from wenlu.lifecycle.verbs import finetune
+from wenlu.lifecycle.recipe import Recipe
+from wenlu.lifecycle.verbs import data, evaluate, finetune
+from wenlu.tasks import TokenClassification
 
 RECIPE = """
 name = "tiny"
@@ -117,13 +123,53 @@ def test_a_reader_is_made_of_a_squad_file_and_reads_one(tmp_path: Path) -> None:
     assert len(lines) == 24
     assert all("error" not in line for line in lines)
     assert all(line["prediction"] == "" or line["end"] > line["start"] for line in lines)
+    assert [line["id"] for line in lines] == [f"{number}-{place}" for number in range(8) for place in range(3)]
+    answers, bundle = tmp_path / "answers.json", wenlu.load(run)
+    predict_answers(bundle, test, answers, AnsweringConfig(kind="squad"))
+    assert json.loads(answers.read_text(encoding="utf-8")) == {line["id"]: line["prediction"] for line in lines}
+    odds = json.loads((tmp_path / "answers.null-odds.json").read_text(encoding="utf-8"))
+    assert odds == {line["id"]: line["no_answer"] for line in lines}
+    with pytest.raises(UsageError, match=r"answers\.json: is there already; --overwrite replaces it"):
+        predict_answers(bundle, test, answers, AnsweringConfig(kind="squad"))
+    surest = asked_otherwise(run, ["task.null_threshold=1e9"])
+    assert {row["prediction"] for row in surest.rows} != {""}
+    assert {row["prediction"] for row in asked_otherwise(run, ["task.null_threshold=-1e9"]).rows} == {""}
+
+
+def asked_otherwise(run: Path, overrides: list[str]) -> Evaluation:
+    return evaluate(str(run), [*overrides, "evaluate.baseline=false"])
+
+
+def test_entities_stay_where_they_were_annotated(tmp_path: Path) -> None:
+    """What `repair` makes shorter stands before each entity; of other tasks it is repaired as ever."""
+    rows = [
+        {
+            "text": f"cafÃ© {n}\r\n the cat sat",
+            "entities": [{"start": 13 + len(str(n)), "end": 16 + len(str(n)), "label": "A"}],
+        }
+        for n in range(8)
+    ]
+    assert rows[0]["text"][14:17] == "cat"
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    recipe = tmp_path / "recipe.toml"
+    lines = ['name = "tiny"', 'task = "token-classification"', "[data]", f'train = "{tmp_path / "train.jsonl"}"']
+    lines += ['entities = "entities"', 'split_by = "random"', "validation = 0.0", "test = 0.0"]
+    recipe.write_text("\n".join(lines), encoding="utf-8")
+    data(recipe, tmp_path / "run")
+    config = load(Recipe, recipe).task
+    for record in read_split(tmp_path / "run" / "data", "train"):
+        example = TokenClassification.example_of(record, config)
+        assert [example.words.text[one.start : one.end] for one in example.mentions] == ["cat"]
+    with pytest.raises(
+        ConfigError, match=r"data\.steps: 'repair' changes texts, and the answers of token-classification"
+    ):
+        load(Recipe, recipe, ['data.steps=["repair"]'])
+    tagged = load(Recipe, recipe, ['data={train="x.conll", steps=["repair"]}'])
+    assert [step.step for step in tagged.task_data.steps] == ["repair"]
 
 
 @pytest.mark.parametrize("name", ["tag", "answer"])
 def test_the_recipes_say_what_they_mean(name: str) -> None:
-    from wenlu.config import load
-    from wenlu.lifecycle.recipe import Recipe
-
     recipe = load(Recipe, Path(f"recipes/{name}.toml"))
     read = recipe.task_data.all_sources()[0]
     assert read.meta == {"tag": ("tokens", "tags"), "answer": ("context", "answers")}[name]

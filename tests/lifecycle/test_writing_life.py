@@ -14,7 +14,7 @@ import wenlu
 from wenlu.bundle import Bundle
 from wenlu.corpus.record import Record
 from wenlu.corpus.sources import SourceSpec, open_source
-from wenlu.errors import DataError, UsageError
+from wenlu.errors import ConfigError, DataError, UsageError
 from wenlu.generation.answering import answers_to, sampling_of
 from wenlu.generation.labelled import AnsweringConfig, predict_answers, signature
 from wenlu.generation.text import encode_prompt
@@ -202,3 +202,20 @@ def test_answers_do_not_end_at_strings(summariser: Path) -> None:
     bundle, _ = loaded(summariser)
     with pytest.raises(UsageError, match="answers of summarisation end where the model ends them"):
         answers_to(bundle, [TextPair("a")], 64, sampling_of(bundle, {"num_beams": 1, "stop": ("x",)}))
+
+
+def test_it_is_scored_as_it_would_write_otherwise(translator: tuple[Path, Warnings]) -> None:
+    run = str(translator[0])
+    greedy = wenlu.evaluate(run, ["generate.num_beams=1", "generate.max_new_tokens=3", "evaluate.baseline=false"])
+    assert "decoding:greedy" in greedy.scores[0].signature
+    assert all(row["probability"] is None or len(row["prediction"].split()) <= 3 for row in greedy.rows)
+    wide = wenlu.evaluate(run, ["generate.num_beams=4", "task.max_source_tokens=8", "evaluate.baseline=false"])
+    assert "decoding:beams-4-penalty-0.5" in wide.scores[0].signature
+    for given, error, message in (
+        ("generate.num_beans=4", ConfigError, r"num_beans: unknown key; did you mean num_beams"),
+        ("task.way=decoder", ConfigError, r"task\.way: was settled in training; what can be asked otherwise: .*prefix"),
+        ("task.wey=decoder", ConfigError, r"task\.wey: is no setting of the task"),
+        ("train.context=8", UsageError, r"train\.context: was settled when .*run was trained; what can be said here: "),
+    ):
+        with pytest.raises(error, match=message):
+            wenlu.evaluate(run, [given])

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+import torch
 
 from wenlu.config import check
 from wenlu.errors import ConfigError
@@ -97,3 +98,12 @@ def test_both_spellings_of_modernberts_frequencies_are_read() -> None:
         160000.0,
         7.0,
     )
+
+
+def test_the_first_rows_of_robertas_positions_stand_for_none() -> None:
+    settings = config("roberta", max_position_embeddings=9, pad_token_id=2)
+    assert settings.context == 6
+    model = family("roberta").build(settings)
+    model(torch.ones(1, 6, dtype=torch.int64))
+    with pytest.raises(IndexError):
+        model(torch.ones(1, 7, dtype=torch.int64))

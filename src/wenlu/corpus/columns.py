@@ -14,6 +14,8 @@ from wenlu.errors import DataError
 def to_record(row: Mapping[str, Any], id: str, spec: SourceSpec) -> Record | Drop | Bad:
     """The record of one row; a row without text is dropped, one whose text is something else is bad."""
     value = row.get(spec.text)
+    if spec.id and row.get(spec.id) is not None:
+        id = _as_text(row[spec.id]).encode(errors="replace").decode()
     match value:
         case str():
             text = value
@@ -27,6 +29,11 @@ def to_record(row: Mapping[str, Any], id: str, spec: SourceSpec) -> Record | Dro
             return Bad(id, "not text", f"{spec.text!r} holds {_short(value)}, not a string or a list of strings")
     meta = {name: _as_text(row[name]) for name in spec.meta if row.get(name) is not None}
     return Record(text, id, meta)
+
+
+def needed_columns(spec: SourceSpec, found: Collection[str]) -> list[str]:
+    """What is read of a file that has the columns `found`."""
+    return list(dict.fromkeys([spec.text, *spec.meta, *([spec.id] if spec.id in found else [])]))
 
 
 def require_column(name: str, found: Collection[str], *, setting: str, where: str) -> None:

@@ -81,7 +81,8 @@ class DataConfig(Config):
         for spec in self.all_sources():
             taken = sorted(set(spec.meta) & set(RESERVED))
             if taken:
-                raise ValueError(f"meta column {taken[0]!r} of {spec.path} is a name of Wenlu's own; rename it")
+                way = 'records take it over with id = "id"' if taken[0] == "id" else "rename it"
+                raise ValueError(f"meta column {taken[0]!r} of {spec.path} is a name of Wenlu's own; {way}")
         return self
 
     def all_sources(self) -> tuple[SourceSpec, ...]:

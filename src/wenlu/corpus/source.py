@@ -47,6 +47,8 @@ class SourceSpec(Config):
     """Columns to keep, as text, in each record's meta."""
     rename: dict[str, str] = Field(default_factory=dict)
     """Columns that this source calls otherwise, its name first: `{review = "text", stars = "label"}`."""
+    id: str = ""
+    """The column that names records; those that have none there are called by file and place, as all are by default."""
     set: dict[str, str] = Field(default_factory=dict)
     """Columns that every record of this source has, as `{label = "spam"}` for a folder of spam."""
     by: Literal["file", "line", "paragraph"] = "file"

@@ -34,11 +34,16 @@ class Workroom:
 
 @dataclass(frozen=True)
 class StepKind:
-    """A kind of step: `build(settings, workroom)` makes the step itself."""
+    """A kind of step: `build(settings, workroom)` makes the step itself.
+
+    Attributes:
+        changes_text: whether characters of a record that is kept may stand elsewhere afterwards.
+    """
 
     name: str
     config: type[StepConfig]
     build: Callable[[Any, Workroom], Step]
+    changes_text: bool = False
 
 
 @dataclass(frozen=True)

@@ -111,5 +111,4 @@ def context_of(bundle: Bundle, config: EvaluateConfig) -> int:
         return config.context
     if isinstance(bundle.task, LabelledTask) and bundle.task.config.trained_context is not None:
         return bundle.task.config.trained_context
-    most: int = bundle.config.model_dump().get("max_position_embeddings", LONGEST)
-    return min(most, LONGEST)
+    return min(bundle.config.context or LONGEST, LONGEST)

@@ -185,7 +185,7 @@ def name_of(metric: Metric, part: str, system: str) -> str:
 
 def _context(model: LanguageModel, config: EvaluateConfig) -> int:
     """Half of what the model can read, as it was trained, at most LONGEST."""
-    most: int = model.config.model_dump().get("max_position_embeddings", 2 * LONGEST)
+    most = model.config.context or 2 * LONGEST
     if config.context == "auto":
         return min(max(8, most // 2), LONGEST)
     if config.context > most:

@@ -65,7 +65,7 @@ def is_recurrent(model: LanguageModel) -> bool:
 
 def _contexts(model: LanguageModel, config: EvaluateConfig) -> list[int]:
     """The contexts to choose from, the longest first."""
-    most: int = model.config.model_dump().get("max_position_embeddings", MAX_CONTEXT)
+    most = model.config.context or MAX_CONTEXT
     if config.context == "auto":
         longest = min(most, MAX_CONTEXT)
         return [longest, longest // 2] if longest > 1 else [longest]

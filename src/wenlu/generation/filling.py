@@ -66,7 +66,7 @@ def fill(bundle: Bundle, text: str, *, candidates: int = 5) -> Filled:
     if len(parts) == 1:
         raise UsageError(f"the text has no {mask}, which this model fills in: {text[:60]!r}")
     ids, places = _encoded(bundle, task, parts)
-    most = int(bundle.config.model_dump().get("max_position_embeddings", len(ids)))
+    most = bundle.config.context or len(ids)
     if len(ids) > most:
         raise UsageError(f"the text has {len(ids)} tokens, but the model reads at most {most} at once; give less")
     row = torch.tensor([ids], device=next(bundle.model.parameters()).device)

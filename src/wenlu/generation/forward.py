@@ -31,12 +31,8 @@ def inference(model: LanguageModel) -> Iterator[None]:
 
 
 def context_of(model: LanguageModel) -> int | None:
-    """How many tokens the model can see: `max_position_embeddings`; None where there is no end.
-
-    That is so of recurrent families and of those with relative positions.
-    """
-    context: int | None = getattr(model.config, "max_position_embeddings", None)
-    return context
+    """How many tokens the model can see; None where there is no end."""
+    return model.config.context
 
 
 def room_for(model: LanguageModel, prompt: Sequence[int]) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, Literal
 
 from pydantic import ConfigDict, Field, PositiveInt, field_validator, model_validator
 
@@ -22,8 +22,12 @@ from wenlu.generation.answering import answers_to, sampling_of
 from wenlu.generation.predict import PredictSummary, answer_rows, model_fingerprint
 from wenlu.generation.rows import BadRow, Row, read_rows
 from wenlu.generation.settings import SamplingConfig
+from wenlu.generation.squad_answers import write_as_squad
+from wenlu.models.weights import read_config
+from wenlu.models.weights.files import read_json
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LABELLED_TASKS, LabelledTask, WritingTask
+from wenlu.tasks import LABELLED_TASKS, LabelledTask, QuestionAnswering, WritingTask
+from wenlu.tasks.labelled.published import is_of_class
 from wenlu.tasks.task import FILE
 
 LONGEST = 512
@@ -39,6 +43,8 @@ class AnsweringConfig(SamplingConfig):
         abstain_below: say `null` where the probability of an answer is less; by default as training found it.
         keep: columns of the file to say again beside the answer, `text` where it has none.
         max_bad_fraction: of the file's records, so many may be unreadable; each is told in its place.
+        layout: of the output: an object a line, or for answers to questions SQuAD's, one object from id to answer;
+            "auto" is SQuAD's where `--out` ends in .json.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -48,6 +54,7 @@ class AnsweringConfig(SamplingConfig):
     abstain_below: float | None = Field(default=None, ge=0, le=1)
     kind: str = "auto"
     keep: tuple[str, ...] = ()
+    layout: Literal["auto", "lines", "squad"] = "auto"
     max_bad_fraction: float = Field(default=1.0, ge=0, le=1)
 
     @field_validator("keep", mode="before")
@@ -80,10 +87,11 @@ def answers_examples(bundle: Bundle) -> bool:
 def is_labelled(path_or_id: str) -> bool:
     """As `answers_examples`, of a model that is not read yet; False for what is no model, of which `load` says why."""
     try:
-        file = model_path(path_or_id) / FILE
+        path = model_path(path_or_id)
+        file = path / FILE
+        if not file.is_file():
+            return path.is_dir() and is_of_class(read_config(path)[1], read_json(path / "config.json"))
     except WenluError:
-        return False
-    if not file.is_file():
         return False
     name = json.loads(file.read_text(encoding="utf-8")).get("name")
     return name in {task.name for task in LABELLED_TASKS}
@@ -101,22 +109,37 @@ def predict_answers(
     """Write one line of JSON for each record of `source`, a file of any format that data are read from, or the lines
     of standard input; an `out` that was interrupted goes on.
 
+    Of questions it may be one object in SQuAD's layout instead, written once all are answered.
+
     Raises UsageError for a column that the task has not; DataError for a file that cannot be read.
     """
     task = _task(bundle)
     if config.given and not isinstance(task, WritingTask):
         raise UsageError(f"{next(iter(config.given))}: {task.name} writes no text, so there is nothing to generate")
     rows = _rows_of(task, source, config)
+    if wants_squad(task, out, config):
+        return write_as_squad(answer_examples(bundle, rows, config), out, overwrite=overwrite, progress=progress)
     mark = signature(bundle, config)
     return answer_rows(
         rows, source, out, mark, partial(answer_examples, bundle, config=config), overwrite=overwrite, progress=progress
     )
 
 
+def wants_squad(task: LabelledTask, out: Path | IO[str], config: AnsweringConfig) -> bool:
+    """Raises UsageError where the task answers no questions."""
+    if isinstance(task, QuestionAnswering):
+        return config.layout == "squad" or (
+            config.layout == "auto" and isinstance(out, Path) and out.suffix.lower() == ".json"
+        )
+    if config.layout == "squad":
+        raise UsageError(f"layout='squad': is for answers to questions, and {task.name} gives others; remove it")
+    return False
+
+
 def answer_examples(bundle: Bundle, rows: Iterable[Row | BadRow], config: AnsweringConfig) -> Iterator[dict[str, Any]]:
     """One object a row, in order: `prediction` and how sure it is, or `error`."""
     task, rows, mark = _task(bundle), iter(rows), signature(bundle, config)
-    longest = min(bundle.config.model_dump().get("max_position_embeddings", LONGEST), LONGEST)
+    longest = min(bundle.config.context or LONGEST, LONGEST)
     context = config.context or task.config.trained_context or longest
     settings = task.config.model_copy(update={"columns": {**task.config.columns, **config.columns}})
     sampling = sampling_of(bundle, config.given)
@@ -182,6 +205,7 @@ def _rows_of(task: LabelledTask, source: Path | BinaryIO, config: AnsweringConfi
         path=str(source),
         kind=config.kind,
         text=text,
+        id="id",
         meta=meta,
         by="line" if is_text else "file",
         max_bad_fraction=config.max_bad_fraction,

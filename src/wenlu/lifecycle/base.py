@@ -13,8 +13,14 @@ from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.models import Family, LanguageModel, ModelConfig, family_of
+from wenlu.models.layers.encoder import CLASSIFYING
 from wenlu.models.weights import read_config
 from wenlu.models.weights.gguf import load_gguf
+from wenlu.tasks import ReadingTask, Task
+from wenlu.tasks.labelled.classes import CLASSIFIER
+from wenlu.tasks.labelled.reading import ReadingConfig
+
+_BARE = {"head": "none", "has_pooler": False}
 
 
 def with_base(recipe: Recipe) -> Recipe:
@@ -36,7 +42,7 @@ def with_base(recipe: Recipe) -> Recipe:
     for key in own:
         if key in family.proportions:
             raise ConfigError(f"model.{key}: the base has its own size; leave it out, or leave out model.base")
-    longest = getattr(config, "max_position_embeddings", None)
+    longest = config.context
     if longest is not None and recipe.train.context > longest:
         raise ConfigError(f"train.context={recipe.train.context}: {base} reads at most {longest} tokens at once")
     settings = {"base": base, "family": family.name, **own}
@@ -50,7 +56,10 @@ def base_config(recipe: Recipe) -> ModelConfig:
     family, config = _read(base)
     known = type(config).model_fields
     needed = {key: value for key, value in recipe.task.model_settings.items() if key in known}
-    settings: dict[str, Any] = {**config.model_dump(), **(recipe.model.model_extra or {}), **needed}
+    begun: dict[str, Any] = config.model_dump()
+    if begun.get("head") in CLASSIFYING and "head" not in needed:  # the task's own head stands in its place
+        needed = {**needed, **{key: value for key, value in _BARE.items() if key in known}}
+    settings = {**begun, **(recipe.model.model_extra or {}), **needed}
     if "head" in needed and "id2label" not in needed:
         settings = {key: value for key, value in settings.items() if key not in ("id2label", "label2id")}
     return check(family.config, settings, where=f"[model] on {base}")
@@ -62,11 +71,27 @@ def begin_with_base(recipe: Recipe, model: LanguageModel) -> None:
     assert base is not None, "only a recipe with a base is asked"
     found = load(base).model.state_dict()
     own = model.state_dict()
+    if isinstance(recipe.task, ReadingConfig) and recipe.task.is_own:
+        own = {name: tensor for name, tensor in own.items() if name in found or not _is_of_class(name)}
+        own = {name: tensor for name, tensor in own.items() if name not in CLASSIFIER}
     missing = [name for name in own if name not in found]
     if missing:
         raise WeightsError(f"{base}: has no weights for {', '.join(missing[:5])}, which {recipe.task.name} needs")
     for name, tensor in own.items():
         tensor.copy_(found[name])
+
+
+def begin_head_with_base(recipe: Recipe, task: Task, trained: LanguageModel) -> None:
+    """Copy the head of a base that was trained for the same task, with the same labels."""
+    if recipe.model.base is not None and isinstance(task, ReadingTask):
+        base = load(recipe.model.base)
+        if base.task is not None:
+            task.begin_with(base.task, base.model, trained)
+
+
+def _is_of_class(name: str) -> bool:
+    """Whether a class of the family reads hidden states through the weight; where the base has none, it is new."""
+    return name.partition(".")[0] in ("pooler", "transform", "classifier")
 
 
 def base_fingerprint(recipe: Recipe) -> list[str]:

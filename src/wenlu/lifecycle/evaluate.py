@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from wenlu.corpus.shards import TokenData
 from wenlu.corpus.sources import SourceList, open_sources
 from wenlu.errors import UsageError
 from wenlu.evaluation import EvaluateConfig, Evaluation, evaluate_run, evaluate_texts
+from wenlu.generation.answering import sampling_of
 from wenlu.lifecycle.examples import read_examples
 from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run, evaluate_records
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.word_evaluation import evaluate_word_model
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LabelledTask
+from wenlu.tasks import LabelledTask, WritingTask
 
 
 class HeldOutConfig(Config):
@@ -45,7 +47,8 @@ def evaluate(
         target: a run directory: its held-out split, with an n-gram of its training split. Another model that `load`
             takes: the texts of `data.test=FILE`, without an n-gram. Word vectors: the sets of `[word_tests]`. A recipe
             (.toml): the life up to the model in `out`, then as a run.
-        overrides: of `[evaluate]`, and `data.test`; of the whole recipe where the target is one.
+        overrides: of `[evaluate]`, and `data.test`; of a labelled task also of `[generate]`, and what of `[task]` is
+            about answering; of the whole recipe where the target is one.
         out: where to write evaluation.json and evaluation.jsonl; nowhere by default.
 
     Raises:
@@ -82,7 +85,9 @@ def _of_model(target: str, overrides: Sequence[str], progress: Progress) -> Eval
     is_run = (path / "data").is_dir()
     if isinstance(bundle.task, LabelledTask):
         return _of_labelled(bundle, bundle.task, path, overrides, progress)
-    settings = check(EvaluateSettings, override(_settings_of(path), overrides), where=f"evaluate {path}")
+    given = override(_settings_of(path), overrides)
+    _refuse_settled(given, path)
+    settings = check(EvaluateSettings, given, where=f"evaluate {path}")
     if not settings.data.test:
         if not is_run:
             raise UsageError(f"{path}: has no held-out texts of its own (no data/); give some with data.test=FILE")
@@ -100,25 +105,49 @@ def _of_model(target: str, overrides: Sequence[str], progress: Progress) -> Eval
 def _of_labelled(
     bundle: Bundle, task: LabelledTask, path: Path, overrides: Sequence[str], progress: Progress
 ) -> Evaluation:
-    """On the examples of `data.test`, columns named as in a recipe, or else on those that the run held out."""
+    """On the examples of `data.test`, columns named as in a recipe, or else on those that the run held out.
+
+    `[generate]` says how a task that writes does so, and `[task]` what of answering is otherwise than in training.
+    """
     given = override(_settings_of(path), overrides)
     data = given.get("data", {})
     columns = {role.name: data[role.name] for role in task.config.roles if role.name in data}
+    asked, writing = given.pop("task", {}), given.pop("generate", {})
+    _refuse_settled(given, path)
     settings = check(
         EvaluateSettings,
         {**given, "data": {key: value for key, value in data.items() if key not in columns}},
         where=f"evaluate {path}",
     )
+    if writing and not isinstance(task, WritingTask):
+        raise UsageError(f"generate.{next(iter(writing))}: {task.name} writes no text, so there is nothing to generate")
+    if asked:
+        task = task.asked(asked)
+        bundle = replace(bundle, task=task)
+    sampling = sampling_of(bundle, writing) if writing else None
     is_run = (path / "data").is_dir()
     if not settings.data.test:
         if not is_run:
             raise UsageError(f"{path}: has no held-out examples of its own (no data/); give some with data.test=FILE")
-        return evaluate_labelled_run(bundle, path, settings.evaluate, progress=progress)
+        return evaluate_labelled_run(bundle, path, settings.evaluate, sampling=sampling, progress=progress)
     config = task.config.model_copy(update={"columns": {**task.config.columns, **columns}})
     records = read_texts(config.told(settings.data.test), progress)
     training = list(read_examples(path, "train", task.config)) if is_run and settings.evaluate.baseline else []
     evaluate = settings.evaluate.model_copy(update={"split": "test"})
-    return evaluate_records(bundle, records, evaluate, columns=config, training=training, progress=progress)
+    return evaluate_records(
+        bundle, records, evaluate, columns=config, training=training, sampling=sampling, progress=progress
+    )
+
+
+def _refuse_settled(given: Mapping[str, Any], path: Path) -> None:
+    """Refuse settings of a recipe that a trained model cannot have otherwise."""
+    for section, value in given.items():
+        if section in Recipe.model_fields and section not in EvaluateSettings.model_fields:
+            key = f"{section}.{next(iter(value))}" if isinstance(value, dict) and value else section
+            raise UsageError(
+                f"{key}: was settled when {path} was trained; what can be said here: data.test=FILE and the columns of "
+                "it, evaluate.…, of tasks that write generate.…, and settings of answering in task.…"
+            )
 
 
 def _settings_of(path: Path) -> dict[str, Any]:

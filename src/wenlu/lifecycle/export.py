@@ -19,7 +19,7 @@ from wenlu.lifecycle.export_vectors import VECTORS_FORMATS, VectorsExport, Vecto
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
 from wenlu.lifecycle.model_folder import generation_kept, tokenizer_kept, write_bundle
 from wenlu.lifecycle.parity import TEXTS, Parity, ParitySettings, compare
-from wenlu.lifecycle.parity_side import Side, side_of
+from wenlu.lifecycle.parity_side import Side, side_of, task_side
 from wenlu.lifecycle.report.words import Language
 from wenlu.models import Ability, family_of
 from wenlu.models.weights import save_config
@@ -27,6 +27,8 @@ from wenlu.models.weights.generation_config import write_generation_config
 from wenlu.models.weights.gguf import FileType, write_gguf
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import atomic, is_run
+from wenlu.tasks import ReadingTask
+from wenlu.tasks.labelled.headed import OWN as OWN_POOLING
 from wenlu.tokenizers.gguf.cuts import OWN, cut_like
 
 FormatName = Literal["hf", "gguf", "onnx"]
@@ -38,8 +40,10 @@ class ExportConfig(Config):
     """What `wenlu export` takes.
 
     Attributes:
-        format: a folder in Hugging Face's layout, one GGUF file, or an ONNX graph; each with its tokenizer. Of word
-            vectors: word2vec's text format, or a folder. "auto" is "hf", and goes by the ending of `out` for vectors.
+        format: a folder in Hugging Face's layout, one GGUF file, or an ONNX graph; each with its tokenizer. In the
+            folder, a model with a task's head becomes the class of transformers that answers as it does, if there is
+            one. Of word vectors: word2vec's text format, or a folder. "auto" is "hf", and goes by the ending of `out`
+            for vectors.
         dtype: of the numbers; "auto" keeps those of a Hugging Face folder, and takes float16 for GGUF and float32 for
             ONNX.
         language: of the model card.
@@ -133,13 +137,18 @@ def export_model(
     job = _job(bundle, out, config, row)
     with atomic.atomic_folder(out) as folder:
         made = row.write(folder, job)
-        found = compare(side_of(bundle, model), made, TEXTS, _settings(row, job, config), progress=progress)
+        own = task_side(bundle, model) if row.name == "hf" and _has_head(bundle) else side_of(bundle, model)
+        found = compare(own, made, TEXTS, _settings(row, job, config), progress=progress)
         if not found.equal:
             raise ParityError(_message(row, found))
         name = made.dtype if job.dtype == "auto" else job.dtype
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         done = Export(out, row.name, name, size, replace(found, a=job.name, b=row.name))
         write_record(folder, done.to_json(), name=out.name)
+    if row.name == "hf" and isinstance(bundle.task, ReadingTask):
+        reason = bundle.task.why_no_class(bundle.model)
+        if reason is not None:
+            progress.warn(f"{out}: Wenlu reads the head of {bundle.task.name}, transformers only the body: {reason}")
     cut = cut_like(bundle.tokenizer.document)
     if row.name == "gguf" and cut is not None and OWN in cut.names:
         progress.warn(
@@ -150,8 +159,22 @@ def export_model(
 
 
 def _hf(folder: Path, job: Job) -> Side:
-    write_bundle(folder, _converted(job), name=job.name, run=job.run, language=job.language)
-    return side_of(load(folder), "hf")
+    bundle = in_class_of_family(_converted(job))
+    write_bundle(folder, bundle, name=job.name, run=job.run, language=job.language)
+    return (task_side if _has_head(bundle) else side_of)(load(folder), "hf")
+
+
+def in_class_of_family(bundle: Bundle) -> Bundle:
+    """The model with its head as the class that transformers has for both, where one answers alike."""
+    task = bundle.task
+    if not isinstance(task, ReadingTask) or task.why_no_class(bundle.model) is not None:
+        return bundle
+    whole = task.as_class(bundle.model).eval()
+    return replace(bundle, model=whole, config=whole.config, task=task.with_settings(pooling=OWN_POOLING))
+
+
+def _has_head(bundle: Bundle) -> bool:
+    return isinstance(bundle.task, ReadingTask)
 
 
 def _gguf(folder: Path, job: Job) -> Side:

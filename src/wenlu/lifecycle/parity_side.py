@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from wenlu.generation.text import constraints
 from wenlu.models import Ability, family_of
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.models.marian import MarianConfig
+from wenlu.tasks import Batch, ReadingTask
 from wenlu.tokenizers import Tokenizer
 
 Kind = Literal["causal", "seq2seq", "masked", "vectors"]
@@ -69,6 +70,27 @@ def side_of(bundle: Bundle, name: str | Path) -> Side:
         context=context_of(model),
         dtype=dtype,
     )
+
+
+def task_side(bundle: Bundle, name: str | Path) -> Side:
+    """A model of a task with a head: the numbers that the head gives of each text, or of each of its tokens."""
+    kind = _kind(bundle)
+    return replace(
+        side_of(bundle, name),
+        kind="vectors",
+        answer=partial(_read, bundle),
+        frame=partial(_framed, bundle.tokenizer, "masked" if kind == "vectors" else kind),
+    )
+
+
+def _read(bundle: Bundle, ids: Tensor) -> Tensor:
+    task = bundle.task
+    assert isinstance(task, ReadingTask), "asked of models with a head"
+    ids = ids.to(next(bundle.model.parameters()).device)
+    mask = torch.ones_like(ids)
+    with inference(bundle.model):
+        found = task.read(bundle.model, Batch(ids, ids, attention_mask=mask, token_types=torch.zeros_like(ids)))
+    return (found if found.dim() == 3 else found[:, None]).cpu()
 
 
 def _kind(bundle: Bundle) -> Kind:

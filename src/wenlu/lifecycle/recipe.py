@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from wenlu.config import Config, check
 from wenlu.corpus.prepare import DataConfig
+from wenlu.corpus.steps import step_kind
 from wenlu.corpus.word_sentences import WordsConfig
 from wenlu.distributed import DistributedConfig
 from wenlu.evaluation import EvaluateConfig
@@ -72,7 +73,10 @@ class Recipe(Config):
 
     @property
     def task_data(self) -> DataConfig:
-        """`[data]`, whose sources are told which columns the task reads."""
+        """`[data]`, whose sources are told which columns the task reads.
+
+        Of the usual steps those that change texts are left out where answers count the characters of these.
+        """
         if not isinstance(self.task, LabelledConfig):
             return self.data
         data, told = self.data, self.task.told
@@ -80,7 +84,10 @@ class Recipe(Config):
             name: told(part) if isinstance(part, tuple) else part
             for name, part in (("validation", data.validation), ("test", data.test))
         }
-        return data.model_copy(update={"train": told(data.train), **held_out})
+        steps = data.steps
+        if self.task.counts_characters(data.all_sources()):
+            steps = tuple(step for step in steps if not step_kind(step.step).changes_text)
+        return data.model_copy(update={"train": told(data.train), **held_out, "steps": steps})
 
     @property
     def task_evaluate(self) -> EvaluateConfig:
@@ -115,11 +122,24 @@ class Recipe(Config):
         return {**values, "data": rest, "task": {**table, "columns": {**table.get("columns", {}), **columns}}}
 
     @model_validator(mode="after")
+    def _steps_keep_characters(self) -> Self:
+        if not isinstance(self.task, LabelledConfig) or self.data.steps == DataConfig.model_fields["steps"].default:
+            return self
+        changing = [step.step for step in self.data.steps if step_kind(step.step).changes_text]
+        if changing and self.task.counts_characters(self.data.all_sources()):
+            raise ValueError(
+                f"data.steps: {changing[0]!r} changes texts, and the answers of {self.task.name} say at which "
+                "characters they are; remove it, and clean the texts before they are annotated"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        try:
-            check_family(self.model.family, self.task)
-        except ValueError as error:
-            raise ValueError(f"model: {error}") from error
+        if self.model.base is None:  # whose family is known once it is read
+            try:
+                check_family(self.model.family, self.task)
+            except ValueError as error:
+                raise ValueError(f"model: {error}") from error
         if not isinstance(self.task, CausalLMConfig):
             for section in ("architectures", "verse"):
                 if getattr(self, section) is not None:

@@ -15,7 +15,7 @@ from wenlu.corpus.shards import TokenData
 from wenlu.errors import UsageError
 from wenlu.kernels.native import use_pool
 from wenlu.lifecycle.auto_size import Start, choose_size
-from wenlu.lifecycle.base import base_config, begin_with_base
+from wenlu.lifecycle.base import base_config, begin_head_with_base, begin_with_base
 from wenlu.lifecycle.calibration import calibrated
 from wenlu.lifecycle.examples import read_examples, surveyed
 from wenlu.lifecycle.life import Life
@@ -65,7 +65,9 @@ def train_life(life: Life) -> TrainState:
         zero_outputs=recipe.train.zero_outputs,
     )
     torch.manual_seed(recipe.seed)
-    model = task.trained(_begun(life, recipe, build(), data, tokenizer)).to(device)
+    model = task.trained(_begun(life, recipe, build(), data, tokenizer))
+    begin_head_with_base(recipe, task, model)
+    model = model.to(device)
     freeze(model, recipe.train.frozen)
     if "steps" not in facts:
         here, processes = life.world.local_size, life.world.size

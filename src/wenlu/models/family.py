@@ -36,6 +36,12 @@ class ModelConfig(Config):
     eos_token_id: int | list[int] | None = None
     pad_token_id: int | None = None
 
+    @property
+    def context(self) -> int | None:
+        """How many tokens are read at once; None: without end, as of recurrent families and relative positions."""
+        most: int | None = getattr(self, "max_position_embeddings", None)
+        return most
+
     def at_width(self, step: int) -> Self:
         """The same architecture at the `step`-th of its widths, counted from 1; other widths follow in proportion."""
         raise NotImplementedError(f"{type(self).__name__} has no widths")

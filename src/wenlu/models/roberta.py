@@ -29,6 +29,10 @@ class RobertaConfig(BertConfig):
     head: EncoderHead = "masked-lm"
     pad_token_id: int = Field(default=1, ge=0)
 
+    @property
+    def context(self) -> int:
+        return self.max_position_embeddings - self.pad_token_id - 1
+
 
 class Roberta(PostNormEncoder):
     config: RobertaConfig

@@ -48,6 +48,7 @@ class EmbeddingConfig(ReadingConfig):
     """
 
     suits: ClassVar[str] = "families that read text"
+    of_answering: ClassVar[tuple[str, ...]] = ("long",)
     roles: ClassVar[tuple[Role, ...]] = (
         Role("anchor", "anchor", "the text, as a question"),
         Role("positive", "positive", "a text that belongs to it, as the passage with the answer", is_answer=True),
@@ -211,7 +212,7 @@ class Embedding(ReadingTask):
         Raises UsageError for more dimensions than there are.
         """
         headed = self.headed(model)
-        most: int = context or min(LONGEST, getattr(headed.config, "max_position_embeddings", LONGEST))
+        most: int = context or min(LONGEST, headed.config.context or LONGEST)
         source = Examples(self._read(texts, most), length=most, pad_id=self.tokenizer.pad_id or 0)
         vectors = np.stack(rows_read(self, headed, source, progress))
         if dimensions is None:

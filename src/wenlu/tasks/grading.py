@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -62,6 +62,17 @@ class Grading(ReadingTask):
     @classmethod
     def example_of(cls, record: Record, config: GradingConfig) -> ScoredText:
         return ScoredText(record.text, scores_of(record, config), value_of(record, "prompt", config), record.id)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.config.traits or ("score",)
+
+    @property
+    def problem_type(self) -> str:
+        return "regression"
+
+    def says_the_same(self, other: Self) -> bool:
+        return super().says_the_same(other) and self.config.scales == other.config.scales
 
     def head(self, hidden_size: int) -> nn.Module:
         if self.config.head == "ordinal":

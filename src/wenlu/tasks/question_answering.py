@@ -48,6 +48,11 @@ class QuestionAnsweringConfig(ReadingConfig):
     """
 
     suits: ClassVar[str] = "families that read text"
+    class_head: ClassVar[str | None] = "question-answering"
+    of_answering: ClassVar[tuple[str, ...]] = (
+        *("abstain_below", "language", "max_answer_tokens", "max_question_tokens"),
+        *("n_best", "null", "null_threshold", "overlap"),
+    )
     roles: ClassVar[tuple[Role, ...]] = (
         Role("question", "question", "the question"),
         Role("context", "context", "the text that has the answer"),

@@ -86,6 +86,8 @@ class TextClassificationConfig(ReadingConfig):
     """
 
     suits: ClassVar[str] = "families that read text"
+    class_head: ClassVar[str | None] = "sequence-classification"
+    of_answering: ClassVar[tuple[str, ...]] = ("abstain_below", "long", "temperature")
     roles: ClassVar[tuple[Role, ...]] = (
         Role("text", "text", "the text"),
         Role("second", "second", "the second text of a pair", is_optional=True),
@@ -155,6 +157,17 @@ class TextClassification(ReadingTask):
     @classmethod
     def example_of(cls, record: Record, config: TextClassificationConfig) -> LabelledText:
         return LabelledText(record.text, value_of(record, "second", config), _labels(record, config), record.id)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.config.labels
+
+    @property
+    def problem_type(self) -> str:
+        return "multi_label_classification" if self.config.several else "single_label_classification"
+
+    def says_the_same(self, other: Self) -> bool:
+        return super().says_the_same(other) and self.config.several == other.config.several
 
     def head(self, hidden_size: int) -> ClassifierHead:
         return ClassifierHead(hidden_size, len(self.config.labels), self.config.head_dropout)

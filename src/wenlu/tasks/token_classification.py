@@ -58,6 +58,8 @@ class TokenClassificationConfig(ReadingConfig):
     """
 
     suits: ClassVar[str] = "families that read text"
+    class_head: ClassVar[str | None] = "token-classification"
+    of_answering: ClassVar[tuple[str, ...]] = ("abstain_below", "words")
     roles: ClassVar[tuple[Role, ...]] = (
         Role("text", "text", "the text"),
         Role("tokens", "tokens", "its words, a JSON list", is_optional=True),
@@ -102,6 +104,10 @@ class TokenClassificationConfig(ReadingConfig):
     def written(self) -> Scheme:
         return self.read if self.decode_scheme == "as-read" else scheme_of(self.decode_scheme)
 
+    @property
+    def unlike_a_class(self) -> str | None:
+        return "none has a CRF" if self.crf else super().unlike_a_class
+
     def columns_of(self, spec: SourceSpec) -> tuple[str, ...]:
         """Tags and their tokens, or entities: as named; else entities of Label Studio, and tags of others."""
         named = {"tokens", "tags", "entities"} & self.columns.keys()
@@ -116,6 +122,9 @@ class TokenClassificationConfig(ReadingConfig):
             if "tags" in roles and (has_tokens or not named):
                 roles.add("tokens")
         return tuple(self.column(role.name) for role in self.roles[1:] if role.name in roles)
+
+    def counts_characters(self, specs: Sequence[SourceSpec]) -> bool:
+        return any(self.column("entities") in self.columns_of(spec) for spec in specs)
 
     def learnt(self, examples: Sequence[TaggedText]) -> Self:
         known = [example for example in examples if example.is_answered]
@@ -173,6 +182,10 @@ class TokenClassification(ReadingTask):
         if tags is None and value_of(record, "entities", config) is not None:
             return with_mentions(record, tokens, parsed(record, "entities", config), cut)
         return with_tags(record, tokens, tags, cut)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.tagset.tags
 
     def head(self, hidden_size: int) -> TaggerHead:
         return TaggerHead(hidden_size, len(self.tagset.tags), self.config.head_dropout, crf=self.config.crf)

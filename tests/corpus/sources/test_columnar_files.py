@@ -40,6 +40,12 @@ def test_each_row_is_a_record_in_order(rows: Path) -> None:
     ]
 
 
+def test_a_column_may_name_the_records(rows: Path) -> None:
+    named = [item.id for item in read(rows, id="n") if isinstance(item, Record)]
+    assert named == [str(i) for i in range(1000)]
+    assert next(item.id for item in read(rows, id="body") if isinstance(item, Record)) == f"{rows.name}:1"
+
+
 def test_lists_of_strings_are_joined(rows: Path) -> None:
     first = read(rows, text="lines")[0]
     assert isinstance(first, Record)

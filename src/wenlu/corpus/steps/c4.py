@@ -64,4 +64,4 @@ def build(config: C4Config, room: Workroom) -> Step:  # noqa: ARG001
     return RecordStep("c4", _Clean(config))
 
 
-STEP = StepKind("c4", C4Config, build)
+STEP = StepKind("c4", C4Config, build, changes_text=True)

@@ -82,4 +82,4 @@ def build(config: RepairConfig, room: Workroom) -> Step:  # noqa: ARG001
     return RecordStep("repair", _Repair(config))
 
 
-STEP = StepKind("repair", RepairConfig, build)
+STEP = StepKind("repair", RepairConfig, build, changes_text=True)

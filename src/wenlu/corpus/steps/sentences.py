@@ -129,4 +129,4 @@ def build(config: SentencesConfig, room: Workroom) -> Step:  # noqa: ARG001
     return RecordStep("sentences", _Lines()) if config.into == "lines" else _records
 
 
-STEP = StepKind("sentences", SentencesConfig, build)
+STEP = StepKind("sentences", SentencesConfig, build, changes_text=True)

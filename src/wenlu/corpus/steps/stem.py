@@ -74,4 +74,4 @@ def build(config: StemConfig, room: Workroom) -> Step:  # noqa: ARG001
     return RecordStep("stem", _Stem(config))
 
 
-STEP = StepKind("stem", StemConfig, build)
+STEP = StepKind("stem", StemConfig, build, changes_text=True)

@@ -84,4 +84,4 @@ def build(config: StopWordsConfig, room: Workroom) -> Step:  # noqa: ARG001
     return RecordStep("stop-words", _Remove(config))
 
 
-STEP = StepKind("stop-words", StopWordsConfig, build)
+STEP = StepKind("stop-words", StopWordsConfig, build, changes_text=True)

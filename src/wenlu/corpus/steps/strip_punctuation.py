@@ -67,4 +67,4 @@ def build(config: StripPunctuationConfig, room: Workroom) -> Step:  # noqa: ARG0
     return RecordStep("strip-punctuation", _Strip(config))
 
 
-STEP = StepKind("strip-punctuation", StripPunctuationConfig, build)
+STEP = StepKind("strip-punctuation", StripPunctuationConfig, build, changes_text=True)

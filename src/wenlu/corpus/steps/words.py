@@ -67,4 +67,4 @@ def build(config: WordsConfig, room: Workroom) -> Step:  # noqa: ARG001
     return RecordStep("words", _Cut(config))
 
 
-STEP = StepKind("words", WordsConfig, build)
+STEP = StepKind("words", WordsConfig, build, changes_text=True)

@@ -46,6 +46,8 @@ class GradingConfig(ReadingConfig):
     """
 
     suits: ClassVar[str] = "families that read text"
+    class_head: ClassVar[str | None] = "sequence-classification"
+    of_answering: ClassVar[tuple[str, ...]] = ("abstain_below", "long")
     roles: ClassVar[tuple[Role, ...]] = (
         Role("text", "text", "the text"),
         Role("prompt", "prompt", "which prompt or set it answers, to judge each by itself", is_optional=True),
@@ -80,6 +82,10 @@ class GradingConfig(ReadingConfig):
             if self.step and not _is_whole((high - low) / self.step):
                 raise ValueError(f"scale: from {low:g} steps of {self.step:g} do not end at {high:g}; set step")
         return self
+
+    @property
+    def unlike_a_class(self) -> str | None:
+        return "none grades by thresholds; take a regression head" if self.head == "ordinal" else super().unlike_a_class
 
     @property
     def outputs(self) -> int:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from wenlu.models import Ability, DecodeState, LanguageModel, family_of
 
 Pooling = Literal["mean", "first", "last"]
+OWN = "own"
+"""Pooling of the class that the family itself has for the task."""
 
 
 class Headed(LanguageModel):

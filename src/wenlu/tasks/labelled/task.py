@@ -11,12 +11,13 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
+from wenlu.config import check
 from wenlu.corpus.examples import Examples
 from wenlu.corpus.packing import Rows
 from wenlu.corpus.ragged import Values
 from wenlu.corpus.record import Record
 from wenlu.corpus.source import SourceSpec
-from wenlu.errors import DataError
+from wenlu.errors import ConfigError, DataError
 from wenlu.metrics import Columns, Metric
 from wenlu.models import Family, LanguageModel
 from wenlu.tasks.task import Reading, Task, TaskConfig, Totals
@@ -45,12 +46,14 @@ class LabelledConfig(TaskConfig):
 
     Attributes:
         roles: what an example is made of; the first is the text that records are cleaned and compared by.
+        of_answering: settings that a trained model can be asked with other values of.
         columns: the column of each role, as the section `[data]` names it; others have their default.
         target_precision: withhold answers so that of the others so many are right, on the validation part.
         abstain_below: the probability under which an answer is withheld; what `target_precision` came to.
     """
 
     roles: ClassVar[tuple[Role, ...]]
+    of_answering: ClassVar[tuple[str, ...]] = ("abstain_below",)
     columns: dict[str, str] = Field(default_factory=dict)
     target_precision: float | None = Field(default=None, gt=0, lt=1)
     abstain_below: float | None = Field(default=None, ge=0, le=1)
@@ -69,6 +72,10 @@ class LabelledConfig(TaskConfig):
     def columns_of(self, spec: SourceSpec) -> tuple[str, ...]:  # noqa: ARG002  (for tasks that read kinds differently)
         """The columns to read from a source besides the first role's."""
         return self.read_columns()
+
+    def counts_characters(self, specs: Sequence[SourceSpec]) -> bool:  # noqa: ARG002  (for tasks that mark spans)
+        """Whether answers in these sources say at which characters of the text they are, so that it has to stay."""
+        return False
 
     def told(self, specs: tuple[SourceSpec, ...]) -> tuple[SourceSpec, ...]:
         """Sources that know which columns the task reads; what one `set`s for all its records need not be there."""
@@ -97,6 +104,15 @@ class LabelledConfig(TaskConfig):
     def trained_context(self) -> int | None:
         """The length of rows that `made_for` settled, where the task is asked with the same."""
         return None
+
+    def asked(self, settings: Mapping[str, Any]) -> Self:
+        """With other settings of answering; raises ConfigError for those that training has settled."""
+        for key in settings:
+            if key not in self.of_answering:
+                known = type(self).model_fields
+                what = "was settled in training" if key in known else "is no setting of the task"
+                raise ConfigError(f"task.{key}: {what}; what can be asked otherwise: {', '.join(self.of_answering)}")
+        return check(type(self), {**self.model_dump(), **settings}, where="[task]")
 
     def texts_of(self, record: Record) -> Iterator[str]:
         """What of a record a new tokenizer learns from."""
@@ -165,6 +181,10 @@ class LabelledTask(Task):
     def details(self, columns: Columns) -> dict[str, Any]:  # noqa: ARG002
         """What a report shows beside the scores: tables by class, curves of confidence."""
         return {}
+
+    def asked(self, settings: Mapping[str, Any]) -> Self:
+        """The same task with other settings of answering; raises ConfigError for others."""
+        return type(self)(self.config.asked(settings), self.tokenizer)
 
     def with_settings(self, **settings: Any) -> Self:
         """The same task with some other settings."""

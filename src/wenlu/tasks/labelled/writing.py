@@ -71,6 +71,9 @@ class WritingConfig(LabelledConfig):
     """
 
     suits: ClassVar[str] = "families that read one text and write another, or that continue text"
+    of_answering: ClassVar[tuple[str, ...]] = (
+        *("abstain_below", "long", "max_source_tokens", "max_target_tokens", "prefix", "template"),
+    )
     name: str
     prefix: str = ""
     template: str = f"{SOURCE}\n"
@@ -121,12 +124,12 @@ class WritingConfig(LabelledConfig):
             return None
         return source + target if self.way == "decoder" else max(source, target)
 
-    def asked(self, record: Record) -> str:
+    def source_of(self, record: Record) -> str:
         """What of a record is read."""
         return required(record, self.roles[0].name, self).strip()
 
     def texts_of(self, record: Record) -> Iterator[str]:
-        yield self.asked(record)
+        yield self.source_of(record)
         target = value_of(record, self.roles[1].name, self)
         if target:
             yield target
@@ -168,7 +171,7 @@ class WritingTask(LabelledTask):
     @classmethod
     def example_of(cls, record: Record, config: WritingConfig) -> TextPair:
         source, target = (role.name for role in config.roles[:2])
-        read, written = config.asked(record), value_of(record, target, config)
+        read, written = config.source_of(record), value_of(record, target, config)
         if not required(record, source, config).strip():
             raise DataError(f"{record.id}: an empty {config.column(source)!r}, which {source} is read from")
         if written is not None and not written.strip():
