@@ -10,7 +10,6 @@ import pytest
 
 from wenlu.errors import DataError, UsageError
 from wenlu.evaluation.code_tests import (
-    STOPS,
     Problem,
     cut,
     pass_columns,
@@ -19,6 +18,7 @@ from wenlu.evaluation.code_tests import (
     run_completions,
 )
 from wenlu.evaluation.sandbox import Limits, walls
+from wenlu.tasks.coding.ends import STOPS
 
 PROMPT = (
     'from typing import List\n\n\ndef double(x: int) -> int:\n    """ Twice x.\n    >>> double(2)\n    4\n    """\n'
