@@ -82,6 +82,13 @@ def test_a_folder_is_read_function_by_function_with_modules_as_groups(tmp_path: 
     assert reasons == {"mine/notes.txt": "unknown file type", "mine/old.py": "not Python of this version"}
 
 
+def test_the_groups_of_a_single_file_are_its_classes_and_functions(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(MODULE)
+    spec = SourceSpec(path=str(tmp_path / "a.py"), kind="python-functions")
+    groups = [item.meta["group"] for item in open_source(spec) if isinstance(item, Record)]
+    assert groups == ["a.Stack", "a.Stack", "a.alone"]
+
+
 def test_a_column_that_functions_do_not_have_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(MODULE)
     spec = SourceSpec(path=str(tmp_path), kind="python-functions", meta=("label",))

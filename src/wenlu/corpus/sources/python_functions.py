@@ -2,7 +2,8 @@
 
 A row of the columns `text` (the whole function), `prompt` (the imports that it uses, signature and docstring),
 `completion` (its body) and `name`; `group` in its meta is the module's dotted path, so that modules can be held out
-whole. `kind = "python-functions"` asks for it; of other files in a folder nothing is read.
+whole, and in a source of a single file the class or function at its margin. `kind = "python-functions"` asks for it; of
+other files in a folder nothing is read.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
         return
     for module in python.KIND.read(file, spec):
         if isinstance(module, Record):
-            yield from _functions(module, spec)
+            yield from _functions(module, spec, is_alone="/" not in file.id)
         else:
             yield module
 
 
-def _functions(module: Record, spec: SourceSpec) -> Iterator[Read]:
+def _functions(module: Record, spec: SourceSpec, *, is_alone: bool) -> Iterator[Read]:
     try:
         found = [*standing_alone(module.text, where=module.id)]
     except DataError:
@@ -49,7 +50,8 @@ def _functions(module: Record, spec: SourceSpec) -> Iterator[Read]:
         again = f"@{function.occurrence + 1}" if function.occurrence else ""
         record = to_record(row, f"{module.id}:{function.name}{again}", spec)
         assert isinstance(record, Record), "a function has all the columns"
-        yield Record(record.text, record.id, {**module.meta, **record.meta})
+        outer = f".{function.name.partition('.')[0]}" if is_alone else ""
+        yield Record(record.text, record.id, {**record.meta, "group": f"{module.meta['group']}{outer}"})
 
 
 KIND = FileKind("python-functions", (), _read, columnar=True)
