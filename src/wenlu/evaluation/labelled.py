@@ -10,7 +10,7 @@ from wenlu.bundle import Bundle
 from wenlu.errors import DataError
 from wenlu.evaluation.baselines import fit_baseline
 from wenlu.evaluation.bootstrap import paired_difference
-from wenlu.evaluation.passing import evaluate_passing, has_tests
+from wenlu.evaluation.code_scores import score_code
 from wenlu.evaluation.reading import dtype_of, in_dtype
 from wenlu.evaluation.result import Evaluation
 from wenlu.evaluation.scoring import score
@@ -65,23 +65,12 @@ def evaluate_answers(
     if isinstance(task, WritingTask):
         told |= {"nrefs": "1", "decoding": decoding_of(sampling)}
     scores = [score(metric, columns, clusters, told, config) for metric in task.measures()]
-    details = task.details(columns)
-    passed: dict[str, dict[str, int]] = {}
-    if tested := [each for each in examples if has_tests(each.example)]:
-        passing = evaluate_passing(
-            replace(bundle, model=model, task=task),
-            [each.example for each in tested],
-            [each.cluster for each in tested],
-            context,
-            config,
-            sampling,
-            progress=progress,
-        )
-        scores += passing.scores
-        details = {**details, "unit_tests": passing.details}
-        passed = passing.by_id
+    more = score_code(
+        replace(bundle, model=model, task=task), asked, clusters, context, config, sampling, progress=progress
+    )
+    scores += more.scores
     rows = [
-        {"id": each.id, "cluster": each.cluster, **task.told(answer), **passed.get(each.id, {})}
+        {"id": each.id, "cluster": each.cluster, **task.told(answer), **more.by_id.get(each.id, {})}
         for each, answer in zip(examples, answers, strict=True)
     ]
     headline, difference, baseline = task.measures()[0], None, None
@@ -106,7 +95,7 @@ def evaluate_answers(
             "split": config.split,
             "documents": len(examples),
             "clusters": len(set(clusters)),
-            "details": details,
+            "details": {**task.details(columns), **more.details},
         },
         scores=tuple(scores),
         difference=difference,
