@@ -9,16 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
+from tests.tasks.tiny import SIZES
 
 import wenlu
 from wenlu.cli import chat_examples
+from wenlu.cli.evaluate import render
 from wenlu.corpus.prepare import read_split
 from wenlu.evaluation.sandbox import walls
 from wenlu.generation.labelled import AnsweringConfig, predict_answers
 from wenlu.generation.rows import Row
+from wenlu.lifecycle.model_folder import write_model_folder
+from wenlu.models import family
 from wenlu.progress import Progress
 from wenlu.tasks import Code
+from wenlu.tasks.coding.gaps import SENTINELS
+from wenlu.tokenizers import TokenizerConfig, train_tokenizer
 
 HOLDS = sys.platform == "linux" and all(walls()[name] for name in ("no network", "no files outside", "bounded memory"))
 RECIPE = """
@@ -63,6 +70,7 @@ resamples = 100
 [generate]
 max_new_tokens = 8
 """
+NAMES = ["edit_similarity", "accuracy", "parses"]
 PROBLEM = {
     "task_id": "made/0",
     "prompt": 'def double(x):\n    """Twice x."""\n',
@@ -119,9 +127,31 @@ def test_modules_are_held_out_whole(run: Path) -> None:
 def test_it_is_scored_beside_the_body_of_the_nearest_docstring(run: Path) -> None:
     found = json.loads((run / "evaluation.json").read_text())
     assert found["headline"]["name"] == "edit_similarity"
-    assert [score["name"] for score in found["metrics"]][1:3] == ["accuracy", "parses"]
+    assert [score["name"] for score in found["metrics"]][:3] == NAMES
+    assert [score["name"] for score in found["metrics"]][3:6] == [f"gap_{name}" for name in NAMES]
     assert "system:nearest-docstring" in found["baseline"]["signature"]
     assert found["baseline"]["value"] > 0.8  # "    return x + N"
+
+
+def test_a_base_gets_the_tokens_around_gaps(tmp_path: Path, run: Path) -> None:
+    """Each begins as the mean of the tokens that the base knows."""
+    tokenizer = train_tokenizer(TokenizerConfig(vocab_size=258), ["def f(x):\n    return x\n"])
+    torch.manual_seed(0)
+    llama = family("llama")
+    sizes = {key: value for key, value in SIZES.items() if key in llama.config.model_fields}
+    model = llama.build(llama.config(vocab_size=tokenizer.vocab_size, **sizes), dtype=torch.float32)
+    (tmp_path / "base").mkdir()
+    write_model_folder(tmp_path / "base", model, llama, tokenizer, generation={}, card="")
+    recipe = (run.parent / "code.toml").read_text().partition("[tokenizer]")
+    (tmp_path / "code.toml").write_text(f'{recipe[0]}[model]\nbase = "{tmp_path / "base"}"\n[train]')
+    settings = 'train={duration="1 steps", context=96, batch_size=8, validations=0, dtype="float32", threads=1}'
+    wenlu.pretrain(tmp_path / "code.toml", tmp_path / "run", [settings, "train.allocator=as-is", "optimizer.lr=1e-12"])
+    bundle = wenlu.load(tmp_path / "run")
+    known = tokenizer.vocab_size
+    assert [bundle.tokenizer.token(known + number) for number in range(3)] == [*SENTINELS[0]]
+    before, after = (each.get_parameter("embed_tokens.weight").detach() for each in (model, bundle.model))
+    torch.testing.assert_close(after[:known], before)
+    torch.testing.assert_close(after[known:], before.mean(dim=0).expand(3, -1))
 
 
 def test_gaps_are_filled_from_columns_and_marks(run: Path, tmp_path: Path) -> None:
@@ -147,6 +177,13 @@ def test_programs_are_run_with_their_tests(run: Path, problems: Path) -> None:
     values = {score.name: score.value for score in evaluation.scores}
     assert values["pass@1"] == values["pass@2"] == 0.0  # it has hardly learnt
     assert evaluation.facts["details"]["unit_tests"]["programs"] == 4
+
+
+def test_scores_are_shown_beside_the_baseline(run: Path) -> None:
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(render(wenlu.evaluate(str(run))))
+    assert "gap_edit_similarity" in shown.getvalue()
+    assert "model − nearest-docstring:" in shown.getvalue()
 
 
 def test_walls_that_are_missing_are_told_and_nothing_is_run(
