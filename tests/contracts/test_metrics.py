@@ -45,6 +45,9 @@ COLUMNS = {
     "words": np.array([2, 1, 3, 2]),
     "correct": np.array([True, False, True, True]),
     "targets": np.array([1, 1, 1, 1]),
+    "edit_similarity": np.array([1.0, 0.5, 0.25, 0.0]),
+    "examples": np.array([1, 1, 1, 1]),
+    "parses": np.array([1, 1, 0, 1]),
     "line_count_valid": np.array([1, 0, 0, 1]),
     "line_length_valid": np.array([0, 0, 0, 1]),
     "known": np.array([1, 0, 2, 1]),
@@ -93,6 +96,7 @@ EXPECTED = {
     "byte_perplexity": Expected(perfect=1.0, worst=np.inf, answer=2.718281828459045 ** (12.75 / 35)),
     "continuous_kappa": Expected(perfect=1.0, worst=-1.0, answer=2 * 0.275 / (1.25 + 0.3675 + 0.0625), columns=GRADES),
     "coverage": Expected(perfect=1.0, worst=0.0, answer=4 / 6),
+    "edit_similarity": Expected(perfect=1.0, worst=0.0, answer=1.75 / 4),
     "entity_f1": Expected(perfect=1.0, worst=0.0, answer=2 * 4 / (6 + 6)),
     "entity_precision": Expected(perfect=1.0, worst=0.0, answer=4 / 6),
     "entity_recall": Expected(perfect=1.0, worst=0.0, answer=4 / 6),
@@ -125,6 +129,7 @@ EXPECTED = {
     "negative_log_likelihood": Expected(
         perfect=0.0, worst=np.inf, answer=-math.log(0.5 * 0.75 * 0.5 * 0.25) / 4, columns=CLASSES
     ),
+    "parses": Expected(perfect=1.0, worst=0.0, answer=3 / 4),
     "pearson": Expected(perfect=1.0, worst=-1.0, answer=0.275 / math.sqrt(1.25 * 0.3675), columns=GRADES),
     "perplexity": Expected(perfect=1.0, worst=np.inf, answer=2.718281828459045 ** (12.75 / 14)),
     "quadratic_kappa": Expected(perfect=1.0, worst=-1.0, answer=2 * 6 / (20 + 11 + 1), columns=GRADES),
@@ -147,7 +152,8 @@ each_metric = pytest.mark.parametrize("metric", [*METRICS, *MADE], ids=attrgette
 
 def changed(columns: Columns, nll: float, correct: bool) -> Columns:
     """All answers right, or as wrong as can be."""
-    shares = dict.fromkeys(("correct", "line_count_valid", "line_length_valid"), np.full(4, correct))
+    names = ("correct", "edit_similarity", "line_count_valid", "line_length_valid", "parses")
+    shares = dict.fromkeys(names, np.full(4, correct))
     known = columns["asked"] if correct else np.zeros(4)
     gold = columns["gold"]
     predicted = gold if correct else gold.min() + gold.max() - gold

@@ -88,6 +88,20 @@ def python(folder: Path) -> SourceSpec:
     return SourceSpec(path=str(folder))
 
 
+def python_functions(folder: Path) -> SourceSpec:
+    for i in range(2):
+        functions = (f'def f{j}(x):\n    """Add {j}."""\n    return x + {j}\n' for j in range(3))
+        (folder / f"module_{i}.py").write_text("\n".join(functions))
+    return SourceSpec(path=str(folder), kind="python-functions", text="prompt", meta=("completion", "name"))
+
+
+def human_eval(folder: Path) -> SourceSpec:
+    path = folder / "rows.jsonl"
+    tests = {"test": "def check(f): pass", "entry_point": "f", "canonical_solution": "    pass\n"}
+    path.write_text("".join(json.dumps({"task_id": str(i), "prompt": t, **tests}) + "\n" for i, t in enumerate(TEXTS)))
+    return SourceSpec(path=str(path), kind="human-eval", meta=("completion", "unit_tests", "entry_point"))
+
+
 def jsonl(folder: Path) -> SourceSpec:
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
@@ -235,6 +249,8 @@ SAMPLES: dict[str, Callable[[Path], SourceSpec]] = {
     "html": html,
     "pdf": pdf,
     "python": python,
+    "python-functions": python_functions,
+    "human-eval": human_eval,
     "jsonl": jsonl,
     "json": json_list,
     "table": table,
@@ -254,7 +270,13 @@ SAMPLES: dict[str, Callable[[Path], SourceSpec]] = {
     "folder": folder,
 }
 
-BY_NAME = {"squad": ".json", "label-studio": ".json", "moses": ".en"}
+BY_NAME = {
+    "squad": ".json",
+    "label-studio": ".json",
+    "moses": ".en",
+    "python-functions": ".py",
+    "human-eval": ".jsonl",
+}
 """The suffix of the sample of each kind that only `kind` asks for."""
 
 each_kind = pytest.mark.parametrize("kind", SOURCES, ids=attrgetter("name"))

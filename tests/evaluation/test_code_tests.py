@@ -11,7 +11,6 @@ import pytest
 
 from wenlu.errors import DataError, UsageError
 from wenlu.evaluation.code_tests import (
-    STOPS,
     Problem,
     cut,
     pass_columns,
@@ -20,6 +19,7 @@ from wenlu.evaluation.code_tests import (
     run_completions,
 )
 from wenlu.evaluation.sandbox import Limits, walls
+from wenlu.tasks.coding.ends import STOPS
 
 PROMPT = (
     'from typing import List\n\n\ndef double(x: int) -> int:\n    """ Twice x.\n    >>> double(2)\n    4\n    """\n'

@@ -53,6 +53,7 @@ SIZES = [
     "model.num_attention_heads=2",
 ]
 OWN = {
+    "code": ["task.max_target_tokens=auto"],
     "poems-zh": ["tokenizer.vocab_size=auto"],
     "pretrain-masked-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
     "pretrain-sentence-order-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],

@@ -58,7 +58,18 @@ HEADLINES = [
     ("the log sat there unbelievably quiet. it didn't move.", "quiet log"),
     ("the mat didn't sleep 5 times. the cat did.", "the cat sleeps"),
 ]
+FUNCTIONS = [
+    ("def cat(n):", "    return n"),
+    ("def dog(n):", "    return 2 * n"),
+    ("def mat(n, m):", "    return n + m"),
+    ("def log():", "    pass"),
+    ("def sat(n):", "    n.sat()\n    return n"),
+    ("def the():", "    return 4"),
+    ("def sleep(n):", "    return not n"),
+    ("def times(n):", "    return n * n"),
+]
 LABELLED: dict[str, Small] = {
+    "code": Small("llama", tuple({"prompt": prompt, "completion": body} for prompt, body in FUNCTIONS)),
     "embedding": Small(
         "bert",
         tuple(

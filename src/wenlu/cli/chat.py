@@ -23,8 +23,9 @@ def chat(
     """Write in turns with a model: answers stream, Ctrl-C stops one, /help lists the commands.
 
     A model of a labelled task shows the label, the entities, the answer or the grade of what you type, and how sure it
-    is. A model with a chat template answers as an assistant; another one continues the text. They are sampled from as
-    generation_config.json says, or at temperature 0.2 and 0.8.
+    is; one that writes code shows the function whose signature and docstring you type (an empty line ends them), or
+    fills <fill> in. A model with a chat template answers as an assistant; another one continues the text. They are
+    sampled from as generation_config.json says, or at temperature 0.2 and 0.8.
 
     With piped input each line is answered in plain text, or with --json as one object.
 

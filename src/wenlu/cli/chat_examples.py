@@ -13,7 +13,8 @@ from wenlu.bundle import Bundle
 from wenlu.errors import WenluError
 from wenlu.generation.labelled import AnsweringConfig, answer_examples
 from wenlu.generation.rows import BadRow, Row
-from wenlu.tasks import LabelledTask
+from wenlu.tasks import Code, LabelledTask
+from wenlu.tasks.coding.gaps import FILL
 from wenlu.tasks.labelled import Role
 
 SHOWN = 3
@@ -32,7 +33,7 @@ def converse(bundle: Bundle, config: AnsweringConfig, notes: Console, answers: C
     before: dict[str, str] = {}
     while True:
         try:
-            given = {role.name: input(f"{role.name}> ") or before.get(role.name, "") for role in roles}
+            given = {role.name: _typed(role) or before.get(role.name, "") for role in roles}
         except (EOFError, KeyboardInterrupt):
             answers.print()
             return
@@ -46,7 +47,7 @@ def converse(bundle: Bundle, config: AnsweringConfig, notes: Console, answers: C
         if "error" in told:
             notes.print(Text(told["error"], style="red"))
         else:
-            answers.print(rendered(told, given), soft_wrap=True)
+            answers.print(rendered(told, given, task), soft_wrap=True)
 
 
 def answer_piped(
@@ -81,9 +82,22 @@ def row_of(task: LabelledTask, given: Mapping[str, str]) -> Row:
     return Row("text", given.get(first, ""), meta)
 
 
-def rendered(told: Mapping[str, Any], given: Mapping[str, str]) -> Text:
+def _typed(role: Role) -> str:
+    """A line; where the role has several, all up to an empty one that stands outside of a docstring."""
+    text = input(f"{role.name}> ")
+    while role.is_long and text:
+        line = input(f"{'.' * len(role.name)}. ")
+        if not line.strip() and not (text.count('"""') % 2 or text.count("'''") % 2):
+            break
+        text += f"\n{line}"
+    return text
+
+
+def rendered(told: Mapping[str, Any], given: Mapping[str, str], task: LabelledTask | None = None) -> Text:
     """An answer for the terminal: entities, tagged words and answers in colour where they stand, labels with their
-    probability."""
+    probability; code where it belongs in what was typed."""
+    if isinstance(task, Code):
+        return _completed(str(told["prediction"]), given)
     for name in ("entities", "words"):
         if name in told:
             return _marked(next(iter(given.values())), told[name])
@@ -98,6 +112,15 @@ def rendered(told: Mapping[str, Any], given: Mapping[str, str]) -> Text:
     elif told.get("probability") is not None:
         text.append(f"   {_percent(told)}", style="dim")
     return text
+
+
+def _completed(written: str, given: Mapping[str, str]) -> Text:
+    """The function with its body, or the text with its gap filled."""
+    prompt, gap, suffix = given.get("prompt", "").partition(FILL)
+    suffix = given.get("suffix", "") or suffix
+    if not gap and not suffix:
+        prompt = f"{prompt.rstrip()}\n"
+    return Text.assemble(prompt, (written, "bold"), suffix)
 
 
 def _percent(told: Mapping[str, Any]) -> str:

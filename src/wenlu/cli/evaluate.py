@@ -54,9 +54,10 @@ def render(evaluation: Evaluation) -> Group:
 
     facts = evaluation.facts
     percent = f"{100 * evaluation.settings['confidence']:g} %"
+    size = f", bytes: {facts['bytes']:,}" if "bytes" in facts else ""
     table = Table(
         title=f"{facts['split']} split, texts: {facts['documents']:,}, in clusters of near-duplicates: "
-        f"{facts['clusters']:,}, bytes: {facts['bytes']:,}",
+        f"{facts['clusters']:,}{size}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
@@ -74,7 +75,9 @@ def _against_baseline(evaluation: Evaluation) -> list[str]:
     found, score = evaluation.difference, evaluation.score(evaluation.headline)
     if found is None or score is None:
         return []
-    other = "n-gram" if evaluation.task == "causal-lm" else "commonest answer"
+    baseline = evaluation.score(evaluation.baseline)
+    named = "" if baseline is None else baseline.signature.partition("|system:")[2].partition("|")[0]
+    other = "n-gram" if evaluation.task == "causal-lm" else named or "commonest answer"
     p_value = "" if found.p_value is None else f", p = {found.p_value:.2g}"
     return [
         f"\nmodel − {other}: {found.value:+.4f} {score.unit}, {_interval(found.low, found.high)}{p_value}: "

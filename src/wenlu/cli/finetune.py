@@ -13,7 +13,7 @@ from wenlu.cli.settings import Json, Launch, Out, Overrides, RecipeFile, prepare
 def finetune(
     recipe: RecipeFile, overrides: Overrides = None, *, out: Out, launch: Launch = None, json: Json = False
 ) -> None:
-    """Train a model for a task on your own file: labels, entities, answers, grades, translations, summaries.
+    """Train a model for a task on your own file: labels, entities, answers, grades, translations, summaries, code.
 
     Columns of the file are named as data.text=COLUMN; what is done already is not done again.
 

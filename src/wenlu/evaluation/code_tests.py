@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import gzip
 import json
 import zlib
@@ -16,10 +15,8 @@ import numpy as np
 from wenlu.errors import DataError, UsageError
 from wenlu.evaluation.sandbox import Limits, Outcome, run_many
 from wenlu.metrics import Columns
+from wenlu.tasks.coding.ends import cut_at_end
 
-STOPS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
-"""Where HumanEval's authors end a completion: what begins a statement behind the function. As stop strings of the
-sampling they also save the tokens that would be cut off."""
 _COLUMNS = {"id": "task_id", "prompt": "prompt", "test": "test", "entry_point": "entry_point"}
 _LIMITS = Limits()
 
@@ -72,21 +69,8 @@ def read_problems(
 
 
 def cut(problem: Problem, completion: str) -> str:
-    """The completion up to the end of the function.
-
-    At the first of `STOPS`; but where the function's own lines contain one, as text over several lines may, the syntax
-    decides: the longest beginning of the completion, in whole lines, that makes the function its last statement.
-    """
-    ends = [at for stop in STOPS if (at := completion.find(stop)) >= 0]
-    short = completion[: min(ends, default=len(completion))]
-    if _ends_in(problem.prompt + short, problem.entry_point):
-        return short
-    at = len(completion)
-    while at > len(short):
-        if _ends_in(problem.prompt + completion[:at], problem.entry_point):
-            return completion[:at]
-        at = max(completion.rfind(stop, 0, at) for stop in STOPS)
-    return short
+    """The completion up to the end of the function, as `cut_at_end`."""
+    return cut_at_end(problem.prompt, completion, problem.entry_point)
 
 
 def program_of(problem: Problem, completion: str) -> str:
@@ -129,19 +113,6 @@ def _pairs(problems: Sequence[Problem], completions: Sequence[Sequence[str]]) ->
     for problem, given in zip(problems, completions, strict=True):
         for completion in given:
             yield problem, completion
-
-
-def _ends_in(source: str, function: str) -> bool:
-    """Whether this is Python whose last statement is the function of that name."""
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return False
-    match body[-1:]:
-        case [ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name)]:
-            return name == function
-        case _:
-            return False
 
 
 def _lines(path: Path) -> list[str]:

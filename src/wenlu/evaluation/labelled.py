@@ -11,6 +11,7 @@ from wenlu.corpus.collect import hash64
 from wenlu.errors import DataError
 from wenlu.evaluation.baselines import fit_baseline
 from wenlu.evaluation.bootstrap import paired_difference
+from wenlu.evaluation.code_scores import score_code
 from wenlu.evaluation.reading import dtype_of, in_dtype
 from wenlu.evaluation.result import Evaluation
 from wenlu.evaluation.scoring import score
@@ -65,8 +66,12 @@ def evaluate_answers(
     if isinstance(task, WritingTask):
         told |= {"nrefs": "1", "decoding": decoding_of(sampling)}
     scores = [score(metric, columns, clusters, told, config) for metric in task.measures()]
+    more = score_code(
+        replace(bundle, model=model, task=task), asked, clusters, context, config, sampling, progress=progress
+    )
+    scores += more.scores
     rows = [
-        {"id": each.id, "cluster": each.cluster, **task.told(answer)}
+        {"id": each.id, "cluster": each.cluster, **task.told(answer), **more.by_id.get(each.id, {})}
         for each, answer in zip(examples, answers, strict=True)
     ]
     headline, difference, baseline = task.measures()[0], None, None
@@ -91,7 +96,7 @@ def evaluate_answers(
             "split": config.split,
             "documents": len(examples),
             "clusters": len(set(clusters)),
-            "details": task.details(columns),
+            "details": {**task.details(columns), **more.details},
         },
         scores=tuple(scores),
         difference=difference,

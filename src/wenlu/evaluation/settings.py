@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from wenlu.config import Config
 
@@ -28,6 +28,14 @@ class EvaluateConfig(Config):
     """Auto: the best of 3 to 6 on the validation split, or 5 without one."""
     ngram_tokens: PositiveInt = 10_000_000
     """The n-gram is fitted to at most so many training tokens, in documents drawn at random."""
+    samples: PositiveInt = 1
+    """Of a model that writes code: so many programs are written for each problem with unit tests and run in a sandbox.
+    One is written as `[generate]` says, several are drawn at `sample_temperature`."""
+    k: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1,)
+    """Score pass@k for each of these, of at least as many samples: the chance that one of k programs passes."""
+    sample_temperature: PositiveFloat = 0.8
+    test_seconds: PositiveFloat = 3.0
+    """After so long a program that is still running has failed."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=100, le=1_000_000)] = 2000
     seed: Annotated[int, Field(ge=0)] = 0
@@ -37,4 +45,13 @@ class EvaluateConfig(Config):
     def _scores_every_target(self) -> Self:
         if self.context != "auto" and self.stride != "auto" and self.stride > self.context:
             raise ValueError(f"stride {self.stride} is greater than context {self.context} and would skip tokens")
+        return self
+
+    @model_validator(mode="after")
+    def _has_enough_samples(self) -> Self:
+        if max(self.k) > self.samples:
+            raise ValueError(
+                f"k={max(self.k)} is greater than samples={self.samples}: pass@{max(self.k)} needs as many programs of "
+                f"each problem; set evaluate.samples={max(self.k)} or more"
+            )
         return self

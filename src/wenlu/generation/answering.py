@@ -48,7 +48,7 @@ def answers_to(
     found: dict[int, Any] = {}
     progress.start("write", total=len(prompts), unit="texts")
     for place, (choice, *_) in answers(bundle, prompts, sampling):
-        found[place] = task.written(choice.ids, choice.logprob)
+        found[place] = task.answered(examples[place], choice.text, choice.ids, choice.logprob)
         progress.update(len(found))
     progress.finish(f"{len(prompts):,} texts")
     return [found[place] for place in range(len(prompts))]

@@ -49,8 +49,9 @@ def with_base(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"model": check(ModelSettings, settings, where="[model]")})
 
 
-def base_config(recipe: Recipe) -> ModelConfig:
-    """The settings of the base, with those that the recipe and its task want otherwise; raises ConfigError."""
+def base_config(recipe: Recipe, tokens: int) -> ModelConfig:
+    """The settings of the base, with those that the recipe and its task want otherwise, and with room for so many
+    tokens; raises ConfigError."""
     base = recipe.model.base
     assert base is not None, "only a recipe with a base is asked"
     family, config = _read(base)
@@ -60,16 +61,21 @@ def base_config(recipe: Recipe) -> ModelConfig:
     if begun.get("head") in CLASSIFYING and "head" not in needed:  # the task's own head stands in its place
         needed = {**needed, **{key: value for key, value in _BARE.items() if key in known}}
     settings = {**begun, **(recipe.model.model_extra or {}), **needed}
+    settings["vocab_size"] = max(config.vocab_size, tokens)
     if "head" in needed and "id2label" not in needed:
         settings = {key: value for key, value in settings.items() if key not in ("id2label", "label2id")}
     return check(family.config, settings, where=f"[model] on {base}")
 
 
 def begin_with_base(recipe: Recipe, model: LanguageModel) -> None:
-    """Copy the base's weights into a model of `base_config`; raises WeightsError where one is missing."""
+    """Copy the base's weights into a model of `base_config`; raises WeightsError where one is missing.
+
+    A token that the base does not know begins as the mean of those that it knows.
+    """
     base = recipe.model.base
     assert base is not None, "only a recipe with a base is asked"
-    found = load(base).model.state_dict()
+    before = load(base).model
+    found, known = before.state_dict(), before.config.vocab_size
     own = model.state_dict()
     if isinstance(recipe.task, ReadingConfig) and recipe.task.is_own:
         own = {name: tensor for name, tensor in own.items() if name in found or not _is_of_class(name)}
@@ -78,7 +84,12 @@ def begin_with_base(recipe: Recipe, model: LanguageModel) -> None:
     if missing:
         raise WeightsError(f"{base}: has no weights for {', '.join(missing[:5])}, which {recipe.task.name} needs")
     for name, tensor in own.items():
-        tensor.copy_(found[name])
+        there = found[name]
+        if known < model.config.vocab_size and tensor.shape[:1] == (model.config.vocab_size,):
+            tensor[:known].copy_(there)
+            tensor[known:].copy_(there.float().mean(dim=0))
+        else:
+            tensor.copy_(there)
 
 
 def begin_head_with_base(recipe: Recipe, task: Task, trained: LanguageModel) -> None:

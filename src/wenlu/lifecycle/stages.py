@@ -60,13 +60,15 @@ def data_stage(life: Life) -> Life:
 
 
 def tokenizer_stage(life: Life) -> Life:
-    """`data/` → `tokenizer/`, trained on the training part alone; or the tokenizer of the base."""
+    """`data/` → `tokenizer/`, trained on the training part alone; or the tokenizer of the base, with what the task adds
+    to it."""
     settings = life.recipe.task_tokenizer
     base = base_fingerprint(life.recipe)
     key = stage_key([settings], code=("tokenizers",), inputs=[life.key("data"), *base])
     if base and not life.cache.is_done("tokenizer", key):
         with life.working("tokenizer", key), atomic.atomic_folder(life.out / "tokenizer") as folder:
-            load(str(life.recipe.model.base)).tokenizer.save(folder)
+            tokenizer = load(str(life.recipe.model.base)).tokenizer
+            tokenizer.with_special(life.recipe.task.tokens_to_add(tokenizer.special_tokens)).save(folder)
     elif not life.cache.is_done("tokenizer", key):
         with life.working("tokenizer", key):
             task, records = life.recipe.task, read_split(life.out / "data", "train")

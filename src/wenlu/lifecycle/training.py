@@ -155,7 +155,7 @@ def _sized(
 
     def fill(settings: ModelSettings) -> ModelConfig:
         if settings.base is not None:
-            return base_config(recipe)
+            return base_config(recipe, tokenizer.vocab_size)
         return settings.resolve(
             vocab_size=tokenizer.vocab_size,
             context=2 * recipe.train.context,

@@ -22,6 +22,7 @@ from wenlu.metrics.chrf import chrf, chrf_columns, chrf_plus_plus, chrf_plus_plu
 from wenlu.metrics.class_table import ClassRow, confusion_matrix, per_class
 from wenlu.metrics.coverage import COVERAGE
 from wenlu.metrics.distinct import DistinctShare, distinct, distinct_columns
+from wenlu.metrics.edit_similarity import EDIT_SIMILARITY, edit_similarity_columns
 from wenlu.metrics.entities import ENTITY_F1, ENTITY_PRECISION, ENTITY_RECALL, Span, entity_columns, per_type
 from wenlu.metrics.error_rate import error_rate, error_rate_columns
 from wenlu.metrics.exact_match import exact_match, exact_match_columns
@@ -35,6 +36,7 @@ from wenlu.metrics.mrr import MRR
 from wenlu.metrics.multilabel_f1 import MULTILABEL_MACRO_F1, MULTILABEL_MICRO_F1, MULTILABEL_SAMPLES_F1
 from wenlu.metrics.ndcg import ndcg
 from wenlu.metrics.negative_log_likelihood import NEGATIVE_LOG_LIKELIHOOD
+from wenlu.metrics.parses import PARSES
 from wenlu.metrics.pass_at_k import pass_at_k, pass_at_k_columns
 from wenlu.metrics.pearson import PEARSON
 from wenlu.metrics.perplexity import PERPLEXITY
@@ -65,6 +67,7 @@ METRICS: tuple[Metric, ...] = (
     BYTE_PERPLEXITY,
     CONTINUOUS_KAPPA,
     COVERAGE,
+    EDIT_SIMILARITY,
     ENTITY_F1,
     ENTITY_PRECISION,
     ENTITY_RECALL,
@@ -87,6 +90,7 @@ METRICS: tuple[Metric, ...] = (
     MULTILABEL_MICRO_F1,
     MULTILABEL_SAMPLES_F1,
     NEGATIVE_LOG_LIKELIHOOD,
+    PARSES,
     PEARSON,
     PERPLEXITY,
     RMSE,
@@ -128,6 +132,7 @@ __all__ = [
     "BYTE_PERPLEXITY",
     "CONTINUOUS_KAPPA",
     "COVERAGE",
+    "EDIT_SIMILARITY",
     "ENTITY_F1",
     "ENTITY_PRECISION",
     "ENTITY_RECALL",
@@ -151,6 +156,7 @@ __all__ = [
     "MULTILABEL_MICRO_F1",
     "MULTILABEL_SAMPLES_F1",
     "NEGATIVE_LOG_LIKELIHOOD",
+    "PARSES",
     "PEARSON",
     "PERPLEXITY",
     "RMSE",
@@ -192,6 +198,7 @@ __all__ = [
     "confusion_matrix",
     "distinct",
     "distinct_columns",
+    "edit_similarity_columns",
     "entity_columns",
     "error_rate",
     "error_rate_columns",

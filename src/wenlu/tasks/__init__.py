@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, SerializeAsAny, ValidationError, WithJsonS
 from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError, WeightsError
 from wenlu.tasks.causal_lm import CausalLM, CausalLMConfig, Likelihood, Text
+from wenlu.tasks.code import Code
 from wenlu.tasks.denoising import Denoising
 from wenlu.tasks.embedding import Embedding
 from wenlu.tasks.grading import Grading
@@ -58,6 +59,7 @@ TASKS: tuple[type[TextTask], ...] = (
 )
 """What models learn from running text."""
 LABELLED_TASKS: tuple[type[LabelledTask], ...] = (
+    Code,
     Embedding,
     Grading,
     QuestionAnswering,
@@ -137,6 +139,7 @@ __all__ = [
     "Batch",
     "CausalLM",
     "CausalLMConfig",
+    "Code",
     "Denoising",
     "Draw",
     "Embedding",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -43,6 +43,10 @@ class TaskConfig(Config):
     @property
     def special_tokens(self) -> tuple[str, ...]:
         """What the vocabulary must hold besides text, beyond the usual begin, end and padding."""
+        return ()
+
+    def tokens_to_add(self, known: Collection[str]) -> tuple[str, ...]:  # noqa: ARG002  (for tasks that teach new ones)
+        """Special tokens that a base's vocabulary, whose `known` ones are these, is to get besides."""
         return ()
 
     @property

@@ -72,6 +72,15 @@ class Tokenizer:
         """Write tokenizer.json, tokenizer_config.json and special_tokens_map.json, which `transformers` reads."""
         write_folder(folder, self._inner, self.roles, self.settings)
 
+    def with_special(self, tokens: Sequence[str]) -> Tokenizer:
+        """The same tokenizer with further special tokens, whose ids follow its own; those that it has are not added."""
+        missing = [token for token in dict.fromkeys(tokens) if token not in self.special_tokens]
+        if not missing:
+            return self
+        inner = tokenizers.Tokenizer.from_str(self._inner.to_str())
+        inner.add_special_tokens(missing)
+        return type(self)(inner, self.roles, self.settings)
+
     @property
     def opening(self) -> list[int]:
         """What stands before a prompt: BOS, or nothing where there is none or `add_bos_token` is false."""

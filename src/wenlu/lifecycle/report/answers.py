@@ -17,7 +17,9 @@ def answers(facts: Facts, words: Words) -> Html | None:
     if not isinstance(details, dict) or not details:
         return None
     parts = [_by_label(details, words), _confusion(details, words), _reliability(details, words)]
-    return join(element("p", words("answers.note"), class_="note"), *parts) if any(parts) else None
+    note = element("p", words("answers.note"), class_="note") if any(parts) else None
+    parts.append(_unit_tests(details, words))
+    return join(note, *parts) if any(parts) else None
 
 
 def _by_label(details: Table, words: Words) -> Html | None:
@@ -51,6 +53,19 @@ def _reliability(details: Table, words: Words) -> Html | None:
     label = words("answers.reliability")
     drawn = reliability_chart(points, label=label, x_label=words("answers.confidence"))
     return element("figure", drawn, element("figcaption", label), class_="plot")
+
+
+def _unit_tests(details: Table, words: Words) -> Html | None:
+    """How programs ended that a model wrote; or why none was run."""
+    found = details.get("unit_tests")
+    if not isinstance(found, dict):
+        return None
+    note = element("p", words("answers.unit_tests"), class_="note")
+    ended = found.get("ended")
+    if not isinstance(ended, dict):
+        return join(note, element("p", str(found.get("skipped", ""))))
+    body: list[list[Content]] = [[str(reason), number(count)] for reason, count in ended.items()]
+    return join(note, table([words("answers.ended"), words("answers.programs")], body, numeric=frozenset({1})))
 
 
 def _rows(details: Table, key: str) -> list[Table]:

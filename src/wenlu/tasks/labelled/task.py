@@ -32,6 +32,7 @@ class Role:
         column: where it is unless the settings say otherwise.
         is_optional: it may be missing from the data, or from single records.
         is_answer: what a model is to say, so that records to predict need not have it.
+        is_long: it has several lines, which a person who types it ends with an empty one.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Role:
     help: str
     is_optional: bool = False
     is_answer: bool = False
+    is_long: bool = False
 
 
 class LabelledConfig(TaskConfig):

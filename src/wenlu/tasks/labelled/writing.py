@@ -195,6 +195,10 @@ class WritingTask(LabelledTask):
         """The answer that tokens are, their end included where they have one."""
         return WrittenText(self.tokenizer.decode(ids).strip(), logprob, len(ids))
 
+    def answered(self, example: Any, text: str, ids: Sequence[int], logprob: float | None) -> WrittenText:  # noqa: ARG002
+        """The answer to an example; `text` is what the tokens add to what was asked."""
+        return self.written(ids, logprob)
+
     def rows(self, examples: Sequence[TextPair], context: int) -> Examples:
         """Prompts, and the ids that are to be written to them."""
         asked, cut_sources = self._prompts(examples, context)

@@ -1,0 +1,1 @@
+"""What the task of writing code is made of."""
