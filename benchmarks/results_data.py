@@ -98,4 +98,9 @@ SETS: dict[str, ResultSet] = {
         files=debian,
         looks=(outputs,),
     ),
+    "functions": ResultSet(
+        "Functions written from their docstrings (Python's standard library)",
+        "code",
+        "Whole modules held out. From random weights. The baseline is the body of the function whose prompt is nearest.",
+    ),
 }

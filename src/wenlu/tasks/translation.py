@@ -33,8 +33,8 @@ class TranslationConfig(WritingConfig):
     source_language: str = "auto"
     target_language: str = "auto"
 
-    def source_of(self, record: Record) -> str:
-        return (value_of(record, "mark", self) or "") + super().source_of(record)
+    def reads(self, record: Record) -> str:
+        return (value_of(record, "mark", self) or "") + super().reads(record)
 
     @property
     def facts(self) -> Mapping[str, str]:

@@ -124,12 +124,12 @@ class WritingConfig(LabelledConfig):
             return None
         return source + target if self.way == "decoder" else max(source, target)
 
-    def source_of(self, record: Record) -> str:
+    def reads(self, record: Record) -> str:
         """What of a record is read."""
         return required(record, self.roles[0].name, self).strip()
 
     def texts_of(self, record: Record) -> Iterator[str]:
-        yield self.source_of(record)
+        yield self.reads(record)
         target = value_of(record, self.roles[1].name, self)
         if target:
             yield target
@@ -171,7 +171,7 @@ class WritingTask(LabelledTask):
     @classmethod
     def example_of(cls, record: Record, config: WritingConfig) -> TextPair:
         source, target = (role.name for role in config.roles[:2])
-        read, written = config.source_of(record), value_of(record, target, config)
+        read, written = config.reads(record), value_of(record, target, config)
         if not required(record, source, config).strip():
             raise DataError(f"{record.id}: an empty {config.column(source)!r}, which {source} is read from")
         if written is not None and not written.strip():
