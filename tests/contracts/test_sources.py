@@ -163,6 +163,21 @@ def label_studio(folder: Path) -> SourceSpec:
     return SourceSpec(path=str(path), kind="label-studio", meta=("author", "label"))
 
 
+def chitchat(folder: Path) -> SourceSpec:
+    path = folder / "rows.json"
+    said = [{"text": text, "sender": str(i % 2)} for i, text in enumerate(TEXTS)]
+    talks = {f"talk {i}": {"messages": [said[: i + 1]], "ratings": {"witty": "1"}} for i in range(len(TEXTS))}
+    path.write_text(json.dumps(talks))
+    return SourceSpec(path=str(path), kind="chitchat", meta=("messages", "ratings"))
+
+
+def chatterbot(folder: Path) -> SourceSpec:
+    path = folder / "rows.yml"
+    talks = "".join(f"- - {json.dumps(text)}\n  - Yes.\n" for text in TEXTS if text)
+    path.write_text(f"categories:\n- talk\nconversations:\n{talks}")
+    return SourceSpec(path=str(path), kind="chatterbot", meta=("messages", "categories"))
+
+
 def tmx(folder: Path) -> SourceSpec:
     path = folder / "rows.tmx"
     units = "".join(
@@ -244,6 +259,8 @@ SAMPLES: dict[str, Callable[[Path], SourceSpec]] = {
     "conllu": conllu,
     "squad": squad,
     "label-studio": label_studio,
+    "chitchat": chitchat,
+    "chatterbot": chatterbot,
     "tmx": tmx,
     "xliff": xliff,
     "po": po,
@@ -254,7 +271,7 @@ SAMPLES: dict[str, Callable[[Path], SourceSpec]] = {
     "folder": folder,
 }
 
-BY_NAME = {"squad": ".json", "label-studio": ".json", "moses": ".en"}
+BY_NAME = {"squad": ".json", "label-studio": ".json", "chitchat": ".json", "chatterbot": ".yml", "moses": ".en"}
 """The suffix of the sample of each kind that only `kind` asks for."""
 
 each_kind = pytest.mark.parametrize("kind", SOURCES, ids=attrgetter("name"))

@@ -35,6 +35,10 @@ class SourceSpec(Config):
     """The column that holds the text; a list of strings is joined by newlines."""
     meta: tuple[str, ...] = ()
     """Columns to keep, as text, in each record's meta."""
+    chats: str = ""
+    """Rows are conversations: `"auto"` finds their turns by the keys of OpenAI, ShareGPT or Alpaca, a name is the
+    column that holds them. The text is all that is said; the turns are kept as JSON in the meta, as `messages` or by
+    that name."""
     set: dict[str, str] = Field(default_factory=dict)
     """Columns that every record of this source has, as `{label = "spam"}` for a folder of spam."""
     by: Literal["file", "line", "paragraph"] = "file"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 
-from wenlu.corpus.columns import require_column, to_record
+from wenlu.corpus.columns import require_columns, to_record
 from wenlu.corpus.reading import decode, line_encoding, lines, open_text_bytes, refuse_nul
 from wenlu.corpus.source import Bad, FileKind, Read, SourceFile, SourceSpec
 from wenlu.errors import DataError
@@ -35,10 +35,10 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
             pass
         elif not columns:
             columns = _header(cells, file)
-            _require(columns, spec, file)
+            require_columns(columns, spec, f"{file.path}, line 1")
         else:
             if line == 1:
-                _require(columns, spec, file)
+                require_columns(columns, spec, f"{file.path}, line 1")
             id = f"{file.id}:{line}"
             if len(cells) == len(columns):
                 yield to_record(dict(zip(columns, cells, strict=True)), id, spec)
@@ -72,11 +72,6 @@ def _header(cells: Sequence[str], file: SourceFile) -> tuple[str, ...]:
     if twice:
         raise DataError(f"{file.path}, line 1: the column {twice[0]!r} stands in the header twice; rename one")
     return names
-
-
-def _require(columns: Sequence[str], spec: SourceSpec, file: SourceFile) -> None:
-    for setting, name in (("text", spec.text), *(("meta", name) for name in spec.meta)):
-        require_column(name, columns, setting=setting, where=f"{file.path}, line 1")
 
 
 KIND = FileKind("table", (".csv", ".tsv", ".tab"), _read, columnar=True)
