@@ -121,7 +121,7 @@ def test_two_who_chat_are_the_user_and_the_assistant(tmp_path: Path) -> None:
     ]
     assert [item.reason for item in (second, third) if not isinstance(item, Record)] == [
         "malformed conversation",
-        "no text",
+        "nobody answers",
     ]
 
 
@@ -142,7 +142,7 @@ def test_the_packages_hold_conversations(package_file: Callable[[str, str], Path
     """The chit-chat is large: its first conversations."""
     path = package_file("chitchat-dataset", "chitchat_dataset/dataset.json")
     found = list(open_source(SourceSpec(path=str(path), kind="chitchat", limit=50, meta=("messages",))))
-    assert sum(isinstance(item, Record) for item in found) > 40
+    assert sum(isinstance(item, Record) for item in found) > 20
     folder = package_file("chatterbot-corpus", "chatterbot_corpus/data/chinese/greetings.yml")
     chinese = list(open_source(SourceSpec(path=str(folder), kind="chatterbot", meta=("messages",))))
     assert all(isinstance(item, Record) and len(json.loads(item.meta["messages"])) >= 2 for item in chinese)

@@ -58,7 +58,32 @@ HEADLINES = [
     ("the log sat there unbelievably quiet. it didn't move.", "quiet log"),
     ("the mat didn't sleep 5 times. the cat did.", "the cat sleeps"),
 ]
+
+
+def talk(*said: str, system: str = "") -> dict[str, Any]:
+    """A conversation of texts that are said in turn, by the user first."""
+    roles = ("user", "assistant")
+    turns = [{"role": roles[number % 2], "content": text} for number, text in enumerate(said)]
+    head = [{"role": "system", "content": system}] if system else []
+    return {"text": "\n".join(said), "messages": [*head, *turns]}
+
+
 LABELLED: dict[str, Small] = {
+    "dialogue": Small(
+        "llama",
+        (
+            talk("where did the cat sit?", "on the mat"),
+            talk("where did the dog sit?", "on the log"),
+            talk("did the cat sleep?", "it did.", "4 times?", "7 times."),
+            talk("did the dog sleep?", "it didn't.", "was it quiet?", "unbelievably."),
+            talk("the partridge?", "it sat there.", system="quiet"),
+            talk("猫呢？", "在睡觉。"),
+            talk("狗呢？", "没有动。"),
+            talk("then?", "then it didn't move."),
+        ),
+        perfect=100.0,
+        tolerance=1e-9,
+    ),
     "embedding": Small(
         "bert",
         tuple(

@@ -53,10 +53,11 @@ def render(evaluation: Evaluation) -> Group:
     from rich.table import Table
 
     facts = evaluation.facts
+    size = f", bytes: {facts['bytes']:,}" if "bytes" in facts else ""
     percent = f"{100 * evaluation.settings['confidence']:g} %"
     table = Table(
         title=f"{facts['split']} split, texts: {facts['documents']:,}, in clusters of near-duplicates: "
-        f"{facts['clusters']:,}, bytes: {facts['bytes']:,}",
+        f"{facts['clusters']:,}{size}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
@@ -74,7 +75,9 @@ def _against_baseline(evaluation: Evaluation) -> list[str]:
     found, score = evaluation.difference, evaluation.score(evaluation.headline)
     if found is None or score is None:
         return []
-    other = "n-gram" if evaluation.task == "causal-lm" else "commonest answer"
+    beside = evaluation.score(evaluation.baseline)
+    parts = dict(part.partition(":")[::2] for part in beside.signature.split("|")) if beside is not None else {}
+    other = "n-gram" if evaluation.task == "causal-lm" else parts.get("system", "commonest answer")
     p_value = "" if found.p_value is None else f", p = {found.p_value:.2g}"
     return [
         f"\nmodel − {other}: {found.value:+.4f} {score.unit}, {_interval(found.low, found.high)}{p_value}: "

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from wenlu.errors import DataError
 from wenlu.metrics import Column, Columns, Metric, OfDraws, OfSums, Ratio
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -152,11 +153,18 @@ def _resampled(metric: Metric, columns: Columns, groups: _Groups, resamples: int
         return _resampled_draws(metric.compute, columns, groups, resamples, seed)
     return np.array(
         [
-            metric.compute({name: columns[name][groups.examples(drawn)] for name in metric.needs})
+            _or_nan(metric, {name: columns[name][groups.examples(drawn)] for name in metric.needs})
             for draws in groups.draws(resamples, seed)
             for drawn in draws
         ]
     )
+
+
+def _or_nan(metric: Metric, columns: Columns) -> float:
+    try:
+        return metric.compute(columns)
+    except DataError:
+        return math.nan
 
 
 def _resampled_ratio(ratio: Ratio, columns: Columns, groups: _Groups, resamples: int, seed: int) -> Floats:
@@ -210,6 +218,8 @@ def _percentiles(values: Floats, confidence: float) -> tuple[float, float]:
 
 
 def _verdict(metric: Metric, low: float, high: float) -> Verdict:
+    if metric.better == "neither":
+        return "undecided"
     if low > 0:
         return "better" if metric.better == "higher" else "worse"
     if high < 0:

@@ -14,10 +14,11 @@ from wenlu.evaluation.reading import dtype_of, in_dtype
 from wenlu.evaluation.result import Evaluation
 from wenlu.evaluation.scoring import score
 from wenlu.evaluation.settings import EvaluateConfig
-from wenlu.generation.answering import answers_to, decoding_of, sampling_of
+from wenlu.evaluation.written import evaluate_written
+from wenlu.generation.answering import answers_to, sampling_of
 from wenlu.generation.settings import SamplingConfig
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LabelledTask, WritingTask
+from wenlu.tasks import GenerativeTask, LabelledTask
 
 LONGEST = 512
 
@@ -57,12 +58,21 @@ def evaluate_answers(
     config = config.model_copy(update={"dtype": dtype_of(model), "context": context})
     asked = [each.example for each in examples]
     clusters = [each.cluster for each in examples]
-    sampling = sampling or sampling_of(bundle)
-    answers = answers_to(replace(bundle, model=model, task=task), asked, context, sampling, progress=progress)
+    if isinstance(task, GenerativeTask):
+        return evaluate_written(
+            replace(bundle, model=model),
+            task,
+            [each.id for each in examples],
+            asked,
+            clusters,
+            config,
+            training=training,
+            sampling=sampling or sampling_of(bundle),
+            progress=progress,
+        )
+    answers = answers_to(replace(bundle, model=model, task=task), asked, context, progress=progress)
     columns = task.judged(asked, answers)
     told = {"task": task.name, "ctx": str(context), "dtype": config.dtype, "tok": bundle.tokenizer.fingerprint[:8]}
-    if isinstance(task, WritingTask):
-        told |= {"nrefs": "1", "decoding": decoding_of(sampling)}
     scores = [score(metric, columns, clusters, told, config) for metric in task.measures()]
     rows = [
         {"id": each.id, "cluster": each.cluster, **task.told(answer)}

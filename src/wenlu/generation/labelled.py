@@ -23,7 +23,7 @@ from wenlu.generation.predict import PredictSummary, answer_rows, model_fingerpr
 from wenlu.generation.rows import BadRow, Row, read_rows
 from wenlu.generation.settings import SamplingConfig
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LABELLED_TASKS, LabelledTask, WritingTask
+from wenlu.tasks import LABELLED_TASKS, GenerativeTask, LabelledTask
 from wenlu.tasks.task import FILE
 
 LONGEST = 512
@@ -71,7 +71,8 @@ def answers_examples(bundle: Bundle) -> bool:
 
 
 def is_labelled(path_or_id: str) -> bool:
-    """As `answers_examples`, of a model that is not read yet; False for what is no model, of which `load` says why."""
+    """Whether a model that is not read yet answers examples, and does not talk in turns; False for what is no model, of
+    which `load` says why."""
     try:
         file = model_path(path_or_id) / FILE
     except WenluError:
@@ -79,7 +80,7 @@ def is_labelled(path_or_id: str) -> bool:
     if not file.is_file():
         return False
     name = json.loads(file.read_text(encoding="utf-8")).get("name")
-    return name in {task.name for task in LABELLED_TASKS}
+    return name in {task.name for task in LABELLED_TASKS if not task.converses}
 
 
 def predict_answers(
@@ -97,7 +98,7 @@ def predict_answers(
     Raises UsageError for a column that the task has not; DataError for a file that cannot be read.
     """
     task = _task(bundle)
-    if config.given and not isinstance(task, WritingTask):
+    if config.given and not isinstance(task, GenerativeTask):
         raise UsageError(f"{next(iter(config.given))}: {task.name} writes no text, so there is nothing to generate")
     rows = _rows_of(task, source, config)
     mark = signature(bundle, config)
@@ -143,7 +144,7 @@ def signature(bundle: Bundle, config: AnsweringConfig) -> str:
     """12 hex digits of model, tokenizer, task and settings, as far as they decide a prediction."""
     task = _task(bundle)
     deciding = [model_fingerprint(bundle), task.config.model_dump_json(), config.context, config.abstain_below]
-    if isinstance(task, WritingTask):
+    if isinstance(task, GenerativeTask):
         deciding.append(sampling_of(bundle, config.given).model_dump_json(exclude={"max_batch", "prompts"}))
     return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:12]
 
@@ -174,6 +175,8 @@ def _rows_of(task: LabelledTask, source: Path | BinaryIO, config: AnsweringConfi
         by="line" if is_text else "file",
         max_bad_fraction=config.max_bad_fraction,
     )
+    if not is_text and "text" not in config.columns:
+        spec = task.config.model_copy(update={"columns": given}).source_of(spec)
     items = open_source(spec)
     first = next(items, None)
     if first is None:

@@ -12,9 +12,10 @@ from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError, WeightsError
 from wenlu.tasks.causal_lm import CausalLM, CausalLMConfig, Likelihood, Text
 from wenlu.tasks.denoising import Denoising
+from wenlu.tasks.dialogue import Dialogue
 from wenlu.tasks.embedding import Embedding
 from wenlu.tasks.grading import Grading
-from wenlu.tasks.labelled import LabelledConfig, LabelledTask, ReadingTask, WritingTask
+from wenlu.tasks.labelled import GenerativeTask, LabelledConfig, LabelledTask, ReadingTask, WritingTask
 from wenlu.tasks.masked_lm import MaskedLM
 from wenlu.tasks.next_sentence import NextSentence
 from wenlu.tasks.objective import Guesses, Objective
@@ -58,6 +59,7 @@ TASKS: tuple[type[TextTask], ...] = (
 )
 """What models learn from running text."""
 LABELLED_TASKS: tuple[type[LabelledTask], ...] = (
+    Dialogue,
     Embedding,
     Grading,
     QuestionAnswering,
@@ -138,8 +140,10 @@ __all__ = [
     "CausalLM",
     "CausalLMConfig",
     "Denoising",
+    "Dialogue",
     "Draw",
     "Embedding",
+    "GenerativeTask",
     "Grading",
     "Guesses",
     "LabelledConfig",

@@ -1,9 +1,9 @@
 """The chit-chat of BYU (https://github.com/BYU-PCCL/chitchat-dataset): one object of conversations by their id.
 
 Each has `messages`, lists of what was said by one side at a time, of objects with `text` and `sender`. Whoever begins
-is the user, the other one the assistant; what one side says in several messages is one turn, a line each. A
-conversation is a row of the columns `text` (all that is said), `messages` (the turns, as OpenAI writes them), `id` and
-`ratings`.
+is the user, the other one the assistant; what one side says in several messages is one turn, a line each. Where
+nobody answers, which is so of nearly half of them, there is no conversation: it is dropped. A conversation is a row of
+the columns `text` (all that is said), `messages` (the turns, as OpenAI writes them), `id` and `ratings`.
 `kind = "chitchat"` asks for it, as .json says nothing of the layout.
 """
 
@@ -33,8 +33,8 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
             except ValueError as error:
                 yield Bad(id, "malformed conversation", str(error))
                 continue
-            if not turns:
-                yield Drop(Record("", id), "source", "no text")
+            if len(turns) < 2:
+                yield Drop(Record(transcript(turns), id), "source", "nobody answers")
                 continue
             row = {"text": transcript(turns), "messages": to_openai(turns), "id": name, "ratings": value.get("ratings")}
             yield to_record(row, id, spec)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wenlu.evaluation.baselines import (
+    dialogue,
     embedding,
     grading,
     question_answering,
@@ -19,6 +20,7 @@ from wenlu.progress import Progress
 from wenlu.tasks import LabelledTask, Predictor
 
 BASELINES: dict[str, tuple[str, Callable[[Any, Sequence[Any]], Predictor]]] = {
+    "dialogue": ("nearest-turn", dialogue.fit),
     "embedding": ("tfidf-cosine", embedding.fit),
     "grading": ("tfidf-ridge-regression", grading.fit),
     "question-answering": ("sliding-window", question_answering.fit),
