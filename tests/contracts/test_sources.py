@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from itertools import chain, zip_longest
 from operator import attrgetter
 from pathlib import Path
@@ -14,6 +15,7 @@ from xml.sax.saxutils import escape
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.contracts import talks
 
 import wenlu.corpus.sources
 from wenlu.corpus.record import Drop, Item, Record
@@ -163,21 +165,6 @@ def label_studio(folder: Path) -> SourceSpec:
     return SourceSpec(path=str(path), kind="label-studio", meta=("author", "label"))
 
 
-def chitchat(folder: Path) -> SourceSpec:
-    path = folder / "rows.json"
-    said = [{"text": text, "sender": str(i % 2)} for i, text in enumerate(TEXTS)]
-    talks = {f"talk {i}": {"messages": [said[: i + 1]], "ratings": {"witty": "1"}} for i in range(len(TEXTS))}
-    path.write_text(json.dumps(talks))
-    return SourceSpec(path=str(path), kind="chitchat", meta=("messages", "ratings"))
-
-
-def chatterbot(folder: Path) -> SourceSpec:
-    path = folder / "rows.yml"
-    talks = "".join(f"- - {json.dumps(text)}\n  - Yes.\n" for text in TEXTS if text)
-    path.write_text(f"categories:\n- talk\nconversations:\n{talks}")
-    return SourceSpec(path=str(path), kind="chatterbot", meta=("messages", "categories"))
-
-
 def tmx(folder: Path) -> SourceSpec:
     path = folder / "rows.tmx"
     units = "".join(
@@ -259,8 +246,8 @@ SAMPLES: dict[str, Callable[[Path], SourceSpec]] = {
     "conllu": conllu,
     "squad": squad,
     "label-studio": label_studio,
-    "chitchat": chitchat,
-    "chatterbot": chatterbot,
+    "chitchat": partial(talks.chitchat, TEXTS),
+    "chatterbot": partial(talks.chatterbot, TEXTS),
     "tmx": tmx,
     "xliff": xliff,
     "po": po,
