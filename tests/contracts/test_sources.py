@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from itertools import chain, zip_longest
 from operator import attrgetter
 from pathlib import Path
@@ -14,6 +15,7 @@ from xml.sax.saxutils import escape
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.contracts import talks
 
 import wenlu.corpus.sources
 from wenlu.corpus.record import Drop, Item, Record
@@ -260,6 +262,8 @@ SAMPLES: dict[str, Callable[[Path], SourceSpec]] = {
     "conllu": conllu,
     "squad": squad,
     "label-studio": label_studio,
+    "chitchat": partial(talks.chitchat, TEXTS),
+    "chatterbot": partial(talks.chatterbot, TEXTS),
     "tmx": tmx,
     "xliff": xliff,
     "po": po,
@@ -273,6 +277,8 @@ SAMPLES: dict[str, Callable[[Path], SourceSpec]] = {
 BY_NAME = {
     "squad": ".json",
     "label-studio": ".json",
+    "chitchat": ".json",
+    "chatterbot": ".yml",
     "moses": ".en",
     "python-functions": ".py",
     "human-eval": ".jsonl",

@@ -30,6 +30,8 @@ from wenlu.metrics import (
     error_rate_columns,
     exact_match,
     exact_match_columns,
+    mean_length,
+    mean_length_columns,
     pass_at_k,
     pass_at_k_columns,
     rouge,
@@ -70,6 +72,10 @@ def _distinct(language: str) -> ColumnsOf:
     return lambda predictions, _: distinct_columns(predictions, language)
 
 
+def _length(language: str) -> ColumnsOf:
+    return lambda predictions, _: mean_length_columns(predictions, language)
+
+
 def _passes(predictions: Sequence[str], references: Sequence[str]) -> Columns:
     right = [int(text == wanted) for text, wanted in zip(predictions, references, strict=True)]
     return pass_at_k_columns([1] * len(right), right, 1)
@@ -85,6 +91,7 @@ def _cases(language: str) -> list[Case]:
         Case(distinct, distinct(1, language), _distinct(language), language),
         Case(error_rate, error_rate(language), _one(error_rate_columns, language), language, worst=1.0),
         Case(exact_match, exact_match(language), _several(exact_match_columns, language), language),
+        Case(mean_length, mean_length(language), _length(language), language),
         Case(pass_at_k, pass_at_k(1), _passes, language),
         *(
             Case(partial(rouge, variant), rouge(variant, language), _several(rouge_columns, language), language)
@@ -112,7 +119,9 @@ def test_signature_starts_with_the_name_and_ends_in_a_version(case: Case) -> Non
     assert case.metric.source
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.make is not distinct], ids=attrgetter("metric.name"))
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.make not in (distinct, mean_length)], ids=attrgetter("metric.name")
+)
 def test_equal_texts_are_perfect_and_strangers_the_worst(case: Case) -> None:
     texts = TEXTS[case.language]
     perfect = case.metric.compute(case.columns(texts, texts))

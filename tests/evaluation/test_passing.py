@@ -85,7 +85,8 @@ def test_an_evaluation_tells_scores_reasons_and_what_passed(bundle: Bundle) -> N
     config = EvaluateConfig(context=CONTEXT, resamples=100, split="test", test_seconds=30.0)
     assert isinstance(bundle.task, Code)
     found = evaluate_answers(bundle, bundle.task, judged, config, sampling=SamplingConfig(max_new_tokens=24))
-    assert [score.name for score in found.scores] == ["edit_similarity", "accuracy", "parses", "pass@1"]
+    of_texts, of_tokens = ["edit_similarity", "accuracy", "parses"], ["bits_per_byte", "perplexity"]
+    assert [score.name for score in found.scores] == [*of_texts, *of_tokens, "pass@1"]
     assert found.headline == "edit_similarity"
     assert found.to_json()["details"]["unit_tests"]["ended"] == {"passed": 1, "failed": 1}
     assert [row["passed"] for row in found.rows] == [1, 0]

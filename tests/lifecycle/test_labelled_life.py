@@ -21,8 +21,8 @@ from wenlu.cli.chat_examples import answer_piped, rendered
 from wenlu.cli.compare import render
 from wenlu.errors import ConfigError, DataError, UsageError
 from wenlu.evaluation.comparison import compare
-from wenlu.evaluation.result import COLUMNS as COLUMNS_FILE
-from wenlu.evaluation.result import DIGESTS
+from wenlu.evaluation.kept import CLUSTERS, DIGESTS
+from wenlu.evaluation.kept import FILE as COLUMNS_FILE
 from wenlu.generation.labelled import AnsweringConfig, predict_answers
 from wenlu.generation.rows import Row
 from wenlu.lifecycle import verbs
@@ -232,7 +232,7 @@ def test_runs_that_were_asked_otherwise_are_not_compared(recipe: Path, run: Path
     with pytest.raises(UsageError, match=r"holds no evaluation; make one with: wenlu evaluate"):
         compare([run, tmp_path])
     other = shutil.copytree(run, tmp_path / "other")
-    digests = {**read_columns(other, DIGESTS)}
+    digests = {**read_columns(other, DIGESTS, CLUSTERS)}
     digests[DIGESTS] = digests[DIGESTS][::-1]
     np.savez(other / COLUMNS_FILE, **digests)
     with pytest.raises(UsageError, match="were scored on other examples: 40 and 40, of which 40 are the same"):
@@ -247,7 +247,7 @@ def test_runs_that_were_asked_otherwise_are_not_compared(recipe: Path, run: Path
 
 def read_columns(path: Path, *more: str) -> dict[str, np.ndarray]:
     with np.load(path / COLUMNS_FILE) as packed:
-        return {name: packed[name] for name in packed.files if name != DIGESTS or name in more}
+        return {name: packed[name] for name in packed.files if name not in (DIGESTS, CLUSTERS) or name in more}
 
 
 def test_lines_of_a_pipe_are_answered(run: Path) -> None:

@@ -149,6 +149,9 @@ def test_it_is_scored_beside_its_baseline_by_the_search_of_the_recipe(
     found = evaluated(made[0] if which == "translator" else made)
     assert found["task"] == {"translator": "translation", "summariser": "summarisation"}[which]
     assert found["baseline"]["name"].startswith("baseline_")
+    scores = {row["name"]: row["value"] for row in found["metrics"]}
+    assert scores["bits_per_byte"] > scores["baseline_bits_per_byte"] > 0, "which has learnt for six steps only"
+    assert "given:source" in next(row["signature"] for row in found["metrics"] if row["name"] == "perplexity")
     assert "decoding:beams-2-penalty-0.5" in found["headline"]["signature"]
 
 

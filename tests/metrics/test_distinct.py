@@ -10,7 +10,8 @@ import pytest
 from tests.metrics.texts import CASES, draw
 
 from wenlu.errors import DataError
-from wenlu.metrics import distinct, distinct_columns
+from wenlu.evaluation import interval
+from wenlu.metrics import distinct, distinct_columns, mean_length, mean_length_columns
 from wenlu.metrics.text_units import units_of
 
 
@@ -57,6 +58,17 @@ def test_a_resample_is_the_metric_of_the_texts_it_drew_and_lies_lower() -> None:
         values.append(metric.compute({name: column[drawn] for name, column in columns.items()}))
         assert values[-1] == metric.compute(distinct_columns([texts[i] for i in drawn], "en"))
     assert np.mean(values) < metric.compute(columns)
+
+
+def test_the_mean_length_counts_the_same_words() -> None:
+    columns = mean_length_columns(["I do not know", "I do", "!"], "en")
+    assert mean_length("en").compute(columns) == pytest.approx(6 / 3)
+    assert mean_length("zh").compute(mean_length_columns(["今天天气好"], "zh")) == 5
+
+
+def test_a_resample_of_empty_texts_alone_is_left_out_of_the_interval() -> None:
+    found = interval(distinct(1, "en"), distinct_columns(["yes", "", ""], "en"), resamples=100)
+    assert (found.value, found.high) == (1.0, 1.0)
 
 
 def test_texts_without_words_are_an_error() -> None:

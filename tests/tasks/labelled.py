@@ -68,8 +68,33 @@ FUNCTIONS = [
     ("def sleep(n):", "    return not n"),
     ("def times(n):", "    return n * n"),
 ]
+
+
+def talk(*said: str, system: str = "") -> dict[str, Any]:
+    """A conversation of texts that are said in turn, by the user first."""
+    roles = ("user", "assistant")
+    turns = [{"role": roles[number % 2], "content": text} for number, text in enumerate(said)]
+    head = [{"role": "system", "content": system}] if system else []
+    return {"text": "\n".join(said), "messages": [*head, *turns]}
+
+
 LABELLED: dict[str, Small] = {
     "code": Small("llama", tuple({"prompt": prompt, "completion": body} for prompt, body in FUNCTIONS)),
+    "dialogue": Small(
+        "llama",
+        (
+            talk("where did the cat sit?", "on the mat"),
+            talk("where did the dog sit?", "on the log"),
+            talk("did the cat sleep?", "it did.", "4 times?", "7 times."),
+            talk("did the dog sleep?", "it didn't.", "was it quiet?", "unbelievably."),
+            talk("the partridge?", "it sat there.", system="quiet"),
+            talk("猫呢？", "在睡觉。"),
+            talk("狗呢？", "没有动。"),
+            talk("then?", "then it didn't move."),
+        ),
+        perfect=100.0,
+        tolerance=1e-9,
+    ),
     "embedding": Small(
         "bert",
         tuple(

@@ -18,6 +18,7 @@ from wenlu.tasks import IGNORED, Draw, Translation, WritingTask, new_task, read_
 from wenlu.tasks.labelled.token_loss import summed_nats
 from wenlu.tasks.labelled.writing import TextPair, start_id
 from wenlu.tokenizers import Tokenizer
+from wenlu.tokenizers.files import Settings
 
 CONTEXT = 40
 WAYS = ("lstm_encoder_decoder", "transformer", "t5", "bart", "marian", "llama", "lstm")
@@ -74,6 +75,27 @@ def test_the_loss_is_the_nats_of_the_targets_alone(name: str, tokenizer: Tokeniz
     assert loss.sum.item() == pytest.approx(sum(nats), rel=1e-9)
 
 
+@ways
+def test_what_is_measured_is_what_each_target_costs_and_its_bytes(name: str, tokenizer: Tokenizer) -> None:
+    task, model = task_for(name, tokenizer), tiny(name, tokenizer)
+    found, sizes = task.likelihoods(model, PAIRS, CONTEXT)
+    hand = [by_hand(model, task, pair) for pair in PAIRS]
+    assert [likelihood.nll_nats for likelihood in found] == pytest.approx([nats for nats, _ in hand], rel=1e-9)
+    assert [likelihood.tokens for likelihood in found] == [count for _, count in hand]
+    assert sizes == [len((pair.target or "").encode()) for pair in PAIRS]
+
+
+@both_ways
+def test_of_a_target_that_is_cut_what_is_learnt_is_measured(name: str, tokenizer: Tokenizer) -> None:
+    task, model = task_for(name, tokenizer, max_target_tokens=4), tiny(name, tokenizer)
+    found, sizes = task.likelihoods(model, PAIRS, CONTEXT)
+    ids = [tokenizer.encode(pair.target or "") for pair in PAIRS]
+    assert [likelihood.tokens for likelihood in found] == [min(4, len(each) + 1) for each in ids]
+    assert sizes == [len(tokenizer.decode(each[:4]).encode()) for each in ids]
+    with pytest.raises(DataError, match="b: no target to compare with"):
+        task.likelihoods(model, [TextPair("a", None, "b")], CONTEXT)
+
+
 @both_ways
 def test_a_uniform_guess_costs_the_logarithm_of_the_vocabulary(name: str, tokenizer: Tokenizer) -> None:
     task, model = task_for(name, tokenizer), tiny(name, tokenizer, tie_word_embeddings=False)
@@ -105,6 +127,45 @@ def test_a_decoder_learns_the_completion_and_its_end_and_nothing_before(tokenize
     target = tokenizer.encode("the dog didn't move")
     assert batch.input_ids[0].tolist() == [*prompt, *target]
     assert batch.targets[0].tolist() == [IGNORED] * (len(prompt) - 1) + [*target, 0]
+
+
+CHAT = (
+    "{% for m in messages %}<|user|>{{ m.role }}\n{{ m.content | trim }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|user|>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture
+def chat_tokenizer(new_tokenizer: NewTokenizer) -> Tokenizer:
+    tokenizer = new_tokenizer(special=("<|user|>", "<|end|>"))
+    return tokenizer.with_settings(Settings(tokenizer.settings.config, CHAT))
+
+
+def test_a_chat_model_is_asked_as_its_user_and_answers_as_its_assistant(chat_tokenizer: Tokenizer) -> None:
+    task = task_for("llama", chat_tokenizer, 100, template="say it: {source}\n")
+    (prompt,) = task.prompts([TextPair("did it sleep?")], 100)
+    message = {"role": "user", "content": "say it: did it sleep?"}
+    shown = chat_tokenizer.decode(prompt, skip_special=False)
+    assert shown == chat_tokenizer.decode(chat_tokenizer.apply_chat_template([message]), skip_special=False)
+    source = task.rows([TextPair("did it sleep?", "the cat")], 100)
+    assert source.targets is not None
+    end = chat_tokenizer.special_tokens["<|end|>"]
+    assert source.targets[0].tolist() == [*chat_tokenizer.encode("the cat"), end]
+    assert task.end_id == end
+
+
+def test_a_chat_template_may_be_left_out_and_must_be_there_where_it_is_asked_for(
+    chat_tokenizer: Tokenizer, tokenizer: Tokenizer
+) -> None:
+    plain = task_for("llama", chat_tokenizer, chat=False)
+    assert plain.prompts([TextPair("a")], CONTEXT) == [[0, *chat_tokenizer.encode("a"), *chat_tokenizer.encode("\n")]]
+    with pytest.raises(ConfigError, match=r"task\.chat=true: the tokenizer has no chat template; leave it out"):
+        task_for("llama", tokenizer, chat=True)
+    with pytest.raises(ConfigError, match=r"task\.chat=true: encoder-decoders answer no user; leave it out"):
+        task_for("t5", chat_tokenizer, chat=True)
+    deaf = chat_tokenizer.with_settings(Settings({}, "<|user|>{{ messages | length }}<|end|>"))
+    with pytest.raises(ConfigError, match=r"writes what a user says 0 times, so that no source can stand in it"):
+        task_for("llama", deaf)
 
 
 def test_an_encoder_decoder_has_both_texts_framed_and_shifts_by_its_start(tokenizer: Tokenizer) -> None:

@@ -53,8 +53,8 @@ def render(evaluation: Evaluation) -> Group:
     from rich.table import Table
 
     facts = evaluation.facts
-    percent = f"{100 * evaluation.settings['confidence']:g} %"
     size = f", bytes: {facts['bytes']:,}" if "bytes" in facts else ""
+    percent = f"{100 * evaluation.settings['confidence']:g} %"
     table = Table(
         title=f"{facts['split']} split, texts: {facts['documents']:,}, in clusters of near-duplicates: "
         f"{facts['clusters']:,}{size}",
@@ -75,9 +75,9 @@ def _against_baseline(evaluation: Evaluation) -> list[str]:
     found, score = evaluation.difference, evaluation.score(evaluation.headline)
     if found is None or score is None:
         return []
-    baseline = evaluation.score(evaluation.baseline)
-    named = "" if baseline is None else baseline.signature.partition("|system:")[2].partition("|")[0]
-    other = "n-gram" if evaluation.task == "causal-lm" else named or "commonest answer"
+    beside = evaluation.score(evaluation.baseline)
+    parts = dict(part.partition(":")[::2] for part in beside.signature.split("|")) if beside is not None else {}
+    other = "n-gram" if evaluation.task == "causal-lm" else parts.get("system", "commonest answer")
     p_value = "" if found.p_value is None else f", p = {found.p_value:.2g}"
     return [
         f"\nmodel − {other}: {found.value:+.4f} {score.unit}, {_interval(found.low, found.high)}{p_value}: "

@@ -2,7 +2,7 @@
 
 Known by their keys are OpenAI's (`messages` of `role` and `content`), ShareGPT's (`conversations` of `from` and
 `value`) and Alpaca's (`instruction`, `input`, `output`, with `system` and `history`). A column that a record keeps as
-JSON text is read as what it stands for.
+JSON text is read as what it stands for. A list of plain texts is said in turn: by the user, the assistant, the user, …
 
 A conversation begins with at most one system turn; a tool turn answers an assistant's call, or follows another one.
 Several turns of the user, or of the assistant, may follow each other, as they do in group chats and in logs; a chat
@@ -20,6 +20,9 @@ from wenlu.config import did_you_mean
 from wenlu.errors import DataError
 
 Role = Literal["system", "user", "assistant", "tool"]
+
+COLUMNS = ("messages", "conversations", "instruction", "input", "output", "system", "history")
+"""By which the layouts are known."""
 
 _OPENAI: dict[str, Role] = {
     **{role: role for role in get_args(Role)},
@@ -74,9 +77,9 @@ def conversation(row: Mapping[str, Any]) -> tuple[Turn, ...]:
         DataError: the layout is unknown, or a turn is not as it must be; the message names the turn and the value.
     """
     if row.get("messages") is not None:
-        turns = list(_openai(_listed(row["messages"], "messages")))
+        turns = list(_turns(row["messages"], "messages"))
     elif row.get("conversations") is not None:
-        turns = list(_sharegpt(_listed(row["conversations"], "conversations")))
+        turns = list(_turns(row["conversations"], "conversations"))
         if row.get("system") and (not turns or turns[0].role != "system"):
             turns.insert(0, Turn("system", _string(row["system"], "system")))
     elif "instruction" in row:
@@ -86,10 +89,17 @@ def conversation(row: Mapping[str, Any]) -> tuple[Turn, ...]:
             "no conversation: a row has messages (OpenAI), conversations (ShareGPT), or instruction and output "
             f"(Alpaca), and this one has {', '.join(map(repr, row)) or 'nothing'}"
         )
-    if not turns:
-        raise DataError("no conversation: it has no turns; leave the row out")
-    _check(turns)
-    return tuple(turns)
+    return _checked(turns)
+
+
+def conversation_in(value: Any, name: str) -> tuple[Turn, ...]:
+    """The turns in a column of another `name`: OpenAI's or ShareGPT's list, or plain texts; raises DataError."""
+    return _checked(list(_turns(value, name)))
+
+
+def transcript(turns: Sequence[Turn]) -> str:
+    """All that is said, a turn a line: what conversations are cleaned and compared by."""
+    return "\n".join(turn.content for turn in turns if turn.content)
 
 
 def to_openai(turns: Sequence[Turn]) -> list[dict[str, Any]]:
@@ -108,6 +118,17 @@ def to_openai(turns: Sequence[Turn]) -> list[dict[str, Any]]:
             message["tool_call_id"] = turn.call_id
         messages.append(message)
     return messages
+
+
+def _turns(value: Any, name: str) -> Iterator[Turn]:
+    """A list of OpenAI's messages, of ShareGPT's, or of plain texts."""
+    messages = _listed(value, name)
+    if messages and all(isinstance(message, str) for message in messages):
+        return (Turn("assistant" if number % 2 else "user", text) for number, text in enumerate(messages))
+    is_sharegpt = any(
+        isinstance(message, Mapping) and "from" in message and "role" not in message for message in messages
+    )
+    return (_sharegpt if is_sharegpt else _openai)(messages)
 
 
 def _openai(messages: Sequence[Any]) -> Iterator[Turn]:
@@ -151,6 +172,13 @@ def _alpaca(row: Mapping[str, Any]) -> Iterator[Turn]:
     asked = [_string(row.get(name) or "", name) for name in ("instruction", "input")]
     yield Turn("user", "\n".join(part for part in asked if part))
     yield Turn("assistant", _string(row.get("output") or "", "output"))
+
+
+def _checked(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    if not turns:
+        raise DataError("no conversation: it has no turns; leave the row out")
+    _check(turns)
+    return tuple(turns)
 
 
 def _check(turns: Sequence[Turn]) -> None:

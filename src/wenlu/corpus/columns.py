@@ -6,16 +6,21 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from wenlu.corpus.chats import COLUMNS, conversation, conversation_in, to_openai, transcript
 from wenlu.corpus.record import Drop, Record
 from wenlu.corpus.source import Bad, SourceSpec
 from wenlu.errors import DataError
 
+AUTO = "auto"
+
 
 def to_record(row: Mapping[str, Any], id: str, spec: SourceSpec) -> Record | Drop | Bad:
     """The record of one row; a row without text is dropped, one whose text is something else is bad."""
-    value = row.get(spec.text)
     if spec.id and row.get(spec.id) is not None:
         id = _as_text(row[spec.id]).encode(errors="replace").decode()
+    if spec.chats and not _asks_once(row, spec):
+        return _conversation(row, id, spec)
+    value = row.get(spec.text)
     match value:
         case str():
             text = value
@@ -27,13 +32,26 @@ def to_record(row: Mapping[str, Any], id: str, spec: SourceSpec) -> Record | Dro
             return Bad(id, "column missing", f"no {spec.text!r} in it; it has {', '.join(map(repr, row))}")
         case _:
             return Bad(id, "not text", f"{spec.text!r} holds {_short(value)}, not a string or a list of strings")
-    meta = {name: _as_text(row[name]) for name in spec.meta if row.get(name) is not None}
-    return Record(text, id, meta)
+    return Record(text, id, _meta(row, spec))
 
 
-def needed_columns(spec: SourceSpec, found: Collection[str]) -> list[str]:
-    """What is read of a file that has the columns `found`."""
-    return list(dict.fromkeys([spec.text, *spec.meta, *([spec.id] if spec.id in found else [])]))
+def wanted_columns(spec: SourceSpec, found: Collection[str]) -> list[str]:
+    """The columns that records are made of, of those that a file has."""
+    id = [spec.id] if spec.id in found else []
+    if not spec.chats:
+        return list(dict.fromkeys([spec.text, *spec.meta, *id]))
+    chats = (*COLUMNS, "text") if spec.chats == AUTO else (spec.chats,)
+    return list(dict.fromkeys([*(name for name in chats if name in found), *spec.meta, *id]))
+
+
+def require_columns(found: Collection[str], spec: SourceSpec, where: str, *, meta: bool = True) -> None:
+    """Refuse a file without the columns that the settings name; a row that is no conversation says so itself."""
+    if not spec.chats:
+        require_column(spec.text, found, setting="text", where=where)
+    elif spec.chats != AUTO:
+        require_column(spec.chats, found, setting="chats", where=where)
+    for name in spec.meta if meta else ():
+        require_column(name, found, setting="meta", where=where)
 
 
 def require_column(name: str, found: Collection[str], *, setting: str, where: str) -> None:
@@ -43,6 +61,26 @@ def require_column(name: str, found: Collection[str], *, setting: str, where: st
             f"{where}: no column {name!r}; its columns are {', '.join(map(repr, found)) or 'none'}. "
             f"Name one of them in {setting!r} of this source"
         )
+
+
+def _conversation(row: Mapping[str, Any], id: str, spec: SourceSpec) -> Record | Bad:
+    try:
+        if spec.chats == AUTO:
+            name, turns = "messages", conversation(row)
+        else:
+            name, turns = spec.chats, conversation_in(row.get(spec.chats), spec.chats)
+    except DataError as error:
+        return Bad(id, "no conversation", str(error))
+    return Record(transcript(turns), id, {**_meta(row, spec), name: _as_text(to_openai(turns))})
+
+
+def _asks_once(row: Mapping[str, Any], spec: SourceSpec) -> bool:
+    """Whether a row has a text and no turns: a single question."""
+    return spec.chats == AUTO and isinstance(row.get(spec.text), str) and not any(name in row for name in COLUMNS[:3])
+
+
+def _meta(row: Mapping[str, Any], spec: SourceSpec) -> dict[str, str]:
+    return {name: _as_text(row[name]) for name in spec.meta if row.get(name) is not None}
 
 
 def _as_text(value: Any) -> str:

@@ -49,6 +49,10 @@ class SourceSpec(Config):
     """Columns that this source calls otherwise, its name first: `{review = "text", stars = "label"}`."""
     id: str = ""
     """The column that names records; those that have none there are called by file and place, as all are by default."""
+    chats: str = ""
+    """Rows are conversations: `"auto"` finds their turns by the keys of OpenAI, ShareGPT or Alpaca, a name is the
+    column that holds them. The text is all that is said; the turns are kept as JSON in the meta, as `messages` or by
+    that name."""
     set: dict[str, str] = Field(default_factory=dict)
     """Columns that every record of this source has, as `{label = "spam"}` for a folder of spam."""
     by: Literal["file", "line", "paragraph"] = "file"

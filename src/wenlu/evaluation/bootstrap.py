@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from wenlu.errors import DataError
 from wenlu.evaluation.groups import Floats, Groups
 from wenlu.metrics import Columns, Metric, OfDraws, OfSums, Ratio
 
@@ -105,11 +106,18 @@ def _resampled(metric: Metric, columns: Columns, groups: Groups, resamples: int,
         return _resampled_draws(metric.compute, columns, groups, resamples, seed)
     return np.array(
         [
-            metric.compute({name: columns[name][groups.examples(drawn)] for name in metric.needs})
+            _or_nan(metric, {name: columns[name][groups.examples(drawn)] for name in metric.needs})
             for draws in groups.draws(resamples, seed)
             for drawn in draws
         ]
     )
+
+
+def _or_nan(metric: Metric, columns: Columns) -> float:
+    try:
+        return metric.compute(columns)
+    except DataError:
+        return math.nan
 
 
 def _resampled_ratio(ratio: Ratio, columns: Columns, groups: Groups, resamples: int, seed: int) -> Floats:
@@ -163,6 +171,8 @@ def _percentiles(values: Floats, confidence: float) -> tuple[float, float]:
 
 
 def _verdict(metric: Metric, low: float, high: float) -> Verdict:
+    if metric.better == "neither":
+        return "undecided"
     if low > 0:
         return "better" if metric.better == "higher" else "worse"
     if high < 0:

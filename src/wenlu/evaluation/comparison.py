@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
@@ -13,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from wenlu.bundle import model_path
-from wenlu.errors import DataError, UsageError
+from wenlu.errors import UsageError
 from wenlu.evaluation.bootstrap import RESAMPLES, paired_difference
+from wenlu.evaluation.kept import FILE, Kept
 from wenlu.evaluation.paired_tests import McNemar, holm, mcnemar, randomisation
-from wenlu.evaluation.result import COLUMNS, DIGESTS
-from wenlu.metrics import BITS_PER_BYTE, Columns, Metric
-from wenlu.tasks import CausalLM, LabelledTask, load_task
+from wenlu.evaluation.written import LIKELIHOOD
+from wenlu.metrics import BITS_PER_BYTE, Metric
+from wenlu.tasks import CausalLM, GenerativeTask, LabelledTask, load_task
 from wenlu.tokenizers import Tokenizer
 
 ONE_BY_ONE = "correct"
@@ -34,7 +34,7 @@ class Answers:
     """What is kept of one evaluation.
 
     Attributes:
-        metrics: of the task, the headline first. columns: what they are computed from. digests: of what was asked.
+        metrics: of the task, the headline first.
         conventions: of each metric, without what each model has of its own.
     """
 
@@ -42,9 +42,7 @@ class Answers:
     task: str
     split: str
     metrics: tuple[Metric, ...]
-    columns: Columns
-    digests: tuple[int, ...]
-    clusters: tuple[str, ...]
+    kept: Kept
     conventions: dict[str, str]
 
     @classmethod
@@ -56,26 +54,18 @@ class Answers:
         if not (run / "evaluation.json").is_file():
             raise UsageError(f"{run}: holds no evaluation; make one with: wenlu evaluate {run} --out {run}")
         told = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
-        if not (run / COLUMNS).is_file():
+        if not (run / FILE).is_file():
             raise UsageError(
                 f"{run}: its evaluation kept no answers to pair, as those of objectives, word vectors and of earlier "
                 f"versions; for a task: wenlu evaluate {run} --out {run}"
             )
-        try:
-            with np.load(run / COLUMNS, allow_pickle=False) as packed:
-                columns = {name: packed[name] for name in packed.files}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise DataError(f"{run / COLUMNS}: damaged ({error}); evaluate again") from error
-        rows = [json.loads(line) for line in (run / "evaluation.jsonl").read_text(encoding="utf-8").splitlines()]
         metrics = _metrics(run)
         return cls(
             name=str(run),
             task=told["task"],
             split=told["split"],
             metrics=metrics,
-            columns={name: column for name, column in columns.items() if name != DIGESTS},
-            digests=tuple(columns[DIGESTS].tolist()),
-            clusters=tuple(row["cluster"] for row in rows),
+            kept=Kept.read(run),
             conventions={metric.name: _convention(metric, told) for metric in metrics},
         )
 
@@ -157,16 +147,22 @@ def compare(runs: Sequence[Path], *, confidence: float = 0.95, resamples: int = 
     if headline not in shared:
         told = " and ".join(repr(system.conventions[headline.name]) for system in systems[:2])
         raise UsageError(f"{headline.name}: scored by {told}, which cannot be subtracted")
-    are_single = len(set(first.clusters)) == len(first.clusters)
+    are_single = len(set(first.kept.clusters)) == len(first.kept.clusters)
     found = []
     for a, b in combinations(systems, 2):
         difference = paired_difference(
-            headline, a.columns, b.columns, first.clusters, confidence=confidence, resamples=resamples, seed=seed
+            headline,
+            a.kept.columns,
+            b.kept.columns,
+            first.kept.clusters,
+            confidence=confidence,
+            resamples=resamples,
+            seed=seed,
         )
-        chance = randomisation(headline, a.columns, b.columns, first.clusters, seed=seed)
+        chance = randomisation(headline, a.kept.columns, b.kept.columns, first.kept.clusters, seed=seed)
         counted = None
-        if are_single and ONE_BY_ONE in a.columns and a.columns[ONE_BY_ONE].ndim == 1:
-            counted = mcnemar(a.columns[ONE_BY_ONE], b.columns[ONE_BY_ONE])
+        if are_single and ONE_BY_ONE in a.kept.columns and a.kept.columns[ONE_BY_ONE].ndim == 1:
+            counted = mcnemar(a.kept.columns[ONE_BY_ONE], b.kept.columns[ONE_BY_ONE])
         found.append((a.name, b.name, difference, chance, counted))
     corrected = holm([chance for *_, chance, _ in found])
     pairs = []
@@ -178,12 +174,12 @@ def compare(runs: Sequence[Path], *, confidence: float = 0.95, resamples: int = 
     return Comparison(
         task=first.task,
         split=first.split,
-        n=len(first.digests),
-        clusters=len(set(first.clusters)),
+        n=len(first.kept.digests),
+        clusters=len(set(first.kept.clusters)),
         systems=tuple(system.name for system in systems),
         headline=headline.name,
         better=headline.better,
-        values={metric.name: [metric.compute(system.columns) for system in systems] for metric in shared},
+        values={metric.name: [metric.compute(system.kept.columns) for system in systems] for metric in shared},
         pairs=tuple(pairs),
         confidence=confidence,
         left_out=tuple(metric.name for metric in first.metrics if metric not in shared),
@@ -193,6 +189,8 @@ def compare(runs: Sequence[Path], *, confidence: float = 0.95, resamples: int = 
 def _metrics(run: Path) -> tuple[Metric, ...]:
     folder = model_path(str(run))
     task = load_task(folder, Tokenizer.load(folder)) or CausalLM()
+    if isinstance(task, GenerativeTask) and task.by_likelihood:
+        return LIKELIHOOD
     if isinstance(task, LabelledTask):
         return task.measures()
     assert isinstance(task, CausalLM), f"{run} kept columns of {task.name}"
@@ -210,11 +208,11 @@ def _convention(metric: Metric, told: dict[str, Any]) -> str:
 def _check(a: Answers, b: Answers) -> None:
     if a.task != b.task:
         raise UsageError(f"{a.name} was scored at {a.task} and {b.name} at {b.task}, which cannot be compared")
-    if a.digests != b.digests:
-        common = len({*a.digests} & {*b.digests})
+    if a.kept.digests != b.kept.digests:
+        common = len({*a.kept.digests} & {*b.kept.digests})
         raise UsageError(
-            f"{a.name} and {b.name} were scored on other examples: {len(a.digests):,} and {len(b.digests):,}, of which "
-            f"{common:,} are the same; give both the same data.test=FILE"
+            f"{a.name} and {b.name} were scored on other examples: {len(a.kept.digests):,} and "
+            f"{len(b.kept.digests):,}, of which {common:,} are the same; give both the same data.test=FILE"
         )
-    if GOLD in a.columns and not np.array_equal(a.columns[GOLD], b.columns[GOLD]):
+    if GOLD in a.kept.columns and not np.array_equal(a.kept.columns[GOLD], b.kept.columns[GOLD]):
         raise UsageError(f"{a.name} and {b.name} number their labels otherwise: train both on the same labels")

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wenlu.bundle import Bundle
-from wenlu.corpus.collect import hash64
 from wenlu.corpus.prepare import read_split
 from wenlu.corpus.record import Record
 from wenlu.corpus.shards import TokenData
 from wenlu.errors import DataError
 from wenlu.evaluation.baseline import fit_ngram
 from wenlu.evaluation.bootstrap import paired_difference
+from wenlu.evaluation.kept import Kept
 from wenlu.evaluation.objective import evaluate_objective
 from wenlu.evaluation.predictor import TextPredictor
 from wenlu.evaluation.reading import conventions, resolve_reading
@@ -142,8 +142,7 @@ def measure(
         difference=difference,
         settings=config.model_dump(mode="json"),
         rows=rows,
-        columns=columns,
-        digests=[hash64(record.text) for record in records],
+        kept=Kept.of(task.metrics, columns, [record.text for record in records], clusters),
     )
 
 

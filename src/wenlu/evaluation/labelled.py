@@ -7,19 +7,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from wenlu.bundle import Bundle
-from wenlu.corpus.collect import hash64
 from wenlu.errors import DataError
 from wenlu.evaluation.baselines import fit_baseline
 from wenlu.evaluation.bootstrap import paired_difference
 from wenlu.evaluation.code_scores import score_code
+from wenlu.evaluation.kept import Kept
 from wenlu.evaluation.reading import dtype_of, in_dtype
 from wenlu.evaluation.result import Evaluation
 from wenlu.evaluation.scoring import score
 from wenlu.evaluation.settings import EvaluateConfig
-from wenlu.generation.answering import answers_to, decoding_of, sampling_of
+from wenlu.evaluation.written import evaluate_written
+from wenlu.generation.answering import answers_to, sampling_of
 from wenlu.generation.settings import SamplingConfig
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LabelledTask, WritingTask
+from wenlu.tasks import GenerativeTask, LabelledTask
 
 LONGEST = 512
 
@@ -59,19 +60,26 @@ def evaluate_answers(
     config = config.model_copy(update={"dtype": dtype_of(model), "context": context})
     asked = [each.example for each in examples]
     clusters = [each.cluster for each in examples]
-    sampling = sampling or sampling_of(bundle)
-    answers = answers_to(replace(bundle, model=model, task=task), asked, context, sampling, progress=progress)
+    bundle = replace(bundle, model=model, task=task)
+    if isinstance(task, GenerativeTask):
+        sampling = sampling or sampling_of(bundle)
+        ids = [each.id for each in examples]
+        found = evaluate_written(
+            bundle, task, ids, asked, clusters, config, training=training, sampling=sampling, progress=progress
+        )
+        more = score_code(bundle, asked, clusters, context, config, sampling, progress=progress)
+        return replace(
+            found,
+            facts={**found.facts, "details": {**found.facts["details"], **more.details}},
+            scores=(*found.scores, *more.scores),
+            rows=[{**row, **more.by_id.get(row["id"], {})} for row in found.rows],
+        )
+    answers = answers_to(bundle, asked, context, progress=progress)
     columns = task.judged(asked, answers)
     told = {"task": task.name, "ctx": str(context), "dtype": config.dtype, "tok": bundle.tokenizer.fingerprint[:8]}
-    if isinstance(task, WritingTask):
-        told |= {"nrefs": "1", "decoding": decoding_of(sampling)}
     scores = [score(metric, columns, clusters, told, config) for metric in task.measures()]
-    more = score_code(
-        replace(bundle, model=model, task=task), asked, clusters, context, config, sampling, progress=progress
-    )
-    scores += more.scores
     rows = [
-        {"id": each.id, "cluster": each.cluster, **task.told(answer), **more.by_id.get(each.id, {})}
+        {"id": each.id, "cluster": each.cluster, **task.told(answer)}
         for each, answer in zip(examples, answers, strict=True)
     ]
     headline, difference, baseline = task.measures()[0], None, None
@@ -96,7 +104,7 @@ def evaluate_answers(
             "split": config.split,
             "documents": len(examples),
             "clusters": len(set(clusters)),
-            "details": {**task.details(columns), **more.details},
+            "details": task.details(columns),
         },
         scores=tuple(scores),
         difference=difference,
@@ -105,8 +113,7 @@ def evaluate_answers(
         task=task.name,
         headline=headline.name,
         baseline=baseline,
-        columns={name: columns[name] for metric in task.measures() for name in metric.needs},
-        digests=[hash64(repr(example)) for example in asked],
+        kept=Kept.of(task.measures(), columns, asked, clusters),
     )
 
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from wenlu.evaluation.bootstrap import Difference
-from wenlu.metrics import Columns
+from wenlu.evaluation.kept import Kept
 from wenlu.rundir import atomic
-
-COLUMNS, DIGESTS = "evaluation.npz", "digest-of-each-example"
 
 
 @dataclass(frozen=True)
@@ -47,8 +42,7 @@ class Evaluation:
         difference: the model's headline score minus the baseline's, paired.
         settings: of `[evaluate]`, every "auto" resolved.
         rows: one for each document: id, cluster, what it costs and its sizes.
-        columns: what the metrics were computed from, an entry a row, and `digests` of what was asked: with them a later
-            comparison pairs the same examples.
+        kept: what a later comparison pairs examples by.
         task: what the model was trained for. headline, baseline: names of the scores that say how good it is, and
             what it is compared with.
     """
@@ -61,8 +55,7 @@ class Evaluation:
     task: str = "causal-lm"
     headline: str | None = "bits_per_byte"
     baseline: str | None = "ngram_bits_per_byte"
-    columns: Columns = field(default_factory=dict)
-    digests: Sequence[int] = ()
+    kept: Kept | None = None
 
     def score(self, name: str | None) -> Score | None:
         return next((score for score in self.scores if score.name == name), None)
@@ -88,15 +81,11 @@ class Evaluation:
         return finite
 
     def save(self, folder: Path) -> None:
-        """Write evaluation.json, evaluation.jsonl with a document a line, and evaluation.npz with the columns."""
+        """Write evaluation.json, evaluation.jsonl with a document a line, and what is kept of answers."""
         lines = [json.dumps(_finite(row), ensure_ascii=False) + "\n" for row in self.rows]
         atomic.write_text(folder / "evaluation.jsonl", "".join(lines))
-        if self.columns:
-            packed = io.BytesIO()
-            np.savez_compressed(
-                packed, allow_pickle=False, **{DIGESTS: np.array(self.digests, np.uint64)}, **self.columns
-            )
-            atomic.write_bytes(folder / COLUMNS, packed.getvalue())
+        if self.kept is not None:
+            self.kept.save(folder)
         atomic.write_text(folder / "evaluation.json", json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n")
 
 

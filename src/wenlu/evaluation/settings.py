@@ -24,6 +24,9 @@ class EvaluateConfig(Config):
     rounding errors, and float64 for models stored so. Losses are computed in float32 at least."""
     baseline: bool = True
     """Score an interpolated Kneser–Ney n-gram, fitted to the training split, on the same texts."""
+    generated: PositiveInt | Literal["all"] = "all"
+    """Tasks that write: so many examples, drawn at random, are answered in writing and judged by the text; what the
+    right texts cost is measured on all."""
     ngram_order: Annotated[int, Field(ge=1, le=8)] | Literal["auto"] = "auto"
     """Auto: the best of 3 to 6 on the validation split, or 5 without one."""
     ngram_tokens: PositiveInt = 10_000_000

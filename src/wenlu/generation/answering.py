@@ -12,7 +12,7 @@ from wenlu.errors import UsageError
 from wenlu.generation.settings import Sampling, SamplingConfig
 from wenlu.generation.text import answers
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import ReadingTask, WritingTask
+from wenlu.tasks import GenerativeTask, ReadingTask
 
 _SEARCH = ("max_new_tokens", "num_beams", "length_penalty", "repetition_penalty")
 _DRAWING = ("temperature", "top_k", "top_p", "min_p")
@@ -38,7 +38,7 @@ def answers_to(
     task = bundle.task
     if isinstance(task, ReadingTask):
         return task.answer(bundle.model, examples, context, progress=progress)
-    assert isinstance(task, WritingTask), f"{bundle.path}: neither reads nor writes answers to examples"
+    assert isinstance(task, GenerativeTask), f"{bundle.path}: neither reads nor writes answers to examples"
     sampling = (sampling or sampling_of(bundle)).model_copy(update={"n": 1})
     if sampling.stop:
         raise UsageError(f"stop={list(sampling.stop)}: answers of {task.name} end where the model ends them; remove it")

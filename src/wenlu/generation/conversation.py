@@ -13,6 +13,7 @@ from wenlu.generation.forward import context_of
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.text import Piece, stream_ids
 from wenlu.rundir import atomic
+from wenlu.tasks import Dialogue
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class Conversation:
         """The system text and as many of the last `turns` as leave room for an answer, as the template writes them."""
         turns = _joined(turns)
         whole = ids = self._written(turns)
-        context = context_of(self.bundle.model)
+        context = self._context()
         room = None if context is None else context - min(sampling.max_new_tokens, context // 2)
         while room is not None and len(ids) > room:
             if len(turns) == 1:
@@ -134,6 +135,13 @@ class Conversation:
             ids = self._written(turns)
         self.forgotten = len(whole) - len(ids)
         return ids
+
+    def _context(self) -> int | None:
+        """What the model reads at once, or what it read when it learnt to converse."""
+        task = self.bundle.task
+        learnt = task.config.trained_context if isinstance(task, Dialogue) else None
+        found = [length for length in (context_of(self.bundle.model), learnt) if length is not None]
+        return min(found, default=None)
 
     def _written(self, turns: list[Turn]) -> list[int]:
         """The ids of `turns`, the last of which is open: the model goes on behind its answer."""

@@ -26,7 +26,7 @@ from wenlu.generation.squad_answers import write_as_squad
 from wenlu.models.weights import read_config
 from wenlu.models.weights.files import read_json
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LABELLED_TASKS, LabelledTask, QuestionAnswering, WritingTask
+from wenlu.tasks import LABELLED_TASKS, GenerativeTask, LabelledTask, QuestionAnswering
 from wenlu.tasks.labelled.published import is_of_class
 from wenlu.tasks.task import FILE
 
@@ -85,7 +85,8 @@ def answers_examples(bundle: Bundle) -> bool:
 
 
 def is_labelled(path_or_id: str) -> bool:
-    """As `answers_examples`, of a model that is not read yet; False for what is no model, of which `load` says why."""
+    """Whether a model that is not read yet answers examples, and does not talk in turns; False for what is no model, of
+    which `load` says why."""
     try:
         path = model_path(path_or_id)
         file = path / FILE
@@ -94,7 +95,7 @@ def is_labelled(path_or_id: str) -> bool:
     except WenluError:
         return False
     name = json.loads(file.read_text(encoding="utf-8")).get("name")
-    return name in {task.name for task in LABELLED_TASKS}
+    return name in {task.name for task in LABELLED_TASKS if not task.converses}
 
 
 def predict_answers(
@@ -114,7 +115,7 @@ def predict_answers(
     Raises UsageError for a column that the task has not; DataError for a file that cannot be read.
     """
     task = _task(bundle)
-    if config.given and not isinstance(task, WritingTask):
+    if config.given and not isinstance(task, GenerativeTask):
         raise UsageError(f"{next(iter(config.given))}: {task.name} writes no text, so there is nothing to generate")
     rows = _rows_of(task, source, config)
     if wants_squad(task, out, config):
@@ -175,7 +176,7 @@ def signature(bundle: Bundle, config: AnsweringConfig) -> str:
     """12 hex digits of model, tokenizer, task and settings, as far as they decide a line."""
     task = _task(bundle)
     deciding = [model_fingerprint(bundle), task.config.model_dump_json(), config.context, config.abstain_below]
-    if isinstance(task, WritingTask):
+    if isinstance(task, GenerativeTask):
         deciding.append(sampling_of(bundle, config.given).model_dump_json(exclude={"max_batch", "prompts"}))
     deciding += config.keep
     return hashlib.sha256(json.dumps(deciding).encode()).hexdigest()[:12]
@@ -210,6 +211,8 @@ def _rows_of(task: LabelledTask, source: Path | BinaryIO, config: AnsweringConfi
         by="line" if is_text else "file",
         max_bad_fraction=config.max_bad_fraction,
     )
+    if not is_text and "text" not in config.columns:
+        spec = task.config.model_copy(update={"columns": given}).source_of(spec)
     items = open_source(spec)
     first = next(items, None)
     if first is None:

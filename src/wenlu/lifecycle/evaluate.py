@@ -22,7 +22,7 @@ from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run, evaluate_
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.word_evaluation import evaluate_word_model
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LabelledTask, WritingTask
+from wenlu.tasks import GenerativeTask, LabelledTask
 
 
 class HeldOutConfig(Config):
@@ -119,7 +119,7 @@ def _of_labelled(
         {**given, "data": {key: value for key, value in data.items() if key not in columns}},
         where=f"evaluate {path}",
     )
-    if writing and not isinstance(task, WritingTask):
+    if writing and not isinstance(task, GenerativeTask):
         raise UsageError(f"generate.{next(iter(writing))}: {task.name} writes no text, so there is nothing to generate")
     if asked:
         task = task.asked(asked)

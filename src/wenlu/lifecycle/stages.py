@@ -26,7 +26,7 @@ from wenlu.lifecycle.vectors_start import vectors_fingerprint
 from wenlu.models import family_of
 from wenlu.rundir import atomic, trackers
 from wenlu.tasks import CausalLM, LabelledConfig, LabelledTask
-from wenlu.tasks.labelled import WritingConfig
+from wenlu.tasks.labelled import GenerativeConfig
 from wenlu.tokenizers import Tokenizer, train_tokenizer
 
 TRAINING_CODE = (
@@ -129,7 +129,7 @@ def train_stage(life: Life) -> Life:
 def evaluate_stage(life: Life) -> Life:
     """`model/` and the held-out part → `evaluation.json`, beside the n-gram baseline."""
     recipe = life.recipe
-    writes = recipe.verse is not None or isinstance(recipe.task, WritingConfig)
+    writes = recipe.verse is not None or isinstance(recipe.task, GenerativeConfig)
     settings = [recipe.task_evaluate, *([recipe.verse] if recipe.verse else []), *([recipe.generate] if writes else [])]
     key = stage_key(settings, code=EVALUATION_CODE, inputs=[life.key("train"), life.key("data")])
     if not life.cache.is_done("evaluate", key):

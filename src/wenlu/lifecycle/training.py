@@ -189,9 +189,8 @@ def _begun(life: Life, recipe: Recipe, model: LanguageModel, data: TrainData, to
 def _write_model(life: Life, task: Task, model: LanguageModel, tokenizer: Tokenizer) -> None:
     recipe, family = life.recipe, life.recipe.model.chosen()
     with atomic.atomic_folder(life.out / "model") as folder:
-        kept = task.kept(model)
-        card = model_card(Subject(recipe.name, kept, family, tokenizer), life.run.path, recipe.language)
-        generation = generation_of(kept, tokenizer, recipe.generate)
-        saved = tokenizer_kept(tokenizer, task)
+        kept, saved = task.kept(model), tokenizer_kept(tokenizer, task)
+        card = model_card(Subject(recipe.name, kept, family, saved), life.run.path, recipe.language)
+        generation = generation_of(kept, tokenizer, recipe.generate, task)
         write_model_folder(folder, kept, family, saved, generation=generation, card=card)
         task.save(folder, model, family)

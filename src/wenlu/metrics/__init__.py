@@ -31,6 +31,7 @@ from wenlu.metrics.line_count_validity import LINE_COUNT_VALIDITY
 from wenlu.metrics.line_length_validity import LINE_LENGTH_VALIDITY
 from wenlu.metrics.mcc import MCC
 from wenlu.metrics.mean_by_group import mean_by_group
+from wenlu.metrics.mean_length import mean_length, mean_length_columns
 from wenlu.metrics.metric import Column, Columns, Fraction, Metric, OfDraws, OfSums, Ratio
 from wenlu.metrics.mrr import MRR
 from wenlu.metrics.multilabel_f1 import MULTILABEL_MACRO_F1, MULTILABEL_MICRO_F1, MULTILABEL_SAMPLES_F1
@@ -115,6 +116,7 @@ TEXT_METRICS: tuple[Callable[..., Metric], ...] = (
     distinct,
     error_rate,
     exact_match,
+    mean_length,
     pass_at_k,
     rouge,
     ter,
@@ -205,6 +207,8 @@ __all__ = [
     "exact_match",
     "exact_match_columns",
     "mean_by_group",
+    "mean_length",
+    "mean_length_columns",
     "ndcg",
     "pass_at_k",
     "pass_at_k_columns",

@@ -129,7 +129,7 @@ class Metric:
 
     name: str
     unit: str
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower", "neither"]
     needs: tuple[str, ...]
     compute: Callable[[Columns], float]
     signature: str

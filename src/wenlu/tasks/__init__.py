@@ -13,9 +13,10 @@ from wenlu.errors import ConfigError, WeightsError
 from wenlu.tasks.causal_lm import CausalLM, CausalLMConfig, Likelihood, Text
 from wenlu.tasks.code import Code
 from wenlu.tasks.denoising import Denoising
+from wenlu.tasks.dialogue import Dialogue
 from wenlu.tasks.embedding import Embedding
 from wenlu.tasks.grading import Grading
-from wenlu.tasks.labelled import LabelledConfig, LabelledTask, ReadingTask, WritingTask
+from wenlu.tasks.labelled import GenerativeTask, LabelledConfig, LabelledTask, ReadingTask, WritingTask
 from wenlu.tasks.masked_lm import MaskedLM
 from wenlu.tasks.next_sentence import NextSentence
 from wenlu.tasks.objective import Guesses, Objective
@@ -60,6 +61,7 @@ TASKS: tuple[type[TextTask], ...] = (
 """What models learn from running text."""
 LABELLED_TASKS: tuple[type[LabelledTask], ...] = (
     Code,
+    Dialogue,
     Embedding,
     Grading,
     QuestionAnswering,
@@ -141,8 +143,10 @@ __all__ = [
     "CausalLMConfig",
     "Code",
     "Denoising",
+    "Dialogue",
     "Draw",
     "Embedding",
+    "GenerativeTask",
     "Grading",
     "Guesses",
     "LabelledConfig",

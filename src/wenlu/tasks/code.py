@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from wenlu.corpus.examples import Examples
 from wenlu.corpus.record import Record
 from wenlu.errors import ConfigError, DataError
 from wenlu.metrics import EDIT_SIMILARITY, PARSES, Columns, Metric, edit_similarity_columns
 from wenlu.tasks.coding.ends import cut_at_end, function_in, parses
 from wenlu.tasks.coding.gaps import FILL, Sentinels, around, taken_out
 from wenlu.tasks.coding.settings import CodeConfig, CodeExample
+from wenlu.tasks.labelled.generative import WrittenRows, WrittenText
 from wenlu.tasks.labelled.task import value_of
 from wenlu.tasks.labelled.text_measure import EXACT_MATCH, TextMeasure
-from wenlu.tasks.labelled.writing import TextPair, WritingTask, WrittenText
+from wenlu.tasks.labelled.writing import TextPair, WritingTask
 from wenlu.tokenizers import Tokenizer
 
 _BLANK_LINES = re.compile(r"\A(?:[ \t]*\n)+")
@@ -74,8 +74,11 @@ class Code(WritingTask):
             entry_point=_value(record, "entry_point", config),
         )
 
-    def rows(self, examples: Sequence[TextPair], context: int) -> Examples:
+    def rows(self, examples: Sequence[TextPair], context: int) -> WrittenRows:
         return super().rows([*examples, *self.gaps(examples)], context)
+
+    def learnt_rows(self, examples: Sequence[TextPair], context: int) -> WrittenRows:
+        return super().rows(examples, context)
 
     def gaps(self, examples: Sequence[TextPair]) -> list[CodeExample]:
         """Functions with a part taken out, so many that they are the share of all rows that the settings say."""

@@ -2,6 +2,7 @@
 
 from wenlu.tokenizers.config import TokenizerConfig
 from wenlu.tokenizers.decoding import TokenStream
+from wenlu.tokenizers.default_chat import ROLE_TOKENS, end_of_turn, with_chat_template
 from wenlu.tokenizers.fertility import FertilityReport, LanguageFertility, fertility
 from wenlu.tokenizers.kinds import KINDS, Kind
 from wenlu.tokenizers.spanned import Span, Spanned
@@ -11,6 +12,7 @@ from wenlu.tokenizers.words import count_words
 
 __all__ = [
     "KINDS",
+    "ROLE_TOKENS",
     "FertilityReport",
     "Kind",
     "LanguageFertility",
@@ -20,6 +22,8 @@ __all__ = [
     "Tokenizer",
     "TokenizerConfig",
     "count_words",
+    "end_of_turn",
     "fertility",
     "train_tokenizer",
+    "with_chat_template",
 ]

@@ -104,6 +104,10 @@ class Tokenizer:
             return self
         return type(self)(with_end(self._inner, self.roles.eos), self.roles, self.settings)
 
+    def with_settings(self, settings: Settings) -> Tokenizer:
+        """The same vocabulary and rules with other settings, as a chat template."""
+        return type(self)(self._inner, self.roles, settings)
+
     @cached_property
     def marks(self) -> frozenset[str]:
         """Special tokens that a text may hold as themselves: gaps `<extra_id_0>`, masks, languages; not its ends."""
@@ -195,6 +199,10 @@ class Tokenizer:
     def encode_pieces(self, pieces: Sequence[str]) -> list[Spanned]:
         """The pieces of one text, each encoded by itself, so that no token is of two; spans are within the piece."""
         return [*self.encode_spans(pieces[:1]), *self._inside.encode_spans(pieces[1:])]
+
+    def encode_batch_inside(self, texts: Sequence[str]) -> list[list[int]]:
+        """As `encode_batch`, of texts that stand inside of others, such as those between special tokens."""
+        return self._inside.encode_batch(texts)
 
     def encode_flat(self, texts: Sequence[str]) -> tuple[Ids, Counts]:
         """Ids of all texts in a row, as `encode` gives them, and how many each has: for much text, on several threads.

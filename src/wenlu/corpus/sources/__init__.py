@@ -16,6 +16,8 @@ from wenlu.corpus.record import Drop, Item, Record
 from wenlu.corpus.source import Bad, FileKind, FolderKind, Read, SourceFile, SourceKind, SourceList, SourceSpec, in_file
 from wenlu.corpus.sources import (
     arrow,
+    chatterbot,
+    chitchat,
     conll,
     conllu,
     folder,
@@ -62,6 +64,8 @@ SOURCES: tuple[SourceKind, ...] = (
     squad.KIND,
     label_studio.KIND,
     human_eval.KIND,
+    chatterbot.KIND,
+    chitchat.KIND,
     tmx.KIND,
     xliff.KIND,
     po.KIND,
@@ -224,8 +228,9 @@ def _reads(spec: SourceSpec, location: Location, wanted: Wanted) -> Iterator[Rea
             yield Drop(Record("", file.id), "source", "unknown file type")
             position += 1
             continue
-        if spec.meta and not kind.columnar:
-            raise DataError(f"{file.path}: a {kind.name} file has no columns; leave out meta = {list(spec.meta)}")
+        if (spec.meta or spec.chats) and not kind.columnar:
+            named = f"meta = {list(spec.meta)}" if spec.meta else f"chats = {spec.chats!r}"
+            raise DataError(f"{file.path}: a {kind.name} file has no columns; leave out {named}")
         if kind.one_record(spec) and not wanted(position):
             yield None
             position += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from wenlu.corpus.columns import needed_columns, require_column, to_record
+from wenlu.corpus.columns import require_columns, to_record, wanted_columns
 from wenlu.corpus.reading import reading
 from wenlu.corpus.source import FileKind, Read, SourceFile, SourceSpec
 from wenlu.errors import DataError, MissingExtra
@@ -42,9 +42,8 @@ def _batches(pa: Any, data: Any, file: SourceFile, spec: SourceSpec) -> Iterator
     is_file = data.read(6) == b"ARROW1"
     data.seek(0)
     reader = pa.ipc.open_file(data) if is_file else pa.ipc.open_stream(data)
-    for setting, name in (("text", spec.text), *(("meta", name) for name in spec.meta)):
-        require_column(name, reader.schema.names, setting=setting, where=str(file.path))
-    wanted = needed_columns(spec, reader.schema.names)
+    require_columns(reader.schema.names, spec, str(file.path))
+    wanted = wanted_columns(spec, reader.schema.names)
     batches = (reader.get_batch(i) for i in range(reader.num_record_batches)) if is_file else reader
     for batch in batches:
         chosen = batch.select(wanted)

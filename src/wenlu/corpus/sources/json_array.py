@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from wenlu.corpus.columns import require_column, to_record
+from wenlu.corpus.columns import require_column, require_columns, to_record
 from wenlu.corpus.json_window import JsonWindow
 from wenlu.corpus.reading import open_text
 from wenlu.corpus.record import Record
@@ -25,7 +25,7 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
                 yield Record(row, id)
             elif isinstance(row, dict):
                 if not columns:
-                    require_column(spec.text, row, setting="text", where=f"{file.path}, record {number}")
+                    require_columns(row, spec, f"{file.path}, record {number}", meta=False)
                 columns.update(dict.fromkeys(row))
                 yield to_record(row, id, spec)
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from wenlu.corpus.columns import require_column, to_record
+from wenlu.corpus.columns import require_column, require_columns, to_record
 from wenlu.corpus.json_window import unique_keys
 from wenlu.corpus.reading import decode, line_encoding, lines, open_text_bytes
 from wenlu.corpus.source import Bad, FileKind, Read, SourceFile, SourceSpec
@@ -32,7 +32,7 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
                 yield Bad(id, "not an object", f"a line holds one object, not {text.strip()[:60]}")
                 continue
             if not columns:
-                require_column(spec.text, row, setting="text", where=f"{file.path}, line {line.number}")
+                require_columns(row, spec, f"{file.path}, line {line.number}", meta=False)
             columns.update(dict.fromkeys(row))
             yield to_record(row, id, spec)
     if columns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from wenlu.corpus.columns import needed_columns, require_column, to_record
+from wenlu.corpus.columns import require_columns, to_record, wanted_columns
 from wenlu.corpus.reading import reading
 from wenlu.corpus.source import FileKind, Read, SourceFile, SourceSpec
 from wenlu.errors import DataError, MissingExtra
@@ -27,9 +27,8 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
         try:
             with ParquetFile(file.path, buffer_size=_BUFFER) as table:
                 names = table.schema_arrow.names
-                for setting, name in (("text", spec.text), *(("meta", name) for name in spec.meta)):
-                    require_column(name, names, setting=setting, where=str(file.path))
-                for row in _rows(table, needed_columns(spec, names)):
+                require_columns(names, spec, str(file.path))
+                for row in _rows(table, wanted_columns(spec, names)):
                     number += 1
                     yield to_record(row, f"{file.id}:{number}", spec)
         except (ArrowException, UnicodeDecodeError, OSError) as error:

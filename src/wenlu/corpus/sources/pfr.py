@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import Any
 
 from wenlu.corpus.annotated_lines import numbered_lines
-from wenlu.corpus.columns import require_column, to_record
+from wenlu.corpus.columns import require_columns, to_record
 from wenlu.corpus.source import Bad, FileKind, Read, SourceFile, SourceSpec
 
 ENTITIES = {"nr": "person", "ns": "place", "nt": "organisation"}
@@ -42,8 +42,7 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
             yield Bad(id, "no word with its tag", f"{row[:40]!r} is not a word, a slash and a tag: 中国/ns")
             continue
         if is_first:
-            for setting, name in (("text", spec.text), *(("meta", name) for name in spec.meta)):
-                require_column(name, row, setting=setting, where=f"{file.path}, line {number}")
+            require_columns(row, spec, f"{file.path}, line {number}")
             is_first = False
         yield to_record(row, id, spec)
 

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from wenlu.corpus.columns import require_column, to_record
+from wenlu.corpus.columns import require_columns, to_record
 from wenlu.corpus.reading import decode, line_encoding, lines, open_text_bytes, refuse_nul
 from wenlu.corpus.source import Bad, FileKind, Read, SourceFile, SourceSpec
 from wenlu.errors import DataError
@@ -36,10 +36,10 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
             pass
         elif not columns:
             columns = _header(cells, file, line)
-            _require(columns, spec, file, line)
+            require_columns(columns, spec, f"{file.path}, line {line}")
         else:
             if line == first:
-                _require(columns, spec, file, line)
+                require_columns(columns, spec, f"{file.path}, line {line}")
             id = f"{file.id}:{line}"
             if len(cells) == len(columns):
                 yield to_record(dict(zip(columns, cells, strict=True)), id, spec)
@@ -73,11 +73,6 @@ def _header(cells: Sequence[str], file: SourceFile, line: int) -> tuple[str, ...
     if twice:
         raise DataError(f"{file.path}, line {line}: the column {twice[0]!r} stands in the header twice; rename one")
     return names
-
-
-def _require(columns: Sequence[str], spec: SourceSpec, file: SourceFile, line: int) -> None:
-    for setting, name in (("text", spec.text), *(("meta", name) for name in spec.meta)):
-        require_column(name, columns, setting=setting, where=f"{file.path}, line {line}")
 
 
 KIND = FileKind("table", (".csv", ".tsv", ".tab"), _read, columnar=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from wenlu.evaluation.baselines import (
     code,
+    dialogue,
     embedding,
     grading,
     question_answering,
@@ -21,6 +22,7 @@ from wenlu.tasks import LabelledTask, Predictor
 
 BASELINES: dict[str, tuple[str, Callable[[Any, Sequence[Any]], Predictor]]] = {
     "code": ("nearest-docstring", code.fit),
+    "dialogue": ("nearest-turn", dialogue.fit),
     "embedding": ("tfidf-cosine", embedding.fit),
     "grading": ("tfidf-ridge-regression", grading.fit),
     "question-answering": ("sliding-window", question_answering.fit),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wenlu.evaluation.baselines.nearest import Nearest
 from wenlu.evaluation.baselines.tfidf import words_and_characters
 from wenlu.evaluation.baselines.translation import TranslationMemory
 from wenlu.tasks.code import Code
@@ -18,4 +19,4 @@ def fit(task: Code, examples: Sequence[CodeExample]) -> TranslationMemory:  # no
     known = [example for example in examples if example.target is not None]
     vectoriser = words_and_characters().fit([example.source for example in known])
     features = normalize(vectoriser.transform([example.source for example in known])).tocsr()
-    return TranslationMemory(vectoriser, features, tuple(example.target or "" for example in known))
+    return TranslationMemory(Nearest(vectoriser, features, tuple(example.target or "" for example in known)))

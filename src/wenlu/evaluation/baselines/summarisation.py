@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wenlu.evaluation.summary_baselines import lead
-from wenlu.tasks.labelled.writing import TextPair, WrittenText
+from wenlu.tasks.labelled import WrittenText
+from wenlu.tasks.labelled.writing import TextPair
 from wenlu.tasks.summarisation import Summarisation
 
 SENTENCES = 3

@@ -223,7 +223,8 @@ def _beside_baseline(facts: Facts, words: Words) -> Html:
                 **ends,
             ),
         )
-    plot = "evaluation.plot" if continues(facts) else "evaluation.plot.objective"
+    plot = "evaluation.plot.objective" if is_better_higher(facts) else "evaluation.plot.lower"
+    plot = "evaluation.plot" if continues(facts) else plot
     label = words(plot, percent=facts.percent, score=headline_name(facts, words))
     return join(_plot(baseline_marks(facts, words), label, headline_name(facts, words)), sentence)
 

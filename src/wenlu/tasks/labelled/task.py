@@ -83,7 +83,7 @@ class LabelledConfig(TaskConfig):
         """Sources that know which columns the task reads; what one `set`s for all its records need not be there."""
         text = self.column(self.roles[0].name)
         return tuple(
-            spec.model_copy(
+            self.source_of(spec).model_copy(
                 update={
                     "text": spec.text if "text" in spec.model_fields_set else text,
                     "meta": tuple(
@@ -93,6 +93,10 @@ class LabelledConfig(TaskConfig):
             )
             for spec in specs
         )
+
+    def source_of(self, spec: SourceSpec) -> SourceSpec:
+        """The source as the task reads it, where that is not by columns."""
+        return spec
 
     def learnt(self, examples: Sequence[Any]) -> Self:  # noqa: ARG002  (for tasks that learn more)
         """The settings with what only the training part tells, as the names of the labels; raises DataError."""
@@ -124,16 +128,18 @@ class LabelledConfig(TaskConfig):
 class LabelledTask(Task):
     """Typed example and answer, and how one becomes the other.
 
-    An example is made of a record by `example_of`. A `ReadingTask` reads its answers off a head; a `WritingTask` says
-    what to ask and how what was written is read, and the engine, which lies above, writes (`generation.answers_to`).
-    The metrics compare the answers, one an example, with what the examples say themselves.
+    An example is made of a record by `example_of`. A `ReadingTask` reads its answers off a head; a `GenerativeTask`
+    says what to ask and how what was written is read, and the engine, which lies above, writes
+    (`generation.answers_to`). The metrics compare the answers, one an example, with what the examples say themselves.
 
     Attributes:
         is_separable: the loss of a batch is the sum of its examples' own; it is not where they are compared with each
             other.
+        converses: people talk with its models in turns, rather than ask them example by example.
     """
 
     is_separable: ClassVar[bool] = True
+    converses: ClassVar[bool] = False
     target: ClassVar[str] = "example"
     config: LabelledConfig
 

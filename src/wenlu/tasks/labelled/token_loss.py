@@ -43,3 +43,14 @@ def _nats(head: nn.Module, hidden: Tensor, targets: Tensor, label_smoothing: flo
     logits: Tensor = head(hidden)
     wide = torch.promote_types(logits.dtype, torch.float32)
     return F.cross_entropy(logits.to(wide), targets, label_smoothing=label_smoothing, reduction="sum")
+
+
+def nats_of_each(model: LanguageModel, hidden: Tensor, targets: Tensor, *, chunk: int = CHUNK) -> Tensor:
+    """(N,) what each token costs, in nats and at least in float32; no gradients are kept."""
+    rows = max(1, chunk // model.config.vocab_size)
+    wide = torch.promote_types(hidden.dtype, torch.float32)
+    parts = [
+        F.cross_entropy(model.lm_head(part).to(wide), wanted, reduction="none")
+        for part, wanted in zip(torch.split(hidden, rows), torch.split(targets, rows), strict=True)
+    ]
+    return torch.cat(parts) if parts else torch.zeros(0, dtype=wide)

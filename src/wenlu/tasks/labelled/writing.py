@@ -1,32 +1,28 @@
-"""Tasks that a model answers by writing: a text in, a text out, learnt from pairs."""
+"""Tasks that a model answers by writing a text to another one, learnt from pairs."""
 
 from __future__ import annotations
 
-import math
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import PositiveInt, field_validator
 from torch import Tensor
 
-from wenlu.corpus.examples import Examples
 from wenlu.corpus.ragged import Ragged
 from wenlu.corpus.record import Record
 from wenlu.errors import ConfigError, DataError
-from wenlu.metrics import Columns, Metric
 from wenlu.models import Ability, Family, LanguageModel
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
+from wenlu.tasks.labelled.asking import around_source
+from wenlu.tasks.labelled.generative import GenerativeConfig, GenerativeTask, WrittenRows, no_answer
 from wenlu.tasks.labelled.layout import parts
-from wenlu.tasks.labelled.task import LabelledConfig, LabelledTask, required, value_of
-from wenlu.tasks.labelled.text_measure import TextMeasure
-from wenlu.tasks.labelled.token_loss import summed_nats
-from wenlu.tasks.objective import padded, tokens_in
-from wenlu.tasks.task import IGNORED, Batch, Draw, Loss
-from wenlu.tokenizers import Tokenizer
+from wenlu.tasks.labelled.task import required, value_of
+from wenlu.tasks.objective import padded
+from wenlu.tasks.task import IGNORED, Batch, Draw
+from wenlu.tokenizers import Tokenizer, end_of_turn
 
 Way = Literal["encoder-decoder", "decoder"]
 SOURCE = "{source}"
@@ -41,28 +37,15 @@ class TextPair:
     id: str = ""
 
 
-@dataclass(frozen=True)
-class WrittenText:
-    """What was written in answer.
-
-    Attributes:
-        logprob: of its tokens in nats, summed, the end included; None of what gives no probabilities.
-        tokens: how many these are.
-    """
-
-    text: str
-    logprob: float | None = None
-    tokens: int = 0
-
-
-class WritingConfig(LabelledConfig):
+class WritingConfig(GenerativeConfig):
     """How a text is asked for, and what of long ones is read and learnt. Roles: the source first, then the target.
 
     Attributes:
         prefix: stands before the source of an encoder–decoder, as T5's "summarize: ".
         template: what a decoder continues, with {source} in it once; the target follows right behind.
+        chat: the template is what a user says, and the target what the assistant answers, as the chat template of
+            the tokenizer writes them; "auto" does so with decoders that have one.
         long: what is read of a source that is too long: its head, its tail, or a quarter head and three quarters tail.
-        label_smoothing: share of the target that all tokens get alike, in training.
         way: an encoder–decoder reads the source and writes the target; a decoder continues the template with it.
         max_source_tokens: of what is asked, with all that stands around the source; "auto" is `train.context`, for
             decoders what the target leaves of it.
@@ -78,7 +61,7 @@ class WritingConfig(LabelledConfig):
     prefix: str = ""
     template: str = f"{SOURCE}\n"
     long: Literal["head", "tail", "head-tail"] = "head"
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    chat: bool | Literal["auto"] = "auto"
     way: Way | Literal["auto"] = "auto"
     max_source_tokens: PositiveInt | Literal["auto"] = "auto"
     max_target_tokens: PositiveInt | Literal["auto"] = "auto"
@@ -135,7 +118,7 @@ class WritingConfig(LabelledConfig):
             yield target
 
 
-class WritingTask(LabelledTask):
+class WritingTask(GenerativeTask):
     """Write a target to a source: each of its tokens, and its end, is learnt from the source and those before it.
 
     Prompt and target are cut into tokens apart, so that what is asked of a model later is exactly what stood before
@@ -144,15 +127,23 @@ class WritingTask(LabelledTask):
 
     example = TextPair
     target = "target token"
+    condition = "source"
     config: WritingConfig
 
     def __init__(self, config: WritingConfig, tokenizer: Tokenizer) -> None:
         super().__init__(config, tokenizer)
         end = [] if tokenizer.eos_id is None else [tokenizer.eos_id]
-        if config.way == "decoder":
+        has_chat = tokenizer.chat_template is not None
+        if config.chat is True and not (has_chat and config.way == "decoder"):
+            lacks = f"{config.way}s answer no user" if has_chat else "the tokenizer has no chat template"
+            raise ConfigError(f"task.chat=true: {lacks}; leave it out")
+        self._begin: list[int] = []
+        if config.way == "decoder" and has_chat and config.chat:
+            self._around = around_source(tokenizer, self._filled(config.template), SOURCE)
+            self._end = [end_of_turn(tokenizer)]
+        elif config.way == "decoder":
             before, _, after = self._filled(config.template).partition(SOURCE)
             self._around = [*tokenizer.opening, *tokenizer.encode(before)], tokenizer.encode(after)
-            self._begin: list[int] = []
             self._end = end
         else:
             begin, behind = tokenizer.frame if tokenizer.frame != ([], []) else ([], end)
@@ -163,10 +154,6 @@ class WritingTask(LabelledTask):
                 f"the tokenizer has no token that ends a text, so {self.name} could not learn where to stop; name one "
                 "as eos_token in its config"
             )
-
-    @abstractmethod
-    def text_measures(self) -> tuple[TextMeasure, ...]:
-        """How written texts are judged, the most telling first."""
 
     @classmethod
     def example_of(cls, record: Record, config: WritingConfig) -> TextPair:
@@ -188,38 +175,42 @@ class WritingTask(LabelledTask):
         return self.config.way != "decoder"
 
     def prompts(self, examples: Sequence[TextPair], context: int) -> list[list[int]]:
-        """What a model is asked for each example: the source of an encoder–decoder, what a decoder continues."""
         return self._prompts(examples, context)[0]
 
-    def written(self, ids: Sequence[int], logprob: float | None = None) -> WrittenText:
-        """The answer that tokens are, their end included where they have one."""
-        return WrittenText(self.tokenizer.decode(ids).strip(), logprob, len(ids))
+    def references(self, examples: Sequence[TextPair]) -> list[str]:
+        for example in examples:
+            if example.target is None:
+                raise no_answer(example.id, self.config.roles[1].name)
+        return self.all_targets(examples)
 
-    def answered(self, example: Any, text: str, ids: Sequence[int], logprob: float | None) -> WrittenText:  # noqa: ARG002
-        """The answer to an example; `text` is what the tokens add to what was asked."""
-        return self.written(ids, logprob)
+    def all_targets(self, examples: Sequence[TextPair]) -> list[str]:
+        return [example.target for example in examples if example.target is not None]
 
-    def rows(self, examples: Sequence[TextPair], context: int) -> Examples:
+    def rows(self, examples: Sequence[TextPair], context: int) -> WrittenRows:
         """Prompts, and the ids that are to be written to them."""
         asked, cut_sources = self._prompts(examples, context)
         notes = [_note(cut_sources, len(examples), "sources", f"their {self.config.long} is read", "max_source_tokens")]
-        targets = None
+        targets = sizes = None
         if all(example.target is not None for example in examples):
             found, cut = self._targets(examples, context)
             targets = Ragged.of(found)
+            sizes = np.array(
+                [self._bytes(ids, text) for ids, text in zip(found, self.all_targets(examples), strict=True)]
+            )
             notes.append(_note(cut, len(examples), "targets", "they lose their end", "max_target_tokens"))
-        return Examples(
+        return WrittenRows(
             Ragged.of(asked),
             length=context,
             pad_id=self.tokenizer.pad_id or 0,
             targets=targets,
+            sizes=sizes,
             notes=tuple(note for note in notes if note),
         )
 
     def batch(self, draw: Draw) -> Batch:
         """Padded on the right. A decoder's row is its prompt and all of its target but the last token."""
         source, places = draw.source, draw.places
-        assert isinstance(source, Examples), f"{self.name} draws from examples"
+        assert isinstance(source, WrittenRows), f"{self.name} draws from examples"
         assert source.targets is not None, "a batch to learn from has targets"
         if self.has_encoder:
             sizes = torch.from_numpy(source.inputs.sizes[places])
@@ -236,48 +227,13 @@ class WritingTask(LabelledTask):
         num_tokens = sum(map(len, rows))  # padding stands behind all that is real, so no mask is needed
         return Batch(input_ids=padded(rows, source.pad_id), targets=padded(asked, IGNORED), num_tokens=num_tokens)
 
-    def loss(self, model: LanguageModel, batch: Batch) -> Loss:
-        """Summed cross-entropy in nats over target tokens, smoothed in training alone, and how many they are."""
-        asked = batch.targets != IGNORED
-        read = tokens_in(batch)
-        count = int(asked.sum())
-        if self.has_encoder:
-            shifted = shifted_right(batch.targets, start_id(model))
-            hidden = model.hidden(
-                batch.input_ids, decoder_input_ids=shifted, attention_mask=batch.attention_mask
-            )  # (B, T', D)
-            read += count
-        else:
-            hidden = model.hidden(batch.input_ids)  # (B, T, D)
-        smoothing = self.config.label_smoothing if model.training else 0.0
-        total = summed_nats(model, hidden[asked], batch.targets[asked], label_smoothing=smoothing)
-        return Loss(total, count, tokens=read)
-
-    def measures(self) -> tuple[Metric, ...]:
-        return tuple(measure.metric for measure in self.text_measures())
-
-    def judged(self, examples: Sequence[TextPair], answers: Sequence[WrittenText]) -> Columns:
-        written, right = [answer.text for answer in answers], []
-        for example in examples:
-            if example.target is None:
-                raise DataError(f"{example.id}: no {self.config.roles[1].name} to compare with")
-            right.append([example.target])
-        columns: dict[str, Any] = {}
-        for measure in self.text_measures():
-            if not {*measure.metric.needs} <= {*columns}:
-                columns |= measure.columns(written, right)
-        return columns
-
-    def told(self, answer: WrittenText) -> dict[str, Any]:
-        """`probability` is the geometric mean of those of the tokens: e to the mean log-probability of one."""
-        if answer.logprob is None:
-            return {"prediction": answer.text}
-        return {
-            "prediction": answer.text,
-            "probability": round(math.exp(answer.logprob / max(1, answer.tokens)), 6),
-            "logprob": round(answer.logprob, 4),
-            "tokens": answer.tokens,
-        }
+    def states(self, model: LanguageModel, batch: Batch) -> Tensor:
+        if not self.has_encoder:
+            return model.hidden(batch.input_ids)  # (B, T, D)
+        shifted = shifted_right(batch.targets, start_id(model))
+        return model.hidden(
+            batch.input_ids, decoder_input_ids=shifted, attention_mask=batch.attention_mask
+        )  # (B, T', D)
 
     def _filled(self, text: str) -> str:
         for name, fact in self.config.facts.items():
@@ -304,6 +260,10 @@ class WritingTask(LabelledTask):
         texts = self.tokenizer.encode_batch([example.target or "" for example in examples])
         whole = [[*self._begin, *ids, *self._end] for ids in texts]
         return [ids[:most] for ids in whole], sum(len(ids) > most for ids in whole)
+
+    def _bytes(self, ids: Sequence[int], text: str) -> int:
+        """Of the text that target tokens are of: the whole one where they have its end."""
+        return len((text if ids[-1] == self.end_id else self.tokenizer.decode(ids)).encode())
 
 
 def start_id(model: LanguageModel) -> int:
