@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,11 @@ from wenlu.errors import Preempted
 from wenlu.models import LanguageModel, family
 from wenlu.progress import Progress
 from wenlu.rundir import Follower, Run, is_run
-from wenlu.tasks import CausalLM
+from wenlu.tasks import CausalLM, Task, TextClassification
+from wenlu.tasks.labelled import Headed
+from wenlu.tasks.text_classification import LabelledText, TextClassificationConfig
 from wenlu.tokenizers import TokenizerConfig, train_tokenizer
-from wenlu.training import ScheduleConfig, TrainConfig, TrainData, TrainState, gathered, placed, train
+from wenlu.training import ScheduleConfig, TrainConfig, TrainData, TrainState, freeze, gathered, placed, train
 from wenlu.training.batches import Batches
 from wenlu.training.checkpoints import newest, write
 from wenlu.training.optimizers import read_optimizer
@@ -60,11 +62,33 @@ class At(Progress):
             self.action()
 
 
+def labelled(frozen: Sequence[str]) -> tuple[TextClassification, Callable[[], Headed], TrainData]:
+    """Which of two letters a text has more of, read by a tiny BERT in float64 whose weights named `frozen` stay."""
+    tokenizer = train_tokenizer(TokenizerConfig(kind="char", vocab_size=28), TEXTS)
+    texts = [text[start : start + 12] for text in TEXTS[:8] for start in range(0, 24, 3)]
+    examples = [LabelledText(text, None, ("a" if text.count("a") > text.count("e") else "e",)) for text in texts]
+    task = TextClassification(TextClassificationConfig(labels=("a", "e"), head_dropout=0.0), tokenizer)
+    bert = family("bert")
+    sizes = {"hidden_size": 20, "intermediate_size": 36, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "max_position_embeddings": 16}
+    config = bert.config(vocab_size=tokenizer.vocab_size, **sizes)
+
+    def build() -> Headed:
+        torch.manual_seed(3)
+        model = task.trained(bert.build(config, dtype=torch.float64))
+        freeze(model, frozen)
+        return model
+
+    rows = task.rows(examples, 16)
+    return task, build, TrainData(rows, rows)
+
+
 def course(
     folder: Path,
     name: str,
     world: World = LOCAL,
     *,
+    head: Sequence[str] | None = None,
     steps: int = 12,
     dtype: str = "float32",
     micro: int | str = "auto",
@@ -74,9 +98,20 @@ def course(
     progress: Progress | None = None,
     **distributed: Any,
 ) -> TrainState:
-    """Train in the run `folder/name`, which goes on where it was stopped; the first process also writes `whole.pt`."""
+    """Train in the run `folder/name`, which goes on where it was stopped; the first process also writes `kept.json`.
+
+    With a `head`, that of a task with labels, and the weights that are frozen.
+    """
     torch.set_num_threads(1)
     tokens = TokenData.open(folder / "tokens")
+    task: Task = CausalLM()
+    data = TrainData(Windows(tokens, 16), Windows(tokens, 16))
+
+    def build() -> LanguageModel:
+        return new_model(tokens, dtype, **(model or {}))
+
+    if head is not None:
+        task, build, data = labelled(head)
     config = TrainConfig(
         duration=Duration(steps, "steps"),
         context=16,
@@ -90,7 +125,7 @@ def course(
     )
     path = folder / name
     chosen = read_optimizer({"name": "adamw", "lr": lr})
-    built = new_model(tokens, dtype, **(model or {}))
+    built = build()
     placement = placed(built, DistributedConfig(**distributed), chosen, world, seed=SEED)
     with _run(path, world) as run:
         state = train(
@@ -98,15 +133,15 @@ def course(
             chosen,
             ScheduleConfig(warmup_steps=2),
             model=built,
-            task=CausalLM(),
-            data=TrainData(Windows(tokens, 16), Windows(tokens, 16)),
+            task=task,
+            data=data,
             run=run,
             seed=SEED,
             placement=placement,
             progress=progress or Progress(),
         )
         if world.is_first:
-            kept = gathered(state, new_model(tokens, dtype, **(model or {})), run) if placement.is_cut else built
+            kept = gathered(state, build(), run) if placement.is_cut else built
             path.joinpath("kept.json").write_text(json.dumps(digests(kept)))
     return state
 

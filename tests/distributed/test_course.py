@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 from tests.distributed.conftest import PROOF, start, start_alone
-from tests.distributed.course import At, carry_over, course, order, prepare
+from tests.distributed.course import At, carry_over, course, digests, labelled, order, prepare
 
 from wenlu.distributed import LOCAL
 from wenlu.errors import Interrupted
@@ -41,6 +41,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "tied": {"model": {"tie_word_embeddings": True}},
     "exact": {"dtype": "float64", "lr": 0.01},
     "rounded": {"dtype": "bfloat16", "ema": 0.5},
+    "head": {"head": [], "lr": 0.01},
+    "frozen": {"head": ["body.embed_tokens", "layers.0"], "lr": 0.01},
 }
 
 
@@ -81,7 +83,9 @@ def values(run: Path, name: str) -> torch.Tensor:
 
 
 @each_placement
-@pytest.mark.parametrize(("of", "within"), [("", 1e-5), ("-tied", 1e-5), ("-exact", 1e-10)])
+@pytest.mark.parametrize(
+    ("of", "within"), [("", 1e-5), ("-tied", 1e-5), ("-exact", 1e-10), ("-head", 1e-10), ("-frozen", 1e-10)]
+)
 def test_losses_are_those_of_a_single_process(trained: Path, name: str, of: str, within: float) -> None:
     """What float32 rounds grows with the rate and the steps; what float64 leaves shows that nothing else differs."""
     for reading in ("loss", "validation", "gradient_norm"):
@@ -109,6 +113,17 @@ def test_the_model_is_whole_at_the_end(trained: Path, name: str) -> None:
     for key, tensor in alone.tensors.items():
         if key != "random":
             torch.testing.assert_close(checkpoint.tensors[key], tensor, atol=2e-4, rtol=1e-3)
+
+
+@each_placement
+def test_weights_that_are_frozen_stay_as_they_are(trained: Path, name: str) -> None:
+    before = digests(labelled(())[1]())
+    frozen = [key for key in before if "layers.0." in key or key == "body.lm_head.decoder.weight"]  # the embedding
+    of = {run: json.loads((trained / run / "kept.json").read_text()) for run in (f"{name}-head", f"{name}-frozen")}
+    assert len(frozen) > 10
+    assert all(of[f"{name}-frozen"][key] == before[key] for key in frozen)
+    assert all(of[f"{name}-head"][key] != before[key] for key in frozen if not key.endswith("k_proj.bias"))
+    assert of[f"{name}-frozen"]["task_head.classifier.weight"] != before["task_head.classifier.weight"]
 
 
 def test_rows_are_read_in_one_order_by_any_number_of_processes(trained: Path) -> None:

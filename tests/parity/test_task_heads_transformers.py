@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_transformers_gives_the_numbers_of_the_head(
         if pooling == "auto" and (not made.config.is_of_tokens or name == "modernbert"):
             continue  # such a class reads through a hidden layer of its own
         source = written(tmp_path / f"{pooling} run", name, made)
-        wenlu.export(source, tmp_path / pooling, ["format=hf"])
+        wenlu.export(source, tmp_path / pooling, ["format=hf", "parity.texts=2"])
         bundle = wenlu.load(source)
         assert isinstance(bundle.task, ReadingTask)
         for folder in (tmp_path / pooling, source) if pooling == "own" else (tmp_path / pooling,):
@@ -181,10 +182,8 @@ def test_tags_of_a_class_stand_in_any_order_and_are_entities_where_they_can_be(
 def test_what_no_class_answers_like_is_exported_for_wenlu_and_says_why(
     task: str, family_name: str, settings: dict[str, Any], reason: str, new_tokenizer: NewTokenizer, tmp_path: Path
 ) -> None:
-    import re
-
     source, noted = written(tmp_path / "run", family_name, new(task, new_tokenizer, **settings)), Noted()
-    wenlu.export(source, tmp_path / "out", progress=noted)
+    wenlu.export(source, tmp_path / "out", ["parity.texts=2"], progress=noted)
     assert answers(wenlu.load(tmp_path / "out")) == answers(wenlu.load(source))
     assert len(noted.warnings) == 1
     assert re.search(reason, noted.warnings[0])

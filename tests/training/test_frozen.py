@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from wenlu.errors import ConfigError
-from wenlu.models import LanguageModel
+from wenlu.models import LanguageModel, family
 from wenlu.rundir import Run
 from wenlu.tasks import CausalLM
 from wenlu.training import (
@@ -47,3 +47,12 @@ def test_what_cannot_be_frozen_is_told(new_model: Callable[[], LanguageModel]) -
     parts = sorted({name.split(".")[0] for name, _ in model.named_parameters()})
     with pytest.raises(ConfigError, match="leaves nothing to train"):
         freeze(model, parts)
+
+
+def test_a_tied_weight_is_frozen_by_either_of_its_names() -> None:
+    bert = family("bert")
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    for part in ("embed_tokens", "lm_head.decoder"):
+        model = bert.build(bert.config(vocab_size=11, **sizes))
+        freeze(model, [part])
+        assert not model.get_parameter("embed_tokens.weight").requires_grad

@@ -107,6 +107,6 @@ def _data_part(before: Part, mesh: DeviceMesh, held: Tensor) -> Part:
 def _held(weight: Tensor) -> nn.Parameter:
     """The memory of a part as a weight of its own; a weight that is not cut itself."""
     if isinstance(weight, DTensor):
-        return nn.Parameter(weight.to_local().detach())
+        return nn.Parameter(weight.to_local().detach(), requires_grad=weight.requires_grad)
     assert isinstance(weight, nn.Parameter)
     return weight

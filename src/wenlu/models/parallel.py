@@ -59,15 +59,16 @@ def tensor_parallel_plan(model: nn.Module, processes: int) -> dict[str, Cut]:
 def gathered_units(model: LanguageModel) -> dict[str, tuple[str, ...]]:
     """Modules whose weights are needed at one time, inner ones first, and their methods beside the call that use them.
 
-    The model itself is the last one, by the name "".
+    The model itself is the last one, by the name "". It may be the head of a task on another one, its `body`.
 
     Raises:
         UsageError: the model consists of others.
     """
     units: dict[str, tuple[str, ...]] = {}
+    others = [name for name, module in model.named_modules() if isinstance(module, LanguageModel) and name]
+    if others not in ([], ["body"]):
+        raise UsageError('distributed.parallel="fsdp" cannot part a task of several models; choose "ddp"')
     for name, module in model.named_modules():
-        if isinstance(module, LanguageModel) and name:
-            raise UsageError('distributed.parallel="fsdp" cannot part a task of several models; choose "ddp"')
         if isinstance(module, CrossAttention):
             units[name] = ("project",)
     for name, module in model.named_modules():

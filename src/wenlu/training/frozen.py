@@ -13,14 +13,15 @@ def freeze(model: LanguageModel, parts: Sequence[str]) -> None:
 
     Raises ConfigError for a part that no weight has, and where nothing is left to train.
     """
-    names = [name for name, _ in model.named_parameters()]
+    weights = [*model.named_parameters(remove_duplicate=False)]  # a tied one goes by both of its names
+    names = [name for name, _ in weights]
     for part in parts:
         if not any(_has(name, part) for name in names):
             known = sorted({name.split(".")[0] for name in names})
             raise ConfigError(
                 f"train.frozen: no weight has {part!r} in its name; parts of this model: {', '.join(known)}"
             )
-    for name, weight in model.named_parameters():
+    for name, weight in weights:
         if any(_has(name, part) for part in parts):
             weight.requires_grad_(False)
     if not any(weight.requires_grad for weight in model.parameters()):
