@@ -111,11 +111,13 @@ def test_the_loss_is_the_nats_of_the_replies_alone(name: str, tokenizer: Tokeniz
 
 def test_what_is_measured_of_each_conversation_is_what_its_replies_cost(tokenizer: Tokenizer, task: Dialogue) -> None:
     model, said = tiny(tokenizer), [TALK, TALK[:2], TALK[2:6]]
-    found, sizes = task.likelihoods(model, [chat(*each) for each in said], CONTEXT)
-    for likelihood, size, each in zip(found, sizes, said, strict=True):
+    found = task.likelihoods(model, [chat(*each) for each in said], CONTEXT)
+    for measured, each in zip(found, said, strict=True):
         nats, count = by_hand(model, tokenizer, each)
-        assert (likelihood.nll_nats, likelihood.tokens) == (pytest.approx(nats), count)
-        assert size == sum(len(text.encode()) for text in each[1::2])
+        assert (measured.likelihood.nll_nats, measured.likelihood.tokens) == (pytest.approx(nats), count)
+        assert measured.size == sum(len(text.encode()) for text in each[1::2])
+        replies = [(*tokenizer.encode(text), task.end_id) for text in each[1::2]]
+        assert sorted(measured.targets) == sorted(replies)
 
 
 def test_every_reply_of_a_conversation_is_learnt_in_one_row_with_its_end(tokenizer: Tokenizer, task: Dialogue) -> None:

@@ -78,20 +78,21 @@ def test_the_loss_is_the_nats_of_the_targets_alone(name: str, tokenizer: Tokeniz
 @ways
 def test_what_is_measured_is_what_each_target_costs_and_its_bytes(name: str, tokenizer: Tokenizer) -> None:
     task, model = task_for(name, tokenizer), tiny(name, tokenizer)
-    found, sizes = task.likelihoods(model, PAIRS, CONTEXT)
+    found = task.likelihoods(model, PAIRS, CONTEXT)
     hand = [by_hand(model, task, pair) for pair in PAIRS]
-    assert [likelihood.nll_nats for likelihood in found] == pytest.approx([nats for nats, _ in hand], rel=1e-9)
-    assert [likelihood.tokens for likelihood in found] == [count for _, count in hand]
-    assert sizes == [len((pair.target or "").encode()) for pair in PAIRS]
+    assert [each.likelihood.nll_nats for each in found] == pytest.approx([nats for nats, _ in hand], rel=1e-9)
+    assert [each.likelihood.tokens for each in found] == [count for _, count in hand]
+    assert [each.size for each in found] == [len((pair.target or "").encode()) for pair in PAIRS]
 
 
 @both_ways
 def test_of_a_target_that_is_cut_what_is_learnt_is_measured(name: str, tokenizer: Tokenizer) -> None:
     task, model = task_for(name, tokenizer, max_target_tokens=4), tiny(name, tokenizer)
-    found, sizes = task.likelihoods(model, PAIRS, CONTEXT)
+    found = task.likelihoods(model, PAIRS, CONTEXT)
     ids = [tokenizer.encode(pair.target or "") for pair in PAIRS]
-    assert [likelihood.tokens for likelihood in found] == [min(4, len(each) + 1) for each in ids]
-    assert sizes == [len(tokenizer.decode(each[:4]).encode()) for each in ids]
+    assert [each.likelihood.tokens for each in found] == [min(4, len(each) + 1) for each in ids]
+    assert [each.size for each in found] == [len(tokenizer.decode(each[:4]).encode()) for each in ids]
+    assert [each.targets for each in found] == [((*each, 0)[:4],) for each in ids]
     with pytest.raises(DataError, match="b: no target to compare with"):
         task.likelihoods(model, [TextPair("a", None, "b")], CONTEXT)
 

@@ -25,9 +25,10 @@ from wenlu.evaluation.scoring import score
 from wenlu.evaluation.settings import EvaluateConfig
 from wenlu.generation.answering import answers_to, decoding_of
 from wenlu.generation.settings import SamplingConfig
-from wenlu.metrics import BITS_PER_BYTE, PERPLEXITY, Columns, Metric
+from wenlu.metrics import BITS_PER_BYTE, PERPLEXITY, Column, Columns, Metric
 from wenlu.progress import Progress
 from wenlu.tasks import GenerativeTask
+from wenlu.tasks.labelled.generative import Measured
 
 LIKELIHOOD = (BITS_PER_BYTE, PERPLEXITY)
 
@@ -58,13 +59,13 @@ def evaluate_written(
     told = {"task": task.name, "ctx": str(config.context), "dtype": config.dtype}
     tok = {"tok": bundle.tokenizer.fingerprint[:8]}
     scoring = _Scoring(task, config, told | tok, training, progress)
-    found, sizes = task.likelihoods(bundle.model, examples, config.context, progress=progress)
+    found = task.likelihoods(bundle.model, examples, config.context, progress=progress)
     costs: dict[str, Any] = {
-        "nll_nats": np.array([each.nll_nats for each in found]),
-        "tokens": np.array([each.tokens for each in found]),
-        "bytes": np.array(sizes),
+        "nll_nats": np.array([each.likelihood.nll_nats for each in found]),
+        "tokens": np.array([each.likelihood.tokens for each in found]),
+        "bytes": np.array([each.size for each in found]),
     }
-    likelihood = scoring.of_likelihood(costs, examples, clusters)
+    likelihood = scoring.of_likelihood(costs, found, clusters)
     drawn = task.drawn(examples, None if config.generated == "all" else config.generated, config.seed)
     asked = [given.example for given in drawn]
     answers = answers_to(replace(bundle, task=task), asked, config.context, sampling, progress=progress)
@@ -111,13 +112,14 @@ class _Scoring:
     training: Sequence[Any]
     progress: Progress
 
-    def of_likelihood(self, costs: Columns, examples: Sequence[Any], clusters: Sequence[str]) -> Compared:
+    def of_likelihood(self, costs: Columns, found: Sequence[Measured], clusters: Sequence[str]) -> Compared:
         """Bits per byte and perplexity of the right texts, beside an n-gram of those of the training part."""
         told = {**self.told, "given": self.task.condition}
         scores = [self._score(metric, costs, clusters, told) for metric in LIKELIHOOD]
         if not (self.config.baseline and self.training):
             return Compared(tuple(scores))
-        ngram, others = self._ngram_costs(examples)
+        ngram, nats = self._ngram_costs(found)
+        others = {"nll_nats": nats, "bytes": costs["bytes"]}
         facts = {"task": self.task.name, "system": ngram, "train": f"{len(self.training)}-examples", "given": "nothing"}
         name = f"baseline_{BITS_PER_BYTE.name}"
         scores.append(self._score(BITS_PER_BYTE, others, clusters, facts, name))
@@ -152,8 +154,8 @@ class _Scoring:
         difference = self._difference(headline, columns, others, clusters)
         return Compared(tuple(scores), names[headline.name], difference)
 
-    def _ngram_costs(self, examples: Sequence[Any]) -> tuple[str, Columns]:
-        """What an n-gram is called, and what it makes of each example's texts."""
+    def _ngram_costs(self, found: Sequence[Measured]) -> tuple[str, Column]:
+        """What an n-gram is called, and the nats that the same texts of each example cost it."""
         task, order = self.task, self.config.ngram_order
         tokenizer = task.tokenizer
         self.progress.start("n-gram", unit="tokens")
@@ -165,14 +167,16 @@ class _Scoring:
         )
         ngram = KneserNey(counts, DEFAULT_ORDER if order == "auto" else order)
         self.progress.finish(f"order {ngram.order}, fitted to {counts.num_tokens:,} tokens")
-        texts = [task.all_targets([example]) for example in examples]
-        found = ngram.negative_log_likelihoods(tokenizer.encode_batch([text for each in texts for text in each]))
-        owners = np.repeat(np.arange(len(texts)), [len(each) for each in texts])
-        columns = {
-            "nll_nats": np.bincount(owners, weights=[cost.sum() for cost in found], minlength=len(texts)),
-            "bytes": np.array([sum(len(text.encode()) for text in each) for each in texts]),
-        }
-        return f"kneser-ney-{ngram.order}", columns
+        control = frozenset(tokenizer.special_tokens.values()) - {tokenizer.unk_id}
+        owners, texts, ends = list[int](), list[list[int]](), list[bool]()
+        for number, measured in enumerate(found):
+            for target in measured.targets:
+                owners.append(number)
+                texts.append([token for token in target if token not in control])  # without what frames them
+                ends.append(target[-1] == task.end_id)
+        costs = ngram.negative_log_likelihoods(texts)
+        nats = [cost.sum() if has_end else cost[:-1].sum() for cost, has_end in zip(costs, ends, strict=True)]
+        return f"kneser-ney-{ngram.order}", np.bincount(owners, weights=nats, minlength=len(found))
 
     def _tried(
         self, metric: Metric, columns: Columns, clusters: Sequence[str], told: Mapping[str, str], name: str

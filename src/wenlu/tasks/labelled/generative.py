@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
@@ -55,6 +56,20 @@ class Given:
 
     example: Any
     place: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the right texts of an example cost.
+
+    Attributes:
+        size: their bytes.
+        targets: the tokens of each, as far as they were measured; one that was cut lacks its end.
+    """
+
+    likelihood: Likelihood
+    size: int
+    targets: tuple[tuple[int, ...], ...]
 
 
 class WrittenRows(Examples):
@@ -149,8 +164,8 @@ class GenerativeTask(LabelledTask):
 
     def likelihoods(
         self, model: LanguageModel, examples: Sequence[Any], context: int, *, progress: Progress = QUIET
-    ) -> tuple[list[Likelihood], list[int]]:
-        """What the targets of each example cost, each token given all that is right before it, and their bytes.
+    ) -> list[Measured]:
+        """What the targets of each example cost, each token given all that is right before it.
 
         Of a target that is too long for `context` only the tokens count that training would learn. Raises DataError
         where an example has nothing to be written.
@@ -183,7 +198,13 @@ class GenerativeTask(LabelledTask):
         progress.finish(f"{int(counts.sum()):,} tokens")
         model.train(was_training)
         sizes = np.bincount(source.owners, weights=source.sizes, minlength=len(examples)).astype(int)
-        return [Likelihood(float(cost), int(count)) for cost, count in zip(nats, counts, strict=True)], sizes.tolist()
+        targets: list[list[tuple[int, ...]]] = [[] for _ in examples]
+        for row, owner in enumerate(source.owners.tolist()):
+            targets[owner] += _runs(source.targets[row].tolist())
+        return [
+            Measured(Likelihood(cost, count), size, tuple(texts))
+            for cost, count, size, texts in zip(nats.tolist(), counts.tolist(), sizes.tolist(), targets, strict=True)
+        ]
 
     def drawn(self, examples: Sequence[Any], most: int | None, seed: int) -> list[Given]:
         """The examples whose answers are written for evaluation, in order: all, or `most` at random."""
@@ -210,6 +231,12 @@ class GenerativeTask(LabelledTask):
             "logprob": round(answer.logprob, 4),
             "tokens": answer.tokens,
         }
+
+
+def _runs(targets: Sequence[int]) -> list[tuple[int, ...]]:
+    """The targets without what is not asked for between them."""
+    asked = groupby(targets, key=lambda token: token != IGNORED)
+    return [tuple(run) for is_asked, run in asked if is_asked]
 
 
 def drawn_places(count: int, most: int | None, seed: int) -> list[int]:
