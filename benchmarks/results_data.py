@@ -106,7 +106,7 @@ SETS: dict[str, ResultSet] = {
     "chit-chat": ResultSet(
         "Conversations of students (BYU chit-chat)",
         "chat",
-        "A twentieth of the conversations held out. From SmolLM2-135M-Instruct. The score is what right replies cost; the "
-        "baseline is an n-gram of the training part's replies.",
+        "A twentieth of the conversations held out. From SmolLM2-135M-Instruct. The score is what right replies cost; "
+        "the baseline is an n-gram of the training part's replies.",
     ),
 }

@@ -171,6 +171,12 @@ def squad(folder: Path) -> SourceSpec:
     return SourceSpec(path=str(path), kind="squad", meta=("context", "answers"))
 
 
+def pfr(folder: Path) -> SourceSpec:
+    path = folder / "rows.txt"
+    path.write_text("".join("  ".join(f"{word}/n" for word in text.split()) + "\n" for text in TEXTS))
+    return SourceSpec(path=str(path), kind="pfr", text="words", meta=("tags", "entities"))
+
+
 def label_studio(folder: Path) -> SourceSpec:
     path = folder / "rows.json"
     result = [{"type": "choices", "from_name": "tone", "value": {"choices": ["calm"]}}]
@@ -261,6 +267,7 @@ SAMPLES: dict[str, Callable[[Path], SourceSpec]] = {
     "conll": conll,
     "conllu": conllu,
     "squad": squad,
+    "pfr": pfr,
     "label-studio": label_studio,
     "chitchat": partial(talks.chitchat, TEXTS),
     "chatterbot": partial(talks.chatterbot, TEXTS),
@@ -280,6 +287,7 @@ BY_NAME = {
     "chitchat": ".json",
     "chatterbot": ".yml",
     "moses": ".en",
+    "pfr": ".txt",
     "python-functions": ".py",
     "human-eval": ".jsonl",
 }
