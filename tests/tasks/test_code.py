@@ -12,11 +12,14 @@ import pytest
 import torch
 from tests.tasks.tiny import SIZES, NewTokenizer
 
+from wenlu.bundle import Bundle
 from wenlu.corpus.fill_in_the_middle import Marks, Parts
 from wenlu.corpus.record import Record
 from wenlu.corpus.source import SourceSpec
 from wenlu.corpus.sources import open_source
 from wenlu.errors import ConfigError, DataError
+from wenlu.generation import SamplingConfig
+from wenlu.generation.answering import answers_to
 from wenlu.models import LanguageModel, family
 from wenlu.tasks import IGNORED, Code, Draw, new_task, read_settings
 from wenlu.tasks.coding.ends import function_in, parses
@@ -92,6 +95,26 @@ def test_the_loss_is_the_nats_of_bodies_and_of_what_was_taken_out(tokenizer: Tok
         count += len(target)
     assert loss.count == count == int((batch.targets != IGNORED).sum())
     assert loss.sum.item() == pytest.approx(nats, rel=1e-9)
+
+
+def test_gaps_that_are_learnt_by_heart_are_filled_in_both_orders(tokenizer: Tokenizer) -> None:
+    task = task_for(tokenizer)
+    model = tiny(tokenizer).float().train()
+    gaps = [
+        CodeExample(prefix, middle, prefix, suffix, suffix_first=first)
+        for prefix, middle, suffix in [("def cat(", "n", "): pass\n"), ("the ", "  = 2\n", "return"), ("", "a\n", "b")]
+        for first in (False, True)
+    ]
+    batch = task.batch(Draw.at(task.rows(gaps, CONTEXT), np.arange(6)))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = task.loss(model, batch)
+        torch.autograd.backward(loss.sum / loss.count)
+        optimizer.step()
+    bundle = Bundle(model.eval(), tokenizer, task, model.config, Path("tiny"))
+    answers = answers_to(bundle, gaps, CONTEXT, SamplingConfig(max_new_tokens=20))
+    assert [answer.text for answer in answers] == [gap.target for gap in gaps]
 
 
 @pytest.mark.parametrize(("share", "gaps"), [(0.0, 0), (0.5, 300), (0.75, 900)])
@@ -198,6 +221,18 @@ def test_sentinels_are_named_or_found_or_asked_for(new_tokenizer: NewTokenizer) 
         task_for(new_tokenizer())
     with pytest.raises(ConfigError, match="no special token <b>"):
         task_for(new_tokenizer(special=("<a>", "<c>")), sentinels=mine)
+
+
+def test_a_base_gets_only_the_sentinels_that_it_lacks(new_tokenizer: NewTokenizer) -> None:
+    assert settings().tokens_to_add({*SENTINELS[1], "<s>"}) == ()
+    assert settings().tokens_to_add({"<s>"}) == SENTINELS[0]
+    assert settings(fill_in_the_middle=0).tokens_to_add({"<s>"}) == ()
+    assert settings(sentinels=("<a>", "<s>", "<c>")).tokens_to_add({"<s>"}) == ("<a>", "<c>")
+    before = new_tokenizer()
+    after = before.with_special(SENTINELS[0])
+    assert [after.special_tokens[token] for token in SENTINELS[0]] == [before.vocab_size + n for n in range(3)]
+    assert after.encode("the cat <|fim_prefix|>") == before.encode("the cat <|fim_prefix|>")
+    assert after.with_special(SENTINELS[0]) is after
 
 
 @pytest.mark.parametrize(
