@@ -54,9 +54,10 @@ def render(evaluation: Evaluation) -> Group:
 
     facts = evaluation.facts
     percent = f"{100 * evaluation.settings['confidence']:g} %"
+    size = f", bytes: {facts['bytes']:,}" if "bytes" in facts else ""
     table = Table(
         title=f"{facts['split']} split, texts: {facts['documents']:,}, in clusters of near-duplicates: "
-        f"{facts['clusters']:,}, bytes: {facts['bytes']:,}",
+        f"{facts['clusters']:,}{size}",
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
