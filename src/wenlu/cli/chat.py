@@ -23,8 +23,8 @@ def chat(
     """Write in turns with a model: answers stream, Ctrl-C stops one, /help lists the commands.
 
     A model of a labelled task shows the label, the entities, the answer or the grade of what you type, and how sure it
-    is. A model with a chat template answers as an assistant; another one continues the text. They are sampled from as
-    generation_config.json says, or at temperature 0.2 and 0.8.
+    is; of several tasks task=NAME chooses one. A model with a chat template answers as an assistant; another one
+    continues the text. They are sampled from as generation_config.json says, or at temperature 0.2 and 0.8.
 
     With piped input each line is answered in plain text, or with --json as one object.
 
@@ -65,11 +65,13 @@ def _with_examples(model: str, overrides: list[str], *, terminal: bool, json: bo
     from wenlu.cli.chat_examples import answer_piped, converse
     from wenlu.config import check, override
     from wenlu.errors import DataError
-    from wenlu.generation.labelled import AnsweringConfig
+    from wenlu.generation.labelled import AnsweringConfig, answers_examples, member_named
     from wenlu.generation.rows import read_rows
 
+    task, overrides = member_named(overrides)
     config = check(AnsweringConfig, override({}, overrides), where="chat")
-    bundle = load(model)
+    bundle = load(model, task=task)
+    assert answers_examples(bundle), "asked of models of labelled tasks"
     notes, answers = Console(stderr=True, highlight=False), Console(highlight=False)
     if terminal:
         converse(bundle, config, notes, answers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -23,7 +23,7 @@ from wenlu.generation.predict import PredictSummary, answer_rows, model_fingerpr
 from wenlu.generation.rows import BadRow, Row, read_rows
 from wenlu.generation.settings import SamplingConfig
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LABELLED_TASKS, LabelledTask, WritingTask
+from wenlu.tasks import LABELLED_TASKS, MULTI_TASKS, LabelledTask, MultiTask, WritingTask
 from wenlu.tasks.task import FILE
 
 LONGEST = 512
@@ -66,12 +66,23 @@ class AnsweringConfig(SamplingConfig):
 
 
 def answers_examples(bundle: Bundle) -> bool:
-    """Whether the model was trained for a labelled task."""
+    """Whether the model was trained for a labelled task; raises UsageError where for several and none is chosen."""
+    if isinstance(bundle.task, MultiTask):
+        members = ", ".join(f"{name} ({member.name})" for name, member in bundle.task.members.items())
+        raise UsageError(f"{bundle.path}: does several tasks; choose one with task=NAME: {members}")
     return isinstance(bundle.task, LabelledTask)
 
 
+def member_named(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The task that `task=NAME` chooses among several that a model was trained for, and the other settings."""
+    named = [item for item in overrides if item.partition("=")[0].strip() == "task"]
+    others = [item for item in overrides if item not in named]
+    return (named[-1].partition("=")[2].strip() if named else None), others
+
+
 def is_labelled(path_or_id: str) -> bool:
-    """As `answers_examples`, of a model that is not read yet; False for what is no model, of which `load` says why."""
+    """Whether a model that is not read yet was trained for labelled tasks; False for what is no model, of which `load`
+    says why."""
     try:
         file = model_path(path_or_id) / FILE
     except WenluError:
@@ -79,7 +90,7 @@ def is_labelled(path_or_id: str) -> bool:
     if not file.is_file():
         return False
     name = json.loads(file.read_text(encoding="utf-8")).get("name")
-    return name in {task.name for task in LABELLED_TASKS}
+    return name in {task.name for task in (*LABELLED_TASKS, *MULTI_TASKS)}
 
 
 def predict_answers(

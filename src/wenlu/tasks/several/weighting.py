@@ -12,7 +12,7 @@ from wenlu.tasks.labelled import ReadingTask
 def by_uncertainty(total: Tensor, count: int, log_variance: Tensor, factor: float) -> Tensor:
     """Σ c exp(-s) l + s / 2 over `count` losses l that sum to `total`, where s = log σ² is learnt.
 
-    The likelihood of answers with a noise of variance σ² (Kendall, Gal & Cipolla 2018, arXiv:1705.07115, equation 7).
+    The likelihood of answers with a noise of variance σ² (Kendall, Gal & Cipolla 2018, arXiv:1705.07115, section 3.2).
     It is least at exp(s) = 2 c l̄: there each member counts in inverse proportion to its own mean loss l̄.
 
     Args:
