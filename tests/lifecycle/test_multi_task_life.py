@@ -180,7 +180,7 @@ def test_a_run_that_was_stopped_resumes_bit_for_bit(recipe: Path, run: Path, tmp
     assert told[0]["log_variances"] == told[1]["log_variances"] != {"topics": 0.0, "grades": 0.0}
 
 
-def test_a_second_call_does_nothing(recipe: Path, run: Path) -> None:
+def test_a_second_call_does_nothing_and_the_table_can_come_later(recipe: Path, run: Path) -> None:
     files = [
         run / "model/model.safetensors",
         run / "transfer.json",
@@ -189,6 +189,11 @@ def test_a_second_call_does_nothing(recipe: Path, run: Path) -> None:
     before = [file.stat().st_mtime_ns for file in files]
     verbs.finetune(recipe, run, ["task.singles=true"])
     assert [file.stat().st_mtime_ns for file in files] == before
+    verbs.finetune(recipe, run)
+    assert not (run / "transfer.json").exists()
+    verbs.finetune(recipe, run, ["task.singles=true"])
+    assert [file.stat().st_mtime_ns for file in files if file.suffix != ".json"] == [before[0], before[2]]
+    assert (run / "transfer.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def scored_stages(life: Life) -> Life:
         (life.out / TRANSFER).unlink(missing_ok=True)
         return life
     key = stage_key([], code=("evaluation", "lifecycle/members"), inputs=[key])
-    if not life.cache.is_done("transfer", key):
+    if not ((life.out / TRANSFER).exists() and life.cache.is_done("transfer", key)):
         with life.working("transfer", key):
             found = [_transfer(life, name).to_json() for name in recipe.members]
             atomic.write_text(life.out / TRANSFER, json.dumps(found, ensure_ascii=False, indent=2) + "\n")

@@ -20,7 +20,7 @@ from wenlu.lifecycle.model_settings import ModelSettings, check_family
 from wenlu.models import Ability, family
 from wenlu.models.vectors import VectorsConfig
 from wenlu.rundir.trackers import TrackingConfig
-from wenlu.tasks import CausalLMConfig, LabelledConfig, MultiTaskConfig, TaskField
+from wenlu.tasks import CausalLMConfig, LabelledConfig, MultiTaskConfig, TaskConfig, TaskField
 from wenlu.tokenizers import TokenizerConfig
 from wenlu.training import AdamWConfig, OptimizerField, ScheduleConfig, TrainConfig
 
@@ -74,6 +74,11 @@ class Recipe(Config):
     def has_examples(self) -> bool:
         """Whether it learns from examples, in place of running text."""
         return isinstance(self.task, LabelledConfig | MultiTaskConfig)
+
+    @property
+    def trained_task(self) -> TaskConfig:
+        """What of the task decides how the model comes out; single models beside it do not."""
+        return self.task.model_copy(update={"singles": False}) if self.members else self.task
 
     def of_member(self, name: str) -> Self:
         """The recipe that trains one of several tasks alone."""

@@ -117,7 +117,7 @@ def examples_stage(life: Life) -> Life:
 def train_stage(life: Life) -> Life:
     """`tokens/` or `data/` → `checkpoints/` and `model/`; goes on from the newest checkpoint."""
     recipe = life.recipe
-    settings = [recipe.task, recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
+    settings = [recipe.trained_task, recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
     before = life.key("examples" if recipe.has_examples else "tokens")
     inputs = [before, str(recipe.seed), *vectors_fingerprint(recipe.train), *base_fingerprint(recipe)]
     key = stage_key(settings, code=TRAINING_CODE, inputs=inputs)
