@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from wenlu import hub
+from wenlu.config import did_you_mean
 from wenlu.errors import DataError, ResourceError, UsageError, WeightsError
 from wenlu.models import Ability, Family, LanguageModel, ModelConfig
 from wenlu.models.layers.encoder import Encoder
@@ -19,7 +20,7 @@ from wenlu.models.weights import load_model
 from wenlu.models.weights.files import read_json
 from wenlu.models.weights.generation_config import ids_of, read_generation_config
 from wenlu.models.weights.gguf import load_gguf
-from wenlu.tasks import CausalLM, Dialogue, MaskedLM, Task, WordSimilarity, load_task
+from wenlu.tasks import CausalLM, Dialogue, MaskedLM, MultiTask, Task, WordSimilarity, load_task
 from wenlu.tasks.corruption.pairs import Pairs
 from wenlu.tasks.labelled.published import task_of_class
 from wenlu.tokenizers import Tokenizer
@@ -85,18 +86,21 @@ class VectorsBundle:
     task: WordSimilarity = field(default_factory=WordSimilarity)
 
 
-def load_any(path_or_id: str | Path, *, dtype: torch.dtype | None = None) -> Bundle | VectorsBundle:
+def load_any(
+    path_or_id: str | Path, *, dtype: torch.dtype | None = None, task: str | None = None
+) -> Bundle | VectorsBundle:
     """Load what is there: a model as `load` does, or word vectors from a folder or a .vec or .txt file.
 
     Args:
         dtype: of a model's weights; word vectors are float32.
+        task: as `load`.
 
     Raises:
         DataError: a line of a text file that is no word with its vector. The others are `load`'s.
     """
     path = vectors_path(path_or_id)
     if path is None:
-        return load(path_or_id, dtype=dtype)
+        return load(path_or_id, dtype=dtype, task=task)
     if path.is_dir():
         vectors, facts = load_vectors(path)
     else:
@@ -116,13 +120,14 @@ def vectors_path(path_or_id: str | Path) -> Path | None:
         return None
 
 
-def load(path_or_id: str | Path, *, dtype: torch.dtype | None = None) -> Bundle:
+def load(path_or_id: str | Path, *, dtype: torch.dtype | None = None, task: str | None = None) -> Bundle:
     """Load a language model: a run directory, a folder in Hugging Face's layout, a GGUF file, a package or a hub id.
 
     Args:
         path_or_id: a path; `package:NAME` or `package:NAME/inner/path`; `[hf:]ORGANISATION/NAME[@REVISION]`. What
             exists here comes first; what was fetched once is read without a call.
         dtype: convert the weights to it; by default they stay as stored, and quantised ones become float32.
+        task: the name of one of several tasks that the model was trained for; the bundle is then as if of it alone.
 
     Raises:
         WeightsError: what was found instead, or what of it does not fit.
@@ -150,7 +155,7 @@ def load(path_or_id: str | Path, *, dtype: torch.dtype | None = None) -> Bundle:
     return Bundle(
         model=model,
         tokenizer=tokenizer,
-        task=_task(path, family, model, tokenizer),
+        task=_task(path, family, model, tokenizer) if task is None else _member(path, task, tokenizer),
         config=model.config,
         path=path,
         generation=generation,
@@ -219,3 +224,12 @@ def _task(path: Path, family: Family, model: LanguageModel, tokenizer: Tokenizer
     if isinstance(model, Encoder):
         return task_of_class(model.config, read_json(path / "config.json").get("problem_type"), tokenizer)
     return CausalLM() if Ability.CAUSAL in family.abilities else None
+
+
+def _member(path: Path, name: str, tokenizer: Tokenizer) -> Task:
+    whole = load_task(path, tokenizer)
+    if not isinstance(whole, MultiTask):
+        raise UsageError(f"{path}: was not trained for several tasks, so leave out task={name}")
+    if name not in whole.members:
+        raise UsageError(f"{path}: has no task {name!r}; {did_you_mean(name, whole.members)}")
+    return whole.members[name]

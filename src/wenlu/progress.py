@@ -19,4 +19,24 @@ class Progress:
         """Show a warning at once; whoever warns also records it in the run."""
 
 
+class Named(Progress):
+    """Tells another of one part among several of a kind, by its name."""
+
+    def __init__(self, name: str, whole: Progress) -> None:
+        self.name = name
+        self.whole = whole
+
+    def start(self, name: str, total: float | None = None, unit: str = "") -> None:
+        self.whole.start(f"{self.name}: {name}", total, unit)
+
+    def update(self, done: float, **facts: str) -> None:
+        self.whole.update(done, **facts)
+
+    def finish(self, summary: str = "") -> None:
+        self.whole.finish(summary)
+
+    def warn(self, message: str) -> None:
+        self.whole.warn(f"{self.name}: {message}")
+
+
 QUIET = Progress()

@@ -82,6 +82,17 @@ def test_a_malformed_override_says_how_to_write_one(path: Path, item: str, messa
         load(Settings, path, [item])
 
 
+def test_a_member_of_several_has_sections_of_its_own() -> None:
+    settings = {"members": {"spam": {"task": "labels", "data": {"train": "a"}}}}
+    found = override(settings, ["members.spam.data.train=b", "members.spam.task=tags"])
+    assert found == {"members": {"spam": {"task": "tags", "data": {"train": "b"}}}}
+    assert settings == {"members": {"spam": {"task": "labels", "data": {"train": "a"}}}}
+    with pytest.raises(ConfigError, match=r"no members\.spma; did you mean spam\?"):
+        override(settings, ["members.spma.data.train=b"])
+    with pytest.raises(ConfigError, match=r"override 'data\.train\.path=b': settings are at most two levels deep"):
+        override(settings, ["members.spam.data.train.path=b"])
+
+
 def test_overrides_leave_the_given_settings_as_they_were() -> None:
     settings = {"optimizer": {"lr": 1.0}}
     override(settings, ["optimizer.lr=2.0"])

@@ -18,6 +18,7 @@ from wenlu.models import LanguageModel, family
 from wenlu.tasks import (
     IGNORED,
     LABELLED_TASKS,
+    MULTI_TASKS,
     SCORED_TASKS,
     TASKS,
     Batch,
@@ -73,7 +74,7 @@ def test_the_tuple_lists_the_folder() -> None:
     folder = Path(wenlu.tasks.__file__).parent
     shared = {"__init__", "task", "objective"}
     files = {path.stem for path in folder.glob("*.py")} - shared
-    assert {task.name.replace("-", "_") for task in (*TASKS, *LABELLED_TASKS, *SCORED_TASKS)} == files
+    assert {task.name.replace("-", "_") for task in (*TASKS, *LABELLED_TASKS, *MULTI_TASKS, *SCORED_TASKS)} == files
 
 
 @each_task

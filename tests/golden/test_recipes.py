@@ -24,7 +24,6 @@ from wenlu.config import load
 from wenlu.lifecycle import verbs
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.models import family
-from wenlu.tasks import LabelledConfig
 from wenlu.training import AdamWConfig
 
 GOLDEN = Path(__file__).with_name("losses.json")
@@ -111,16 +110,21 @@ def overrides(recipe: str, folder: Path) -> list[str]:
 
 
 def labelled_overrides(recipe: Recipe, folder: Path) -> list[str]:
-    """The recipe's task on its eight examples, over and over, in a tiny model from random weights."""
-    small = LABELLED[recipe.task.name]
-    source = folder / "examples.jsonl"
-    source.write_text("".join(json.dumps(row) + "\n" for row in small.rows * 12))
-    sizes = {key: value for key, value in SIZES_OF_LABELLED.items() if key in family(small.family).config.model_fields}
-    own = [f"task.{key}={json.dumps(value)}" for key, value in small.settings.items()]
+    """The recipe's task, or each of several, on its eight examples, over and over, in a tiny model from random
+    weights."""
+    tasks = {f"members.{name}.": member.task.name for name, member in recipe.members.items()}
+    tasks = tasks or {"": recipe.task.name}
+    chosen = LABELLED[next(iter(tasks.values()))].family
+    sizes = {key: value for key, value in SIZES_OF_LABELLED.items() if key in family(chosen).config.model_fields}
+    own = []
+    for prefix, task in tasks.items():
+        source = folder / f"{prefix}examples.jsonl"
+        source.write_text("".join(json.dumps(row) + "\n" for row in LABELLED[task].rows * 12))
+        own.append(f"{prefix}data={_table(train=str(source), steps=[], split_by='random', validation=0.1, test=0.1)}")
+        own += [f"{prefix}task.{key}={json.dumps(value)}" for key, value in LABELLED[task].settings.items()]
     return [
         adamw(recipe.name),
-        f"data={_table(train=str(source), steps=[], split_by='random', validation=0.1, test=0.1)}",
-        f"model={_table(family=small.family, **sizes)}",
+        f"model={_table(family=chosen, **sizes)}",
         f"train={_table(**TRAIN_OF_LABELLED)}",
         "tokenizer.kind=char",
         "tokenizer.vocab_size=auto",
@@ -137,8 +141,7 @@ def _table(**values: Any) -> str:
 def test_a_recipe_repeats_its_losses(recipe: str, tmp_path: Path) -> None:
     path = Path(f"recipes/{recipe}.toml")
     content = load(Recipe, path)
-    is_labelled = isinstance(content.task, LabelledConfig)
-    settings = labelled_overrides(content, tmp_path) if is_labelled else overrides(recipe, tmp_path)
+    settings = labelled_overrides(content, tmp_path) if content.has_examples else overrides(recipe, tmp_path)
     if recipe == "architectures":
         verbs.run(Path("recipes/architectures.toml"), tmp_path / "run", settings)
         found: Any = {run.name: losses(run) for run in sorted((tmp_path / "run/families").iterdir())}

@@ -24,8 +24,8 @@ def chat(
 
     A model of a labelled task shows the label, the entities, the answer or the grade of what you type, and how sure it
     is; one that writes code shows the function whose signature and docstring you type (an empty line ends them), or
-    fills <fill> in. A model with a chat template answers as an assistant; another one continues the text. They are
-    sampled from as generation_config.json says, or at temperature 0.2 and 0.8.
+    fills <fill> in; of several tasks task=NAME chooses one. A model with a chat template answers as an assistant;
+    another one continues the text. They are sampled from as generation_config.json says, or at temperature 0.2 and 0.8.
 
     With piped input each line is answered in plain text, or with --json as one object.
 
@@ -66,11 +66,13 @@ def _with_examples(model: str, overrides: list[str], *, terminal: bool, json: bo
     from wenlu.cli.chat_examples import answer_piped, converse
     from wenlu.config import check, override
     from wenlu.errors import DataError
-    from wenlu.generation.labelled import AnsweringConfig
+    from wenlu.generation.labelled import AnsweringConfig, answers_examples, member_named
     from wenlu.generation.rows import read_rows
 
+    task, overrides = member_named(overrides)
     config = check(AnsweringConfig, override({}, overrides), where="chat")
-    bundle = load(model)
+    bundle = load(model, task=task)
+    assert answers_examples(bundle), "asked of models of labelled tasks"
     notes, answers = Console(stderr=True, highlight=False), Console(highlight=False)
     if terminal:
         converse(bundle, config, notes, answers)

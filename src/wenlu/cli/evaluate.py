@@ -25,7 +25,8 @@ def evaluate(
     """Score held-out text: perplexity per token, word and byte, bits per byte, with intervals, beside an n-gram.
 
     A model of another pretraining task is scored at that task, beside the commonest answer; word vectors on
-    similarity and analogies. A RUN is scored on the texts that it held out, a MODEL on those of data.test=FILE.
+    similarity and analogies. A RUN is scored on the texts that it held out, a MODEL on those of data.test=FILE; of
+    several tasks all are, or the one that task=NAME chooses.
 
     Example: wenlu evaluate runs/tiny evaluate.stride=64
     """
@@ -55,6 +56,7 @@ def render(evaluation: Evaluation) -> Group:
     facts = evaluation.facts
     size = f", bytes: {facts['bytes']:,}" if "bytes" in facts else ""
     percent = f"{100 * evaluation.settings['confidence']:g} %"
+    size = f", bytes: {facts['bytes']:,}" if "bytes" in facts else ""
     table = Table(
         title=f"{facts['split']} split, texts: {facts['documents']:,}, in clusters of near-duplicates: "
         f"{facts['clusters']:,}{size}",

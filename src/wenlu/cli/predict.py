@@ -34,9 +34,10 @@ def predict(
     """Answer each prompt of FILE with one JSON object a line, in order; a bad row gets an `error` in its place.
 
     A model of a labelled task answers each record of any file that data are read from, columns named as text=COLUMN;
-    answers less sure than abstain_below are withheld. A masked language model fills in each [MASK]; word vectors answer
-    a word, or a sum as in "king - man + woman", with its neighbours; an encoder–decoder reads the
-    prompt and writes a text of its own, its gaps filled where it has <extra_id_0> or [MASK].
+    answers less sure than abstain_below are withheld. Of a model of several tasks task=NAME chooses one. A masked
+    language model fills in each [MASK]; word vectors answer a word, or a sum as in "king - man + woman", with its
+    neighbours; an encoder–decoder reads the prompt and writes a text of its own, its gaps filled where it has
+    <extra_id_0> or [MASK].
     Exit code 3 when a row was bad.
 
     Example: wenlu predict runs/tiny --text "def " max_new_tokens=32 temperature=0.8
@@ -62,7 +63,8 @@ def predict(
             return
         answer = partial(neighbours.predict_neighbours, vectors, config=listing)
     else:
-        bundle = load(model)
+        task, overrides = labelled.member_named(overrides)
+        bundle = load(model, task=task)
         if labelled.answers_examples(bundle):
             asking = check(labelled.AnsweringConfig, override({}, overrides), where="predict")
             if text is not None:

@@ -61,8 +61,15 @@ def words_of(summary: RunSummary, seconds: float) -> str:
     lines = []
     if summary.evaluation is not None:
         lines += _scores(summary.evaluation)
+    lines += [_transfer(row) for row in summary.transfer]
     lines += [f"report         {summary.path / 'report.html'}   (after {seconds:.0f} s)", "", "Try next:"]
-    if summary.answers_examples:
+    if members := (summary.evaluation or {}).get("members"):
+        task = f"task={next(iter(members))}"
+        lines += [
+            f"  wenlu chat {summary.path} {task}",
+            f"  wenlu predict {summary.path} FILE {task} --out answers.jsonl",
+        ]
+    elif summary.answers_examples:
         lines += [f"  wenlu chat {summary.path}", f"  wenlu predict {summary.path} FILE --out answers.jsonl"]
     elif summary.prompt is not None:
         sampling = "max_new_tokens=64 temperature=0.8"
@@ -74,9 +81,22 @@ def words_of(summary: RunSummary, seconds: float) -> str:
 
 
 def _scores(evaluation: dict[str, Any]) -> list[str]:
+    members = evaluation.get("members", {})
+    if members:
+        return [line for name, own in members.items() for line in (f"{name}:", *(f"  {one}" for one in _scores(own)))]
     headline, baseline = evaluation["headline"], evaluation.get("baseline")
     lines = [f"{headline['name'].replace('_', ' '):<14} {headline['value']:.4f}"]
     if baseline is not None:
         lines.append(f"  {'n-gram' if evaluation['task'] == 'causal-lm' else 'baseline':<12} {baseline['value']:.4f}")
         lines.append(f"  difference   {evaluation['difference']['verdict']}")
     return lines
+
+
+def _transfer(row: dict[str, Any]) -> str:
+    """A member alone and together with the others, and what that did to it."""
+    found = row["difference"]
+    ends = "no interval" if found["low"] is None else f"{found['low']:+.4f} … {found['high']:+.4f}"
+    return (
+        f"{row['member']:<14} {row['metric'].replace('_', ' ')} {row['alone']:.4f} alone, {row['together']:.4f} "
+        f"together: {found['value']:+.4f} ({ends}), {row['effect']}"
+    )

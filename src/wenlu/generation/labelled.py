@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -26,7 +26,7 @@ from wenlu.generation.squad_answers import write_as_squad
 from wenlu.models.weights import read_config
 from wenlu.models.weights.files import read_json
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LABELLED_TASKS, GenerativeTask, LabelledTask, QuestionAnswering
+from wenlu.tasks import LABELLED_TASKS, MULTI_TASKS, GenerativeTask, LabelledTask, MultiTask, QuestionAnswering
 from wenlu.tasks.labelled.published import is_of_class
 from wenlu.tasks.task import FILE
 
@@ -80,13 +80,23 @@ class AnsweringConfig(SamplingConfig):
 
 
 def answers_examples(bundle: Bundle) -> bool:
-    """Whether the model was trained for a labelled task."""
+    """Whether the model was trained for a labelled task; raises UsageError where for several and none is chosen."""
+    if isinstance(bundle.task, MultiTask):
+        members = ", ".join(f"{name} ({member.name})" for name, member in bundle.task.members.items())
+        raise UsageError(f"{bundle.path}: does several tasks; choose one with task=NAME: {members}")
     return isinstance(bundle.task, LabelledTask)
 
 
+def member_named(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The task that `task=NAME` chooses among several that a model was trained for, and the other settings."""
+    named = [item for item in overrides if item.partition("=")[0].strip() == "task"]
+    others = [item for item in overrides if item not in named]
+    return (named[-1].partition("=")[2].strip() if named else None), others
+
+
 def is_labelled(path_or_id: str) -> bool:
-    """Whether a model that is not read yet answers examples, and does not talk in turns; False for what is no model, of
-    which `load` says why."""
+    """Whether a model that is not read yet answers examples, of one task or several, and does not talk in turns; False
+    for what is no model, of which `load` says why."""
     try:
         path = model_path(path_or_id)
         file = path / FILE
@@ -95,7 +105,7 @@ def is_labelled(path_or_id: str) -> bool:
     except WenluError:
         return False
     name = json.loads(file.read_text(encoding="utf-8")).get("name")
-    return name in {task.name for task in LABELLED_TASKS if not task.converses}
+    return name in {task.name for task in (*LABELLED_TASKS, *MULTI_TASKS) if not getattr(task, "converses", False)}
 
 
 def predict_answers(

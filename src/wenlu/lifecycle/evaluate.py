@@ -17,12 +17,14 @@ from wenlu.corpus.sources import SourceList, open_sources
 from wenlu.errors import UsageError
 from wenlu.evaluation import EvaluateConfig, Evaluation, evaluate_run, evaluate_texts
 from wenlu.generation.answering import sampling_of
+from wenlu.generation.labelled import member_named
 from wenlu.lifecycle.examples import read_examples
-from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run, evaluate_records
+from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run, evaluate_members, evaluate_records
+from wenlu.lifecycle.life import member_root
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.word_evaluation import evaluate_word_model
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import GenerativeTask, LabelledTask
+from wenlu.tasks import GenerativeTask, LabelledTask, MultiTask
 
 
 class HeldOutConfig(Config):
@@ -48,7 +50,8 @@ def evaluate(
             takes: the texts of `data.test=FILE`, without an n-gram. Word vectors: the sets of `[word_tests]`. A recipe
             (.toml): the life up to the model in `out`, then as a run.
         overrides: of `[evaluate]`, and `data.test`; of a labelled task also of `[generate]`, and what of `[task]` is
-            about answering; of the whole recipe where the target is one.
+            about answering; of the whole recipe where the target is one. Of a model of several tasks `task=NAME`
+            chooses one; else all are scored on what the run held out.
         out: where to write evaluation.json and evaluation.jsonl; nowhere by default.
 
     Raises:
@@ -73,15 +76,22 @@ def _of_recipe(path: Path, overrides: Sequence[str], out: Path | None, progress:
     verbs.pretrain(path, out, overrides, progress=progress)
     if vectors_path(out) is not None:
         return evaluate_word_model(str(out), progress=progress)
-    settings = read_config(Recipe, path, overrides).task_evaluate
-    return evaluate_run(load(out / "model"), out, settings, progress=progress)
+    recipe = read_config(Recipe, path, overrides)
+    if recipe.has_examples:
+        return _of_model(str(out), (), progress)
+    return evaluate_run(load(out / "model"), out, recipe.task_evaluate, progress=progress)
 
 
 def _of_model(target: str, overrides: Sequence[str], progress: Progress) -> Evaluation:
     if vectors_path(target) is not None:
         return evaluate_word_model(target, overrides, progress=progress)
-    bundle = load(target)
+    member, overrides = member_named(overrides)
+    bundle = load(target, task=member)
     path = Path(target)
+    if isinstance(bundle.task, MultiTask):
+        return _of_several(bundle, path, overrides, progress)
+    if member is not None and member_root(path, member).is_dir():
+        path = member_root(path, member)
     is_run = (path / "data").is_dir()
     if isinstance(bundle.task, LabelledTask):
         return _of_labelled(bundle, bundle.task, path, overrides, progress)
@@ -100,6 +110,17 @@ def _of_model(target: str, overrides: Sequence[str], progress: Progress) -> Eval
         training=_training(path, bundle),
         progress=progress,
     )
+
+
+def _of_several(bundle: Bundle, path: Path, overrides: Sequence[str], progress: Progress) -> Evaluation:
+    assert isinstance(bundle.task, MultiTask), f"{path} was trained for several tasks"
+    given, names = override(_settings_of(path), overrides), ", ".join(bundle.task.members)
+    if "data" in given:
+        raise UsageError(f"data: {path} does several tasks; say whose examples they are: task=NAME of {names}")
+    if not member_root(path, next(iter(bundle.task.members))).is_dir():
+        raise UsageError(f"{path}: has no held-out examples; choose a task and give some: task=NAME data.test=FILE")
+    settings = check(EvaluateSettings, given, where=f"evaluate {path}")
+    return evaluate_members(bundle.path, path, settings.evaluate, progress)
 
 
 def _of_labelled(

@@ -47,11 +47,13 @@ class ExportConfig(Config):
         dtype: of the numbers; "auto" keeps those of a Hugging Face folder, and takes float16 for GGUF and float32 for
             ONNX.
         language: of the model card.
+        task: one of several tasks that the model was trained for, to be exported as a model of this task alone.
     """
 
     format: Literal["auto", FormatName, VectorsFormat] = "auto"
     dtype: Dtype = "auto"
     language: Language = "en"
+    task: str | None = None
     parity: ParitySettings = ParitySettings()
 
 
@@ -107,7 +109,7 @@ def export(
         model: what `load_any` takes, so word vectors too.
         out: a folder that does not exist, is empty, or holds an export, which is replaced at once; for word vectors
             also a new file that ends in .vec or .txt.
-        overrides: `format=…`, `dtype=…`, `language=…`, and the thresholds of `[parity]`.
+        overrides: `format=…`, `dtype=…`, `language=…`, `task=…`, and the thresholds of `[parity]`.
 
     Raises:
         ParityError: the exported form answers otherwise; nothing is left behind.
@@ -133,7 +135,7 @@ def export_model(
 ) -> Export:
     """Write a language model as `row` does it; the rest is `export`'s."""
     refuse_foreign(out)
-    bundle = load(model)
+    bundle = load(model, task=config.task)
     job = _job(bundle, out, config, row)
     with atomic.atomic_folder(out) as folder:
         made = row.write(folder, job)

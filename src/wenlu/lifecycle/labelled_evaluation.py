@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wenlu.bundle import Bundle
+from wenlu.bundle import Bundle, load
 from wenlu.corpus.prepare import read_split, splits
 from wenlu.corpus.record import Record
 from wenlu.errors import DataError
 from wenlu.evaluation import EvaluateConfig, Evaluation
+from wenlu.evaluation.joined import joined
 from wenlu.evaluation.labelled import Judged, evaluate_answers
 from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.examples import read_examples
-from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LabelledConfig, LabelledTask
+from wenlu.lifecycle.life import member_root
+from wenlu.progress import QUIET, Named, Progress
+from wenlu.tasks import LabelledConfig, LabelledTask, MultiTask
 
 HELD_OUT = ("test", "validation")
 
@@ -35,16 +37,32 @@ def evaluate_labelled_run(
 
     Raises DataError where there is no held-out part.
     """
-    there = [name for name in HELD_OUT if name in splits(root / "data")]
-    if not there:
-        raise DataError(f"{root / 'data'}: no held-out examples; give data.test=FILE")
-    split = there[0] if config.split == "auto" else config.split
+    split = held_out_split(root, config)
     config = config.model_copy(update={"split": split})
     task = bundle.task
     assert isinstance(task, LabelledTask), f"{bundle.path} was trained for a labelled task"
     training = list(read_examples(root, "train", task.config)) if config.baseline else []
     records = list(read_split(root / "data", split))
     return evaluate_records(bundle, records, config, training=training, sampling=sampling, progress=progress)
+
+
+def held_out_split(root: Path, config: EvaluateConfig) -> str:
+    """The part of the run's data to score on; raises DataError where there is none."""
+    there = [name for name in HELD_OUT if name in splits(root / "data")]
+    if not there:
+        raise DataError(f"{root / 'data'}: no held-out examples; give data.test=FILE")
+    return there[0] if config.split == "auto" else config.split
+
+
+def evaluate_members(model: Path, run: Path, config: EvaluateConfig, progress: Progress = QUIET) -> Evaluation:
+    """Score the model in a folder on the held-out part of each of its tasks."""
+    found = {}
+    task = load(model).task
+    assert isinstance(task, MultiTask), f"{model} was trained for several tasks"
+    for name in task.members:
+        bundle = load(model, task=name)
+        found[name] = evaluate_labelled_run(bundle, member_root(run, name), config, progress=Named(name, progress))
+    return joined(found, task.name)
 
 
 def evaluate_records(
@@ -63,6 +81,14 @@ def evaluate_records(
     """
     task = bundle.task
     assert isinstance(task, LabelledTask), f"{bundle.path} was trained for a labelled task"
+    judged = judged_of(task, records, columns, progress)
+    return evaluate_answers(bundle, task, judged, config, training=training, sampling=sampling, progress=progress)
+
+
+def judged_of(
+    task: LabelledTask, records: Sequence[Record], columns: LabelledConfig | None = None, progress: Progress = QUIET
+) -> list[Judged]:
+    """The records that are examples of the task, with their clusters; a warning counts the others."""
     judged, refused = [], []
     for record in records:
         try:
@@ -75,4 +101,4 @@ def evaluate_records(
         progress.warn(
             f"{len(refused):,} of {len(records):,} records are no examples and left out; the first: {refused[0]}"
         )
-    return evaluate_answers(bundle, task, judged, config, training=training, sampling=sampling, progress=progress)
+    return judged

@@ -16,8 +16,14 @@ from wenlu.corpus.statistics import STATISTICS
 from wenlu.distributed import LOCAL, World
 from wenlu.lifecycle.cache import StageCache
 from wenlu.lifecycle.recipe import Recipe
-from wenlu.progress import QUIET, Progress
+from wenlu.progress import QUIET, Named, Progress
 from wenlu.rundir import Follower, Run, atomic, is_run
+from wenlu.tasks import MEMBERS
+
+
+def member_root(run: Path, name: str) -> Path:
+    """Where a run of several tasks has one's data, examples and evaluation: a run directory, but for the model."""
+    return run / MEMBERS / name
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,14 @@ class Life:
     ) -> None:
         self.run.close()
 
+    @contextmanager
+    def of_member(self, name: str) -> Iterator[Self]:
+        """The life of one of several tasks up to where they are trained together."""
+        with Life.begin(
+            self.recipe.of_member(name), member_root(self.out, name), self.origin, Named(name, self.progress)
+        ) as one:
+            yield replace(one, keys=self.keys)  # type: ignore[misc]
+
     def key(self, stage: str) -> str:
         return dict(self.keys)[stage]
 
@@ -110,10 +124,19 @@ class Life:
 
     def _digests(self) -> dict[str, str]:
         """Of what was read and of what was made from it."""
-        data = self.root / "data"
-        if not (data / STATISTICS).exists():
-            return {}
-        fetched: dict[str, str] = StageCache(self.root).facts("data").get("fetched", {})
-        return fetched | {
-            f"data/{name}": f"sha256:{fact.sha256}" for name, fact in DataSummary.open(data).files.items()
+        members = {f"{MEMBERS}/{name}/": member_root(self.root, name) for name in self.recipe.members}
+        return {
+            name: digest
+            for prefix, root in (members or {"": self.root}).items()
+            for name, digest in _digests_of(root, prefix).items()
         }
+
+
+def _digests_of(root: Path, prefix: str) -> dict[str, str]:
+    data = root / "data"
+    if not (data / STATISTICS).exists():
+        return {}
+    fetched: dict[str, str] = StageCache(root).facts("data").get("fetched", {})
+    return fetched | {
+        f"{prefix}data/{name}": f"sha256:{fact.sha256}" for name, fact in DataSummary.open(data).files.items()
+    }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from wenlu.config import Config, check
+from wenlu.config import Config, check, did_you_mean
 from wenlu.corpus.prepare import DataConfig
 from wenlu.corpus.steps import step_kind
 from wenlu.corpus.word_sentences import WordsConfig
@@ -15,23 +16,14 @@ from wenlu.evaluation import EvaluateConfig
 from wenlu.evaluation.verse import VerseConfig
 from wenlu.evaluation.words import WordTestsConfig
 from wenlu.generation import SamplingConfig
+from wenlu.lifecycle.member_settings import Member, MemberName, with_columns
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
 from wenlu.models import Ability, family
 from wenlu.models.vectors import VectorsConfig
 from wenlu.rundir.trackers import TrackingConfig
-from wenlu.tasks import CausalLMConfig, LabelledConfig, TaskConfig, TaskField, task_type
+from wenlu.tasks import CausalLMConfig, LabelledConfig, MultiTaskConfig, TaskConfig, TaskField
 from wenlu.tokenizers import TokenizerConfig
 from wenlu.training import AdamWConfig, OptimizerField, ScheduleConfig, TrainConfig
-
-
-def _roles(task: Any) -> list[str]:
-    """What an example of a labelled task is made of; nothing for others, and for what is no task."""
-    name = task.get("name") if isinstance(task, dict) else None
-    try:
-        settings = task_type(name).settings if isinstance(name, str) else TaskConfig
-    except ValueError:  # which the field `task` says better
-        return []
-    return [role.name for role in settings.roles] if issubclass(settings, LabelledConfig) else []
 
 
 class ArchitecturesConfig(Config):
@@ -53,9 +45,11 @@ class Recipe(Config):
     language: Literal["en", "zh"] = "en"
     """Of the report."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    data: DataConfig
-    tokenizer: TokenizerConfig = TokenizerConfig()
     task: TaskField = CausalLMConfig()
+    members: dict[MemberName, Member] = Field(default_factory=dict)
+    """With `task = "multi-task"` the tasks that share the model, each with its own data, in place of `[data]`."""
+    data: Annotated[DataConfig | None, Field(validate_default=True)] = None
+    tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelSettings = ModelSettings()
     architectures: ArchitecturesConfig | None = None
     train: TrainConfig = TrainConfig()
@@ -72,14 +66,37 @@ class Recipe(Config):
     word_tests: WordTestsConfig = WordTestsConfig()
 
     @property
+    def own_data(self) -> DataConfig:
+        """`[data]` of a recipe that is not of several tasks."""
+        assert self.data is not None, "each member of several tasks has its own data"
+        return self.data
+
+    @property
+    def has_examples(self) -> bool:
+        """Whether it learns from examples, in place of running text."""
+        return isinstance(self.task, LabelledConfig | MultiTaskConfig)
+
+    @property
+    def trained_task(self) -> TaskConfig:
+        """What of the task decides how the model comes out; single models beside it do not."""
+        return self.task.model_copy(update={"singles": False}) if self.members else self.task
+
+    def of_member(self, name: str) -> Self:
+        """The recipe that trains one of several tasks alone."""
+        member = self.members[name]
+        own = {"name": f"{self.name}, {name}", "task": member.task, "data": member.data, "members": {}}
+        return self.model_copy(update=own)
+
+    @property
     def task_data(self) -> DataConfig:
         """`[data]`, whose sources are told which columns the task reads.
 
         Of the usual steps those that change texts are left out where answers count the characters of these.
         """
+        data = self.own_data
         if not isinstance(self.task, LabelledConfig):
-            return self.data
-        data, told = self.data, self.task.told
+            return data
+        told = self.task.told
         held_out = {
             name: told(part) if isinstance(part, tuple) else part
             for name, part in (("validation", data.validation), ("test", data.test))
@@ -107,23 +124,38 @@ class Recipe(Config):
     @model_validator(mode="before")
     @classmethod
     def _columns_of_the_task(cls, values: Any) -> Any:
-        """Columns stand in `[data]`, where users look for them, and belong to the task: `data.label="sentiment"`."""
-        if not isinstance(values, dict) or not isinstance(values.get("data"), dict):
-            return values
-        task = values.get("task")
-        table = {"name": task} if isinstance(task, str) else task
-        roles = _roles(table)
-        data = values["data"]
-        columns = {name: data[name] for name in roles if name in data}
-        if not columns:
-            return values
-        rest = {key: value for key, value in data.items() if key not in columns}
-        assert isinstance(table, dict), "a task with roles has a name"
-        return {**values, "data": rest, "task": {**table, "columns": {**table.get("columns", {}), **columns}}}
+        return with_columns(values) if isinstance(values, dict) else values
+
+    @field_validator("data")
+    @classmethod
+    def _some_data(cls, value: DataConfig | None, info: ValidationInfo) -> DataConfig | None:
+        several = isinstance(info.data.get("task"), MultiTaskConfig)
+        if value is None and not several and not info.data.get("members", True):
+            raise PydanticCustomError("missing", "required")
+        return value
+
+    @model_validator(mode="after")
+    def _members_are_of_several_tasks(self) -> Self:
+        if not isinstance(self.task, MultiTaskConfig):
+            if self.members:
+                raise ValueError(f'members: share a training with task.name="multi-task", but it is {self.task.name!r}')
+            return self
+        if len(self.members) < 2:
+            raise ValueError("members: multi-task needs two or more; add sections [members.NAME.task] and .data")
+        if self.data is not None:
+            raise ValueError("data: each member has its own; move it to [members.NAME.data]")
+        for key in ("weights", "log_variances"):
+            if strangers := [name for name in getattr(self.task, key) if name not in self.members]:
+                raise ValueError(f"task.{key}: no member {strangers[0]!r}; {did_you_mean(strangers[0], self.members)}")
+        if self.task.log_variances and self.task.weighting == "fixed":
+            raise ValueError('task.log_variances: are learnt with task.weighting="uncertainty"; set it, or remove them')
+        return self
 
     @model_validator(mode="after")
     def _steps_keep_characters(self) -> Self:
-        if not isinstance(self.task, LabelledConfig) or self.data.steps == DataConfig.model_fields["steps"].default:
+        if not isinstance(self.task, LabelledConfig) or self.data is None:
+            return self
+        if self.data.steps == DataConfig.model_fields["steps"].default:
             return self
         changing = [step.step for step in self.data.steps if step_kind(step.step).changes_text]
         if changing and self.task.counts_characters(self.data.all_sources()):

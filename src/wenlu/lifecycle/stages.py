@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 
 from wenlu.bundle import load
@@ -18,7 +19,7 @@ from wenlu.lifecycle.cache import stage_key
 from wenlu.lifecycle.examples import survey
 from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run
-from wenlu.lifecycle.life import Life
+from wenlu.lifecycle.life import Life, member_root
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
 from wenlu.lifecycle.report import write_report
 from wenlu.lifecycle.training import openings, train_life
@@ -41,6 +42,7 @@ TRAINING_CODE = (
     "lifecycle/base",
     "lifecycle/calibration",
     "lifecycle/examples",
+    "lifecycle/mixed_training",
 )
 EVALUATION_CODE = ("evaluation", "generation", "metrics", "tasks", "models", "kernels", "corpus")
 
@@ -71,15 +73,21 @@ def tokenizer_stage(life: Life) -> Life:
             tokenizer.with_special(life.recipe.task.tokens_to_add(tokenizer.special_tokens)).save(folder)
     elif not life.cache.is_done("tokenizer", key):
         with life.working("tokenizer", key):
-            task, records = life.recipe.task, read_split(life.out / "data", "train")
-            if isinstance(task, LabelledConfig):
-                texts = (text for record in records for text in task.texts_of(record))
-            else:
-                texts = (record.text for record in records)
-            tokenizer = train_tokenizer(settings, texts, progress=life.progress)
+            tokenizer = train_tokenizer(settings, _texts(life), progress=life.progress)
             with atomic.atomic_folder(life.out / "tokenizer") as folder:
                 tokenizer.save(folder)
     return life.with_key("tokenizer", key)
+
+
+def _texts(life: Life) -> Iterator[str]:
+    """Of the training part; of several tasks those of each."""
+    recipes = {member_root(life.out, name): life.recipe.of_member(name) for name in life.recipe.members}
+    for root, recipe in (recipes or {life.out: life.recipe}).items():
+        for record in read_split(root / "data", "train"):
+            if isinstance(recipe.task, LabelledConfig):
+                yield from recipe.task.texts_of(record)
+            else:
+                yield record.text
 
 
 def tokens_stage(life: Life) -> Life:
@@ -100,18 +108,19 @@ def examples_stage(life: Life) -> Life:
     task = life.recipe.task
     assert isinstance(task, LabelledConfig), "only labelled tasks have examples"
     task = task.made_for(life.recipe.model.chosen(), life.recipe.train.context)
-    key = stage_key([task, life.recipe.data], code=("tasks",), inputs=[life.key("data"), life.key("tokenizer")])
+    data = life.recipe.own_data
+    key = stage_key([task, data], code=("tasks",), inputs=[life.key("data"), life.key("tokenizer")])
     if not life.cache.is_done("examples", key):
         with life.working("examples", key):
-            survey(life.out, task, life.recipe.data.max_bad_fraction, life.progress)
+            survey(life.out, task, data.max_bad_fraction, life.progress)
     return life.with_key("examples", key)
 
 
 def train_stage(life: Life) -> Life:
     """`tokens/` or `data/` → `checkpoints/` and `model/`; goes on from the newest checkpoint."""
     recipe = life.recipe
-    settings = [recipe.task, recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
-    before = life.key("examples" if isinstance(recipe.task, LabelledConfig) else "tokens")
+    settings = [recipe.trained_task, recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
+    before = life.key("examples" if recipe.has_examples else "tokens")
     inputs = [before, str(recipe.seed), *vectors_fingerprint(recipe.train), *base_fingerprint(recipe)]
     key = stage_key(settings, code=TRAINING_CODE, inputs=inputs)
     life.release()

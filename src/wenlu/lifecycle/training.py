@@ -19,6 +19,7 @@ from wenlu.lifecycle.base import base_config, begin_head_with_base, begin_with_b
 from wenlu.lifecycle.calibration import calibrated
 from wenlu.lifecycle.examples import read_examples, surveyed
 from wenlu.lifecycle.life import Life
+from wenlu.lifecycle.mixed_training import each_calibrated, mixed_data, multi_task
 from wenlu.lifecycle.model_card import Subject, model_card
 from wenlu.lifecycle.model_folder import generation_of, tokenizer_kept, write_model_folder
 from wenlu.lifecycle.model_settings import ModelSettings
@@ -27,7 +28,16 @@ from wenlu.lifecycle.vectors_start import begin_with_vectors
 from wenlu.models import LanguageModel, ModelConfig
 from wenlu.rundir import atomic
 from wenlu.rundir.trackers.process import tracked
-from wenlu.tasks import CausalLM, LabelledConfig, LabelledTask, Task, TextTask, new_task
+from wenlu.tasks import (
+    CausalLM,
+    LabelledConfig,
+    LabelledTask,
+    MultiTask,
+    MultiTaskConfig,
+    Task,
+    TextTask,
+    new_task,
+)
 from wenlu.tokenizers import Tokenizer
 from wenlu.training import (
     TrainData,
@@ -51,8 +61,7 @@ def train_life(life: Life) -> TrainState:
     if life.recipe.train.allocator == "auto":
         use_pool()
     tokenizer = Tokenizer.load(life.root / "tokenizer")
-    labelled = isinstance(life.recipe.task, LabelledConfig)
-    task = new_task(surveyed(life.root) if labelled else life.recipe.task, tokenizer)
+    task = _task(life, tokenizer)
     data = _data(life, task, tokenizer)
     before, device = life.cache.facts("train"), choose_device(life.recipe.train)
     facts = _chosen(life, device)
@@ -99,6 +108,10 @@ def train_life(life: Life) -> TrainState:
         if isinstance(task, LabelledTask) and "validation" in splits(life.root / "data"):
             held_out = list(read_examples(life.root, "validation", task.config))
             task = calibrated(task, whole, held_out, recipe.train.context, life.progress)
+        elif isinstance(task, MultiTask):
+            shares = task.shares(data.train, recipe.seed, state.step)
+            life.cache.choose("train", {**life.cache.facts("train"), "shares": shares})
+            task = each_calibrated(task, task.headed(whole), life.root, recipe.train.context, life.progress)
         _write_model(life, task, whole, tokenizer)
     return state
 
@@ -110,7 +123,16 @@ def openings(root: Path, count: int = 3, characters: int = 80) -> tuple[str, ...
     return tuple(record.text[:characters] for record, _ in zip(records, range(count), strict=False))
 
 
+def _task(life: Life, tokenizer: Tokenizer) -> Task:
+    config = life.recipe.task
+    if isinstance(config, MultiTaskConfig):
+        return multi_task(config, life.root, life.recipe.members, tokenizer)
+    return new_task(surveyed(life.root) if isinstance(config, LabelledConfig) else config, tokenizer)
+
+
 def _data(life: Life, task: Task, tokenizer: Tokenizer) -> TrainData:
+    if isinstance(task, MultiTask):
+        return mixed_data(task, life.root, life.recipe.train.context, life.progress)
     if isinstance(task, LabelledTask):
         held_out = "validation" in splits(life.root / "data")
         return TrainData(_examples(life, task, "train"), _examples(life, task, "validation") if held_out else None)

@@ -19,6 +19,7 @@ from wenlu.errors import UsageError
 from wenlu.generation.asking import ask
 from wenlu.generation.conversation import Conversation
 from wenlu.generation.predict import predict
+from wenlu.lifecycle import members
 from wenlu.lifecycle.architectures import architectures_stage
 from wenlu.lifecycle.base import with_base
 from wenlu.lifecycle.evaluate import evaluate
@@ -39,7 +40,7 @@ from wenlu.progress import QUIET, Progress
 from wenlu.rundir import Run, atomic, provenance
 from wenlu.rundir.listing import RunRow, list_runs
 from wenlu.rundir.trackers import check_installed
-from wenlu.tasks import LABELLED_TASKS, LabelledConfig
+from wenlu.tasks import LABELLED_TASKS
 from wenlu.tokenizers import FertilityReport, Tokenizer, fertility
 
 __all__ = [
@@ -73,6 +74,11 @@ class RunSummary:
     prompt: str | None
 
     @property
+    def transfer(self) -> list[dict[str, Any]]:
+        """The content of `transfer.json`: each of several tasks together with the others and alone."""
+        return _content(self.path / members.TRANSFER) or []
+
+    @property
     def answers_examples(self) -> bool:
         """Whether the model is of a labelled task."""
         return (self.evaluation or {}).get("task") in {task.name for task in LABELLED_TASKS}
@@ -83,7 +89,8 @@ class RunSummary:
         return {event.step: event.value for event in events if not isinstance(event.value, str)}
 
     def to_json(self) -> dict[str, Any]:
-        return {"run": str(self.path), "seconds": self.seconds, **(self.evaluation or {})}
+        transfer = {"transfer": self.transfer} if self.transfer else {}
+        return {"run": str(self.path), "seconds": self.seconds, **(self.evaluation or {}), **transfer}
 
 
 def run(
@@ -148,18 +155,26 @@ def finetune(
     of `run`.
     """
     settings = load(Recipe, Path(recipe), overrides)
-    if settings.model.base is None and not isinstance(settings.task, LabelledConfig):
+    if settings.model.base is None and not settings.has_examples:
         raise UsageError(
             f"{recipe}: nothing to fine-tune: name a model in model.base, or a task with labelled examples in "
             "task.name; models from random weights are made by: wenlu pretrain"
         )
-    given = {item.partition("=")[0].strip() for item in overrides}
-    if "data.train" in given and "data.test" not in given and isinstance(load(Recipe, Path(recipe)).data.test, tuple):
-        raise UsageError(
-            f"{recipe}: data.train is yours, but data.test is still the recipe's own; give data.test=FILE too, or hold "
-            "out a part of yours: data.test=0.1"
-        )
+    _refuse_foreign_test(Path(recipe), overrides)
     return run(recipe, out, overrides, progress=progress)
+
+
+def _refuse_foreign_test(path: Path, overrides: Sequence[str]) -> None:
+    given, recipe = {item.partition("=")[0].strip() for item in overrides}, load(Recipe, path)
+    held_out = {f"members.{name}.data": member.data.test for name, member in recipe.members.items()}
+    if recipe.data is not None:
+        held_out["data"] = recipe.data.test
+    for data, test in held_out.items():
+        if f"{data}.train" in given and f"{data}.test" not in given and isinstance(test, tuple):
+            raise UsageError(
+                f"{path}: {data}.train is yours, but {data}.test is still the recipe's own; give {data}.test=FILE too, "
+                f"or hold out a part of yours: {data}.test=0.1"
+            )
 
 
 def chat(model: str | Path, *, system: str = "") -> Conversation:
@@ -181,7 +196,9 @@ def _begin(
     recipe = with_base(load(Recipe, path, overrides))
     check_installed(recipe.tracking.to)
     processes = from_environment().size
-    sections = [name for name in ("vectors", "architectures") if getattr(recipe, name) is not None]
+    if recipe.members and not trains:
+        raise UsageError(f"{path}: has several tasks, each with data of its own; run it whole: wenlu finetune {path}")
+    sections = [name for name in ("vectors", "architectures", "members") if getattr(recipe, name)]
     if processes > 1 and (sections or not trains):
         what = f"the section [{sections[0]}]" if sections else "what comes before training"
         raise UsageError(f"{processes} processes were started, and {what} is for one; run the command without torchrun")
@@ -196,14 +213,18 @@ def _begin(
 
 def _read(life: Life) -> Life:
     """Up to what training reads: encoded documents, or examples."""
+    if life.recipe.members:
+        return members.read_stages(life)
     life = tokenizer_stage(data_stage(life))
-    return examples_stage(life) if isinstance(life.recipe.task, LabelledConfig) else tokens_stage(life)
+    return examples_stage(life) if life.recipe.has_examples else tokens_stage(life)
 
 
 def _trained(life: Life) -> Life:
     """Trained, and measured by the first process alone."""
     life = train_stage(life)
-    return evaluate_stage(life) if life.world.is_first else life
+    if not life.world.is_first:
+        return life
+    return members.scored_stages(life) if life.recipe.members else evaluate_stage(life)
 
 
 def _summary(life: Life) -> RunSummary:

@@ -18,6 +18,7 @@ from wenlu.tasks.embedding import Embedding
 from wenlu.tasks.grading import Grading
 from wenlu.tasks.labelled import GenerativeTask, LabelledConfig, LabelledTask, ReadingTask, WritingTask
 from wenlu.tasks.masked_lm import MaskedLM
+from wenlu.tasks.multi_task import MEMBERS, MultiTask, MultiTaskConfig
 from wenlu.tasks.next_sentence import NextSentence
 from wenlu.tasks.objective import Guesses, Objective
 from wenlu.tasks.prefix_lm import PrefixLM
@@ -71,13 +72,15 @@ LABELLED_TASKS: tuple[type[LabelledTask], ...] = (
     Translation,
 )
 """What models learn from examples that carry the right answer."""
+MULTI_TASKS: tuple[type[MultiTask], ...] = (MultiTask,)
+"""What joins several of them."""
 SCORED_TASKS: tuple[type[ScoredTask], ...] = (WordAnalogy, WordSimilarity)
 """What is only measured."""
 
 
 def task_type(name: str) -> type[Task]:
     """The row with this name; raises ValueError with the nearest one."""
-    rows: tuple[type[Task], ...] = (*TASKS, *LABELLED_TASKS)
+    rows: tuple[type[Task], ...] = (*TASKS, *LABELLED_TASKS, *MULTI_TASKS)
     for task in rows:
         if task.name == name:
             return task
@@ -117,7 +120,10 @@ def new_task(config: TaskConfig, tokenizer: Tokenizer) -> Task:
 
 
 def load_task(folder: Path, tokenizer: Tokenizer) -> Task | None:
-    """The task that the model in `folder` was trained for; None where it does not say. Raises WeightsError."""
+    """The task that the model in `folder` was trained for, or its tasks; None where it does not say.
+
+    Raises WeightsError.
+    """
     path = folder / FILE
     if not path.is_file():
         return None
@@ -125,10 +131,20 @@ def load_task(folder: Path, tokenizer: Tokenizer) -> Task | None:
         task = new_task(read_settings(json.loads(path.read_text(encoding="utf-8"))), tokenizer)
     except (ValueError, ConfigError, RecursionError) as error:
         raise WeightsError(f"{path}: {error}") from error
+    if isinstance(task, MultiTask):
+        return task.with_members({name: load_member(folder, name, tokenizer) for name in task.config.names})
     return task.restored(folder)
 
 
-_SCHEMA = {"anyOf": [task.settings.model_json_schema() for task in (*TASKS, *LABELLED_TASKS)]}
+def load_member(folder: Path, name: str, tokenizer: Tokenizer) -> ReadingTask:
+    """One of the tasks that the model in `folder` was trained for; raises WeightsError."""
+    member = load_task(folder / MEMBERS / name, tokenizer)
+    if not isinstance(member, ReadingTask):
+        raise WeightsError(f"{folder / MEMBERS / name}: no {FILE} of a task with a head, but {folder / FILE} names it")
+    return member
+
+
+_SCHEMA = {"anyOf": [task.settings.model_json_schema() for task in (*TASKS, *LABELLED_TASKS, *MULTI_TASKS)]}
 
 TaskField = Annotated[TaskConfig, BeforeValidator(read_settings), SerializeAsAny(), WithJsonSchema(_SCHEMA)]
 """A settings field: a task, its name or a table."""
@@ -136,6 +152,8 @@ TaskField = Annotated[TaskConfig, BeforeValidator(read_settings), SerializeAsAny
 __all__ = [
     "IGNORED",
     "LABELLED_TASKS",
+    "MEMBERS",
+    "MULTI_TASKS",
     "SCORED_TASKS",
     "TASKS",
     "Batch",
@@ -154,6 +172,8 @@ __all__ = [
     "Likelihood",
     "Loss",
     "MaskedLM",
+    "MultiTask",
+    "MultiTaskConfig",
     "NextSentence",
     "Objective",
     "Part",
@@ -179,6 +199,7 @@ __all__ = [
     "WordAnalogy",
     "WordSimilarity",
     "WritingTask",
+    "load_member",
     "load_task",
     "new_task",
     "read_settings",

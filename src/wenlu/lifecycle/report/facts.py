@@ -50,6 +50,7 @@ class Facts:
     samples: list[Table]
     architectures: list[Table]
     costs: list[Table]
+    transfer: list[Table]
     series: dict[str, Series]
     steps: int
     tokens: int
@@ -162,6 +163,7 @@ def read_facts(folder: Path) -> Facts:
         evaluation=reader.table("evaluation.json"),
         samples=reader.rows("samples.json"),
         architectures=reader.rows("architectures.json", optional=True),
+        transfer=reader.rows("transfer.json", optional=True),
         costs=reader.rows("profile/costs.json", optional=True),
         series=series,
         steps=steps,

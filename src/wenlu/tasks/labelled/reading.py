@@ -182,17 +182,17 @@ class ReadingTask(LabelledTask):
         if isinstance(model, Headed):
             return model
         if self._headed is None or self._headed[0] is not model:
-            head = self.head(model.config.hidden_size)
+            first = next(model.parameters())
+            head = self.head(model.config.hidden_size).to(first.device, first.dtype)
             if self.config.is_own:
-                head = read_classifier(model, head, self.names)
+                head = read_classifier(model, head, self.names).to(first.device, first.dtype)
             else:
                 assert self.kept_head is not None, f"a model for {self.name} is loaded with its head"
                 try:
                     head.load_state_dict(self.kept_head)
                 except RuntimeError as error:
                     raise WeightsError(f"{HEAD_FILE} does not fit {self.name}: {error}") from error
-            first = next(model.parameters())
-            self._headed = model, Headed(model, head.to(first.device, first.dtype)).train(model.training)
+            self._headed = model, Headed(model, head).train(model.training)
         return self._headed[1]
 
     def batch(self, draw: Draw) -> Batch:

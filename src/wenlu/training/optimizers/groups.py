@@ -14,6 +14,11 @@ Weights = Mapping[str, nn.Parameter]
 
 HEADS = ("lm_head.weight", "lm_head.decoder.weight", "classifier.weight", "sentence_head.weight")
 
+LOG_VARIANCES = "log_variances."
+LOG_VARIANCES_RATE = 0.05
+"""Peak rate of the numbers by which the losses of several tasks are weighed. From 0 they have to go as far as the
+logarithm of a loss, by steps of about the rate, within one training; weights need to go less far."""
+
 LAYER = re.compile(r"(?P<stack>.*\b)layers\.(?P<number>\d+)\.")
 
 
@@ -36,6 +41,7 @@ def groups(
     for name, weight in weights.items():
         decay = weight_decay if weight.ndim >= 2 and not name.endswith("embed_tokens.weight") else 0.0
         rate = lr if layer_decay is None else lr * layer_decay ** depths[name]
+        rate = LOG_VARIANCES_RATE if name.startswith(LOG_VARIANCES) else rate
         members.setdefault((decay, rate), []).append(weight)
     return [{"params": params, "lr": rate, "weight_decay": decay} for (decay, rate), params in members.items()]
 

@@ -1,0 +1,1 @@
+"""What a model of several tasks is made of; the task itself is `multi_task.py`."""
