@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from peers.page import write_page
+from peers.side import Side, summary
 from peers.text import prepare
 from peers.turns import SHAPES
-
-from wenlu.cli.allocator import TUNABLES, VARIABLE
 
 HERE = Path(__file__).parent
 WARM_UP = {"tiny": 2, "small": 5, "124M": 2}
@@ -46,51 +43,28 @@ QUICK = Plan(
 )
 
 
-class Side:
-    """A process that trains when told to."""
+class Trained(Side):
+    """A side with the speeds of its turns."""
 
     def __init__(self, program: str, allocator: str, shape: str, text: Path) -> None:
-        environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
-        if allocator == "same":
-            environment[VARIABLE] = ":".join(f"{name}={value}" for name, value in TUNABLES.items())
-        command = [sys.executable, str(HERE / "peers" / f"{program}.py"), "--shape", shape, "--tokens", str(text)]
-        command += ["--pool"] if allocator == "same" else []
+        super().__init__(program, allocator, ["--shape", shape, "--tokens", str(text)])
         self.tokens = SHAPES[shape].tokens
-        self.process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self.peak_bytes = 0
         self.speeds: list[float] = []
-        self._ask(WARM_UP[shape])
+        self.seconds_of(WARM_UP[shape])
 
     def turn(self, steps: int) -> float:
         """Tokens/s over so many steps."""
-        speed = self.tokens * steps / sum(self._ask(steps)["seconds"])
+        speed = self.tokens * steps / self.seconds_of(steps)
         self.speeds.append(speed)
         return speed
-
-    def _ask(self, steps: int) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
-        while line := self.process.stdout.readline():
-            if line.startswith("{"):
-                told: dict[str, Any] = json.loads(line)
-                self.peak_bytes = told["peak_bytes"]
-                return told
-        raise SystemExit(f"a side ended: {self.process.args}\n{self.process.communicate()[1]}")
-
-    def close(self) -> None:
-        self.process.communicate()
 
 
 def measure(shape: str, plan: Plan, text: Path) -> dict[str, Any]:
     """Ours against each peer in turn; ratios above 1 are ours ahead."""
-    ours = Side("ours", "same", shape, text)
+    ours = Trained("ours", "same", shape, text)
     found: dict[str, Any] = {}
     for program, allocator in plan.pairs:
-        peer = Side(program, allocator, shape, text)
+        peer = Trained(program, allocator, shape, text)
         ratios = []
         for number in range(plan.turns):
             first, second = (ours, peer) if number % 2 else (peer, ours)
@@ -99,20 +73,16 @@ def measure(shape: str, plan: Plan, text: Path) -> dict[str, Any]:
         name = f"{program}, {allocator}"
         print(f"{shape}: {name}: {statistics.median(ratios):.2f} ×", file=sys.stderr, flush=True)
         found[name] = {
-            "tokens_per_second": _summary(peer.speeds),
+            "tokens_per_second": summary(peer.speeds),
             "peak_bytes": peer.peak_bytes,
-            "ours_over_it": _summary(ratios),
+            "ours_over_it": summary(ratios),
             "our_memory_over_its": ours.peak_bytes / peer.peak_bytes,
         }
         peer.close()
     ours.close()
-    found["ours"] = {"tokens_per_second": _summary(ours.speeds), "peak_bytes": ours.peak_bytes}
+    found["ours"] = {"tokens_per_second": summary(ours.speeds), "peak_bytes": ours.peak_bytes}
     found["ours"]["mfu"] = found["ours"]["tokens_per_second"]["median"] * SHAPES[shape].flops_per_token / 2.5e12
     return found
-
-
-def _summary(values: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "low": min(values), "high": max(values)}
 
 
 def ratios(found: dict[str, Any]) -> dict[str, float]:

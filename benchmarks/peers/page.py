@@ -48,13 +48,13 @@ def write_page(path: Path, found: dict[str, Any], turns: int, steps: dict[str, i
 
 
 def _row(shape: str, side: str, facts: dict[str, Any]) -> str:
-    speed, peak = _spread(facts["tokens_per_second"], ",.0f"), f"{facts['peak_bytes'] / 1e9:.2f} GB"
+    speed, peak = spread(facts["tokens_per_second"], ",.0f"), f"{facts['peak_bytes'] / 1e9:.2f} GB"
     if side == "ours":
         return f"| **ours** (MFU {facts['mfu']:.2f}) | {speed} | {peak} | | | |"
     goal = GOALS.get((shape, side))
     reached = facts["ours_over_it"]["median"] >= (goal or 0.0)
     stated = f"≥ {goal:g} ×: {'met' if reached else '**missed**'}" if goal else ""
-    ratio = _spread(facts["ours_over_it"], ".2f")
+    ratio = spread(facts["ours_over_it"], ".2f")
     return f"| {side} | {speed} | {peak} | {ratio} × | {stated} | {facts['our_memory_over_its']:.2f} |"
 
 
@@ -76,7 +76,7 @@ def _verdict(shape: str, sides: dict[str, Any]) -> str:
     return told
 
 
-def _spread(summary: dict[str, float], form: str) -> str:
+def spread(summary: dict[str, float], form: str) -> str:
     return f"{summary['median']:{form}} ({summary['low']:{form}} to {summary['high']:{form}})"
 
 

@@ -13,6 +13,8 @@ from wenlu.kernels import native
 from wenlu.models import FAMILIES, Ability, Family, LanguageModel
 
 VOCAB = 31
+DRAWS = 4
+"""Of weights: where the tiny one's attention is sharp, a rounding moves the gradient of a single draw by a third."""
 TRANSFORMERS = [
     row
     for row in FAMILIES
@@ -36,16 +38,20 @@ def test_gradients_are_as_near_to_the_truth_as_torchs(
     row: Family, tiny: Callable[..., LanguageModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny(row).config.at_width(4)  # heads of 32
-    torch.manual_seed(0)
-    rounded = row.build(config, dtype=torch.bfloat16).eval()
-    exact = row.build(config, dtype=torch.float64).eval()
-    exact.load_state_dict(rounded.state_dict())
-    ids = torch.randint(VOCAB, (2, 37), generator=torch.Generator().manual_seed(0))
-    segments = torch.arange(37).expand(2, 37) // torch.tensor([[10], [13]])
-    truth = gradients(exact, ids, segments)
-    ours = gradients(rounded, ids, segments)
-    monkeypatch.setattr(native, "_loaded", "switched off: {}".format)
-    theirs = gradients(rounded, ids, segments)
-    distance, torchs = ((each - truth).norm() / truth.norm() for each in (ours, theirs))
-    assert not torch.equal(ours, theirs), "one way was taken twice"
+    squares = torch.zeros(2, dtype=torch.float64)
+    for seed in range(DRAWS):
+        torch.manual_seed(seed)
+        rounded = row.build(config, dtype=torch.bfloat16).eval()
+        exact = row.build(config, dtype=torch.float64).eval()
+        exact.load_state_dict(rounded.state_dict())
+        ids = torch.randint(VOCAB, (2, 37), generator=torch.Generator().manual_seed(seed))
+        segments = torch.arange(37).expand(2, 37) // torch.tensor([[10], [13]])
+        truth = gradients(exact, ids, segments)
+        ours = gradients(rounded, ids, segments)
+        with monkeypatch.context() as switched:
+            switched.setattr(native, "_loaded", "switched off: {}".format)
+            theirs = gradients(rounded, ids, segments)
+        assert not torch.equal(ours, theirs), "one way was taken twice"
+        squares += torch.stack([((each - truth).norm() / truth.norm()).square() for each in (ours, theirs)])
+    distance, torchs = squares.sqrt().tolist()
     assert distance < 1.5 * torchs

@@ -1,8 +1,9 @@
 """Attention for training on a CPU, where torch's kernel is far from the limit.
 
-With AMX, and where a query sees one stretch of keys, the kernels of `native/attention.cpp`; else batched products over
-blocks of queries. Those round bf16 scores before the softmax, as any attention written with plain operators does;
-torch's kernel and the native ones keep them in fp32. Calls without gradients go to torch's.
+Where a query sees one stretch of keys, the kernels of `native/attention.cpp` with AMX, and those of
+`native/vector_attention.cpp` with AVX-512, which also drop weights; else batched products over blocks of queries. Those
+round bf16 scores before the softmax, as any attention written with plain operators does; torch's kernel and the native
+ones keep them in fp32. Calls without gradients go to torch's.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from wenlu.kernels.native import Kernels, kernels
+from wenlu.kernels.chance import drawn
+from wenlu.kernels.native import EITHER, Kernels, kernels
 
 BLOCK = 128
 """Queries at a time: with causal attention, a block computes nothing of the keys behind it."""
@@ -23,8 +25,8 @@ BLOCK = 128
 KEPT = 2**25
 """Attention weights that one call may keep for its backward pass; beyond, torch's kernel recomputes them."""
 
-HEAD_SIZES = range(32, 257, 32)
-"""Of the native kernels."""
+HEAD_SIZES, VECTOR_SIZES = range(32, 257, 32), range(32, 129, 32)
+"""Of the native kernels with AMX, and of those without."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def attention(
     scale: float | None = None,
     softcap: float | None = None,
     stretches: Stretches | None = None,
+    dropout: float = 0.0,
 ) -> Tensor:
     """Mix values by the softmax of scaled scores (Vaswani et al. 2017, arXiv:1706.03762).
 
@@ -63,6 +66,7 @@ def attention(
         softcap: scores s become `softcap` · tanh(s / `softcap`) before the bias (Gemma 2, arXiv:2408.00118); by
             plain operators, for which all scores exist at once.
         stretches: what `bias` says, where it says no more than that each query sees one stretch of keys.
+        dropout: share of the weights dropped; not together with a soft cap.
 
     Returns:
         (B, N, T, H), stored as (B, T, N, H). Can be differentiated once.
@@ -70,15 +74,20 @@ def attention(
     if softcap is not None:
         return _capped(q, k, v, bias, is_causal, scale, softcap)
     learns = torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in (q, k, v, bias))
-    if learns and q.size(3) in HEAD_SIZES and (bias is None or stretches is not None):
-        native = kernels("amx", q, k, v)
-        if native is not None:
+    if learns and (bias is None or stretches is not None):
+        tiles = kernels("amx", q, k, v) if not dropout and q.size(3) in HEAD_SIZES else None
+        fits = q.size(1) == k.size(1) and q.size(3) in VECTOR_SIZES
+        vectors = kernels("avx512", q, k, v, of=EITHER) if tiles is None and fits else None
+        if tiles is not None or vectors is not None:
             seen = stretches or _all_seen(q, k, is_causal=is_causal)
-            mixed: Tensor = _NativeAttention.apply(q, k, v, seen, scale, native)  # type: ignore[no-untyped-call]
+            if tiles is not None:
+                mixed: Tensor = _NativeAttention.apply(q, k, v, seen, scale, tiles)  # type: ignore[no-untyped-call]
+            else:
+                mixed = _VectorAttention.apply(q, k, v, seen, scale, dropout, vectors)  # type: ignore[no-untyped-call]
             return mixed
     weights = q.size(0) * q.size(1) * q.size(2) * k.size(2)
-    if not learns or q.device.type != "cpu" or weights > KEPT:
-        return reference(q, k, v, bias=bias, is_causal=is_causal, scale=scale)
+    if not learns or dropout or q.device.type != "cpu" or weights > KEPT:
+        return reference(q, k, v, bias=bias, is_causal=is_causal, scale=scale, dropout=dropout)
     if bias is not None:
         bias = bias.expand(*bias.shape[:-2], q.size(2), k.size(2))
     out: Tensor = _BlockAttention.apply(q, k, v, bias, is_causal, scale)  # type: ignore[no-untyped-call]
@@ -93,10 +102,18 @@ def reference(
     bias: Tensor | None = None,
     is_causal: bool = False,
     scale: float | None = None,
+    dropout: float = 0.0,
 ) -> Tensor:
     """The same, without a soft cap, by torch's own operator."""
     return F.scaled_dot_product_attention(
-        q, k, v, attn_mask=bias, is_causal=is_causal and bias is None, scale=scale, enable_gqa=q.size(1) != k.size(1)
+        q,
+        k,
+        v,
+        attn_mask=bias,
+        is_causal=is_causal and bias is None,
+        scale=scale,
+        dropout_p=dropout,
+        enable_gqa=q.size(1) != k.size(1),
     )
 
 
@@ -147,6 +164,33 @@ class _NativeAttention(torch.autograd.Function):
         ctx.native("attention_backward", *ctx.saved_tensors, grad.transpose(1, 2).contiguous(), *grads, *ctx.sizes)
         q_grad, k_grad, v_grad = (x.transpose(1, 2) for x in grads)
         return q_grad, k_grad, v_grad, None, None, None
+
+
+class _VectorAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, seen: Stretches, scale: float | None, dropout: float, native: Kernels
+    ) -> Tensor:
+        B, N, T, H = q.shape
+        S = k.size(2)
+        q, k, v = (x if x.stride(3) == 1 else x.contiguous() for x in (q, k, v))
+        out, sums = q.new_empty(B, T, N, H), q.new_empty(B, N, T, dtype=torch.float32)
+        scale = float(H**-0.5 if scale is None else scale)
+        ctx.sizes = (_steps(q), _steps(k), _steps(v), B, N, T, S, H, scale, *drawn(dropout))
+        ctx.native, ctx.kind = native, EITHER[q.dtype]
+        native(f"vector_attention_forward_{ctx.kind}", q, k, v, seen.first, seen.end, out, sums, *ctx.sizes)
+        ctx.save_for_backward(q, k, v, seen.first, seen.end, out, sums)
+        return out.transpose(1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        q, k = ctx.saved_tensors[:2]
+        grads = [x.new_empty(x.size(0), x.size(2), x.size(1), x.size(3)) for x in (q, k, k)]
+        slopes = grad.transpose(1, 2).contiguous()
+        ctx.native(f"vector_attention_backward_{ctx.kind}", *ctx.saved_tensors, slopes, *grads, *ctx.sizes)
+        q_grad, k_grad, v_grad = (x.transpose(1, 2) for x in grads)
+        return q_grad, k_grad, v_grad, None, None, None, None
 
 
 def _steps(x: Tensor) -> tuple[int, int, int]:

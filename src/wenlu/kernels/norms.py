@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from wenlu.kernels.native import Kernels, kernels
+from wenlu.kernels.chance import drawn
+from wenlu.kernels.native import EITHER, Kernels, kernels
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -35,6 +36,20 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Te
     if native is not None:
         return _native(x, weight, bias, eps, native, is_centred=True)
     return F.layer_norm(x, weight.shape, weight, bias, eps)
+
+
+def residual_norm(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, eps: float, *, dropout: float = 0.0) -> Tensor:
+    """`layer_norm` of x + y (…, D), of whose `y` a share is dropped and the rest made larger for it.
+
+    Which numbers are dropped is drawn from torch's generator, but not as torch's own dropout does. Can be
+    differentiated once.
+    """
+    learns = torch.is_grad_enabled() and (x.requires_grad or y.requires_grad or weight.requires_grad)
+    native = kernels("avx512", x, y, weight, bias, of=EITHER) if learns and x.is_contiguous() else None
+    if native is None:
+        return layer_norm(x + F.dropout(y, dropout), weight, bias, eps)
+    out: Tensor = _ResidualNorm.apply(x, y, weight, bias, eps, dropout, native)  # type: ignore[no-untyped-call]
+    return out
 
 
 def reference(x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -70,6 +85,33 @@ class _NativeNorm(torch.autograd.Function):
         ctx.native("norm_backward", x, weight, stats, grad.contiguous(), x_grad, of_weight, of_bias, *sizes)
         bias_grad = None if of_bias is None else of_bias.to(weight.dtype)
         return x_grad, of_weight.to(weight.dtype), bias_grad, None, None, None
+
+
+class _ResidualNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, eps: float, dropout: float, native: Kernels
+    ) -> Tensor:
+        width = x.size(-1)
+        rows = x.numel() // width
+        both, out, stats = torch.empty_like(x), torch.empty_like(x), x.new_empty(rows, 2, dtype=torch.float32)
+        chance, kind = drawn(dropout), EITHER[x.dtype]
+        tensors = (x, y.contiguous(), weight, bias, both, out, stats)
+        native(f"residual_norm_forward_{kind}", *tensors, rows, width, float(eps), *chance)
+        ctx.save_for_backward(both, weight, stats)
+        ctx.native, ctx.chance, ctx.kind = native, chance, kind
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        both, weight, stats = ctx.saved_tensors
+        x_grad, y_grad = torch.empty_like(both), torch.empty_like(both)
+        of_weight = torch.empty_like(weight, dtype=torch.float32)
+        of_bias = torch.empty_like(of_weight)
+        tensors = (both, weight, stats, grad.contiguous(), x_grad, y_grad, of_weight, of_bias)
+        ctx.native(f"residual_norm_backward_{ctx.kind}", *tensors, len(stats), both.size(-1), *ctx.chance)
+        return x_grad, y_grad, of_weight.to(weight.dtype), of_bias.to(weight.dtype), None, None, None
 
 
 class _RMSNorm(torch.autograd.Function):

@@ -1,7 +1,7 @@
 """Kernels in C++, compiled once on this machine, for its own processor, by its own compiler.
 
-They take bfloat16 on a CPU with AVX512-BF16, and some also need AMX. Where there is no such processor or no compiler,
-torch's own operators do the same, and `why_not` says so. `WENLU_KERNELS=torch` chooses them.
+They take bfloat16, some float32 too, on a CPU with AVX512-BF16, and some also need AMX. Where there is no such
+processor or no compiler, torch's own operators do the same, and `why_not` says so. `WENLU_KERNELS=torch` chooses them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Collection
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -20,7 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-SOURCES = {"avx512": ("norms.cpp", "rows.cpp"), "amx": ("attention.cpp", "products.cpp"), "pool": ("pool.cpp",)}
+SOURCES = {
+    "avx512": ("norms.cpp", "residual.cpp", "rows.cpp", "vector_attention.cpp"),
+    "amx": ("attention.cpp", "products.cpp"),
+    "pool": ("pool.cpp",),
+}
 NEEDS = {"avx512": "avx512_bf16", "amx": "amx_bf16", "pool": None}
 """Flags of the processor."""
 
@@ -40,10 +45,17 @@ class Kernels:
         getattr(self.library, name)(*map(_converted, arguments))
 
 
-def kernels(part: str, *tensors: Tensor) -> Kernels | None:
-    """The part's kernels, where they can work on all `tensors`: plain ones, in bfloat16, on a CPU."""
+NARROW = (torch.bfloat16,)
+EITHER = {torch.bfloat16: "bfloat16", torch.float32: "float32"}
+"""With what the names of the functions end that take both."""
+
+
+def kernels(part: str, *tensors: Tensor, of: Collection[torch.dtype] = NARROW) -> Kernels | None:
+    """The part's kernels, where they can work on all `tensors`: plain ones, of one of these dtypes, on a CPU."""
     for tensor in tensors:
-        if tensor.dtype != torch.bfloat16 or tensor.device.type != "cpu" or type(tensor) not in _PLAIN:
+        if tensor.dtype not in of or tensor.dtype != tensors[0].dtype:
+            return None
+        if tensor.device.type != "cpu" or type(tensor) not in _PLAIN:
             return None
     if torch.compiler.is_compiling():
         return None

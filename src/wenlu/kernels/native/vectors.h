@@ -1,4 +1,4 @@
-// Sixteen numbers at a time, in AVX-512: bfloat16 in memory, float32 in registers.
+// Sixteen numbers at a time, in AVX-512: bfloat16 or float32 in memory, float32 in registers.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,11 @@ inline __m256i narrow(__m512 x) { return (__m256i)_mm512_cvtneps_pbh(x); }
 inline void store(bf16* to, __m512 x) { _mm256_storeu_si256((__m256i*)to, narrow(x)); }
 inline void store(bf16* to, __m512 x, __mmask16 lanes) { _mm256_mask_storeu_epi16(to, lanes, narrow(x)); }
 
+inline __m512 load(const float* from) { return _mm512_loadu_ps(from); }
+inline __m512 load(const float* from, __mmask16 lanes) { return _mm512_maskz_loadu_ps(lanes, from); }
+inline void store(float* to, __m512 x) { _mm512_storeu_ps(to, x); }
+inline void store(float* to, __m512 x, __mmask16 lanes) { _mm512_mask_storeu_ps(to, lanes, x); }
+
 inline __m512 all(float x) { return _mm512_set1_ps(x); }
 
 constexpr float LOG2_E = 1.44269504088896341f;
@@ -40,6 +45,21 @@ inline __m512 power_of_two(__m512 x) {
     y = _mm512_fmadd_ps(y, rest, all(6.93121963e-01f));
     y = _mm512_fmadd_ps(y, rest, all(9.99999191e-01f));
     return _mm512_scalef_ps(y, whole);
+}
+
+// The same to 2^-23, for x of at most 0; 0 from -126 down, and of NaN.
+inline __m512 falling_power(__m512 x) {
+    const __mmask16 there = _mm512_cmp_ps_mask(x, all(-126.0f), _CMP_GT_OQ);
+    const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const __m512 rest = _mm512_sub_ps(x, whole);
+    __m512 y = _mm512_fmadd_ps(rest, all(1.52527338e-05f), all(1.54035304e-04f));  // ln(2)^k / k!
+    y = _mm512_fmadd_ps(y, rest, all(1.33335581e-03f));
+    y = _mm512_fmadd_ps(y, rest, all(9.61812911e-03f));
+    y = _mm512_fmadd_ps(y, rest, all(5.55041087e-02f));
+    y = _mm512_fmadd_ps(y, rest, all(2.40226507e-01f));
+    y = _mm512_fmadd_ps(y, rest, all(6.93147181e-01f));
+    y = _mm512_fmadd_ps(y, rest, all(1.0f));
+    return _mm512_maskz_scalef_ps(there, y, whole);
 }
 
 // 1 / (1 + e^-x), to 2^-14; NaN of NaN.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wenlu.kernels.attention import attention
@@ -80,19 +79,17 @@ class Attention(nn.Module):
         q, k, v = (each.transpose(1, 2) for each in (q, k, v))  # (B, N, T, H)
         if memory is not None:
             k, v = memory.extend(k, v)
-        if self.training and self.dropout:
-            mixed = dropped_attention(q, k, v, mask, scale=self.scale, dropout=self.dropout)
-        else:
-            mixed = attention(
-                q,
-                k,
-                v,
-                bias=mask.bias,
-                is_causal=mask.is_causal,
-                scale=self.scale,
-                softcap=self.softcap,
-                stretches=mask.stretches,
-            )
+        mixed = attention(
+            q,
+            k,
+            v,
+            bias=mask.bias,
+            is_causal=mask.is_causal,
+            scale=self.scale,
+            softcap=self.softcap,
+            stretches=mask.stretches,
+            dropout=self.dropout if self.training else 0.0,
+        )
         out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(B, T, -1))
         return out
 
@@ -138,23 +135,7 @@ class CrossAttention(nn.Module):
         """Mix for each position of `x` (B, T, D) the source's values; `mask` is over T queries and S keys."""
         B, T, _ = x.shape
         q = self.q_proj(x).view(B, T, -1, self.head_dim).transpose(1, 2)  # (B, N, T, H)
-        if self.training and self.dropout:
-            mixed = dropped_attention(q, keys, values, mask, scale=self.scale, dropout=self.dropout)
-        else:
-            mixed = attention(q, keys, values, bias=mask.bias, scale=self.scale)
+        dropout = self.dropout if self.training else 0.0
+        mixed = attention(q, keys, values, bias=mask.bias, scale=self.scale, dropout=dropout)
         out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(B, T, -1))
         return out
-
-
-def dropped_attention(q: Tensor, k: Tensor, v: Tensor, mask: Mask, *, scale: float | None, dropout: float) -> Tensor:
-    """`kernels.attention` with a share of the weights dropped, which torch's own operator does."""
-    return F.scaled_dot_product_attention(
-        q,
-        k,
-        v,
-        attn_mask=mask.bias,
-        is_causal=mask.is_causal and mask.bias is None,
-        scale=scale,
-        dropout_p=dropout,
-        enable_gqa=q.size(1) != k.size(1),
-    )

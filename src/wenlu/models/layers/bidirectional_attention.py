@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wenlu.kernels.attention import attention
@@ -31,9 +30,7 @@ class BidirectionalAttention(nn.Module):
         if rope is not None:
             q, k = rope.rotate(q), rope.rotate(k)
         q, k, v = (each.transpose(1, 2) for each in (q, k, v))  # (B, N, T, H)
-        if self.training and self.dropout > 0:
-            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.bias, dropout_p=self.dropout)
-        else:
-            mixed = attention(q, k, v, bias=mask.bias, stretches=mask.stretches)
+        dropout = self.dropout if self.training else 0.0
+        mixed = attention(q, k, v, bias=mask.bias, stretches=mask.stretches, dropout=dropout)
         out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(B, T, -1))
         return out

@@ -18,7 +18,8 @@ class Mask:
         bias: (B or 1, 1 or N, T, S) added to the scores: 0 where a query may look, -inf where not; None: no
             restriction beyond `is_causal`.
         is_causal: queries and keys are the same T positions, and none looks ahead; a `bias` says so too.
-        stretches: what `bias` says, where each query sees one stretch of keys; None where one may not.
+        stretches: what `bias` says, where each query sees one stretch of keys; None where one may not. Of padded
+            queries, whom nobody reads, it may say less: that they see themselves.
     """
 
     bias: Tensor | None = None
@@ -82,6 +83,8 @@ def bidirectional_mask(
     stretches = None
     if segments is not None and attention_mask is None and window is None:
         stretches = document_stretches(segments, is_causal=False)
+    if segments is None and window is None and attention_mask is not None and attention_mask.ndim == 2:
+        stretches = padded_stretches(attention_mask) if is_right_padded(attention_mask) else None
     return Mask(as_bias(allowed[:, None], x.dtype), stretches=stretches)
 
 
@@ -159,6 +162,15 @@ def document_stretches(segments: Tensor, *, is_causal: bool) -> Stretches | None
         next_start = torch.where(starts, places, segments.size(1)).roll(-1, 1)  # (B, T), at each position's right
         next_start[:, -1] = segments.size(1)
         end = next_start.flip(1).cummin(1).values.flip(1)
+    return Stretches(first.to(torch.int32).contiguous(), end.to(torch.int32).contiguous())
+
+
+def padded_stretches(attention_mask: Tensor) -> Stretches:
+    """Of rows (B, T) padded on the right: a real position sees all real ones, a padded one itself."""
+    places = torch.arange(attention_mask.size(1), device=attention_mask.device)
+    is_real = attention_mask.bool()
+    first = torch.where(is_real, 0, places)
+    end = torch.where(is_real, is_real.sum(1, keepdim=True), places + 1)
     return Stretches(first.to(torch.int32).contiguous(), end.to(torch.int32).contiguous())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from wenlu.kernels.norms import layer_norm, rms_norm
+from wenlu.kernels.norms import layer_norm, residual_norm, rms_norm
 
 
 class LayerNorm(nn.LayerNorm):
@@ -13,6 +13,10 @@ class LayerNorm(nn.LayerNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         return layer_norm(input, self.weight, self.bias, self.eps)
+
+    def of_sum(self, x: Tensor, y: Tensor, *, dropout: float = 0.0) -> Tensor:
+        """That of x + y, of whose `y` a share is dropped and the rest made larger for it."""
+        return residual_norm(x, y, self.weight, self.bias, self.eps, dropout=dropout)
 
 
 class RMSNorm(nn.Module):

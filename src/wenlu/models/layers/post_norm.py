@@ -58,12 +58,12 @@ class Block(nn.Module):
         self.attention_norm = LayerNorm(config.hidden_size, config.norm_eps)
         self.mlp = FeedForward(config.hidden_size, config.intermediate_size, config.hidden_act)
         self.mlp_norm = LayerNorm(config.hidden_size, config.norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = config.hidden_dropout_prob
 
     def forward(self, x: Tensor, mask: Mask) -> Tensor:
-        x = self.attention_norm(x + self.dropout(self.self_attn(x, mask)))
-        out: Tensor = self.mlp_norm(x + self.dropout(self.mlp(x)))
-        return out
+        dropout = self.dropout if self.training else 0.0
+        x = self.attention_norm.of_sum(x, self.self_attn(x, mask), dropout=dropout)
+        return self.mlp_norm.of_sum(x, self.mlp(x), dropout=dropout)
 
 
 class PostNormEncoder(Encoder):

@@ -83,12 +83,12 @@ class PostNormEncoderLayer(nn.Module):
             size, config.intermediate_size, activation=config.hidden_act, dropout=config.activation_dropout
         )
         self.mlp_norm = LayerNorm(size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = config.dropout
 
     def forward(self, x: Tensor, mask: Mask) -> Tensor:
-        x = self.attention_norm(x + self.dropout(self.self_attn(x, None, mask)))
-        out: Tensor = self.mlp_norm(x + self.dropout(self.mlp(x)))
-        return out
+        dropout = self.dropout if self.training else 0.0
+        x = self.attention_norm.of_sum(x, self.self_attn(x, None, mask), dropout=dropout)
+        return self.mlp_norm.of_sum(x, self.mlp(x), dropout=dropout)
 
 
 class PostNormDecoderLayer(DecoderLayer):
@@ -107,15 +107,15 @@ class PostNormDecoderLayer(DecoderLayer):
             size, config.decoder_intermediate_size, activation=config.hidden_act, dropout=config.activation_dropout
         )
         self.mlp_norm = LayerNorm(size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = config.dropout
 
     def forward(
         self, x: Tensor, mask: Mask, memory: LayerMemory | None, source: tuple[Tensor, Tensor], source_mask: Mask
     ) -> Tensor:
-        x = self.attention_norm(x + self.dropout(self.self_attn(x, None, mask, memory)))
-        x = self.cross_attention_norm(x + self.dropout(self.cross_attn(x, *source, source_mask)))
-        out: Tensor = self.mlp_norm(x + self.dropout(self.mlp(x)))
-        return out
+        dropout = self.dropout if self.training else 0.0
+        x = self.attention_norm.of_sum(x, self.self_attn(x, None, mask, memory), dropout=dropout)
+        x = self.cross_attention_norm.of_sum(x, self.cross_attn(x, *source, source_mask), dropout=dropout)
+        return self.mlp_norm.of_sum(x, self.mlp(x), dropout=dropout)
 
 
 class PostNormEncoderDecoder(TransformerEncoderDecoder):
