@@ -96,4 +96,5 @@ def _facts(run: Mapping[str, Any]) -> str:
 
 def _score(seed: int, score: Mapping[str, Any]) -> str:
     interval = "" if score["low"] is None else f"{score['low']:.3f} to {score['high']:.3f}"
-    return f"| {seed} | {score['name']} | {score['value']:.4f} | {interval} | {score['n']:,} | `{score['signature']}` |"
+    signature = score["signature"].replace("|", "\\|")
+    return f"| {seed} | {score['name']} | {score['value']:.4f} | {interval} | {score['n']:,} | `{signature}` |"
