@@ -128,7 +128,7 @@ def test_it_is_scored_beside_the_body_of_the_nearest_docstring(run: Path) -> Non
     found = json.loads((run / "evaluation.json").read_text())
     assert found["headline"]["name"] == "edit_similarity"
     assert [score["name"] for score in found["metrics"]][:3] == NAMES
-    assert [score["name"] for score in found["metrics"]][3:6] == [f"gap_{name}" for name in NAMES]
+    assert {f"gap_{name}" for name in NAMES} <= {score["name"] for score in found["metrics"]}
     assert "system:nearest-docstring" in found["baseline"]["signature"]
     assert found["baseline"]["value"] > 0.8  # "    return x + N"
 

@@ -203,6 +203,10 @@ def test_a_second_call_does_nothing_and_the_table_can_come_later(recipe: Path, r
         (["data.train=a.csv"], r"data: each member has its own; move it to \[members\.NAME\.data\]"),
         (["task=grading"], r"data: required|members: share a training with task\.name=\"multi-task\""),
         (["members.topics.task=translation"], r"task: translation has no head of its own beside which others share"),
+        (
+            ["members.topics.task={name = 'text-classification', pooling = 'own'}"],
+            r"the head of text-classification would stand in the model",
+        ),
         (["members.topics.dta=1"], r"members\.topics\.dta: unknown key"),
         (["members.topic.data.train=a.csv"], r"no members\.topic; did you mean topics\?"),
         (["task.weights={topic = 2}"], r"task\.weights: no member 'topic'; did you mean topics\?"),
