@@ -20,8 +20,8 @@ from wenlu.bundle import load
 from wenlu.cli.chat_examples import answer_piped, rendered
 from wenlu.cli.compare import render
 from wenlu.errors import ConfigError, DataError, UsageError
-from wenlu.evaluation.comparison import compare
-from wenlu.evaluation.kept import CLUSTERS, DIGESTS
+from wenlu.evaluation.comparison import compare, write_items
+from wenlu.evaluation.kept import CLUSTERS, DIGESTS, IDS
 from wenlu.evaluation.kept import FILE as COLUMNS_FILE
 from wenlu.generation.labelled import AnsweringConfig, predict_answers
 from wenlu.generation.rows import Row
@@ -214,9 +214,25 @@ def test_two_runs_are_compared_on_the_examples_that_both_answered(run: Path, gue
     assert pair.value == pytest.approx(right[0].mean() - right[1].mean())
     assert pair.verdict == "better"
     assert pair.corrected == pair.randomised < 0.05
+    parts = {(part.by, part.of): part for part in pair.slices}
+    assert {("label", "ham"), ("label", "spam")} <= parts.keys()
+    assert sum(parts["label", name].n for name in WORDS) == found.n == 40
+    weighed = sum(parts["label", name].a * parts["label", name].n for name in WORDS) / 40
+    assert weighed == pytest.approx(found.values["accuracy"][0])
     text = io.StringIO()
-    Console(file=text, width=200).print(render(found))
+    Console(file=text, width=200).print(render(found, slices=True))
+    assert "characters" in text.getvalue() or "label" in text.getvalue()
     assert f"{run} is better than {guesser} (accuracy, p = " in text.getvalue()
+
+
+def test_what_each_run_answered_can_be_read_side_by_side(run: Path, guesser: Path, tmp_path: Path) -> None:
+    write_items([run, guesser], tmp_path / "items.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "items.jsonl").read_text().splitlines()]
+    assert len(lines) == 40
+    assert [line["agree"] for line in lines] == sorted(line["agree"] for line in lines)
+    answers = lines[0]["answers"]
+    assert answers[str(run)]["prediction"] != answers[str(guesser)]["prediction"]
+    assert lines[0]["label"] in WORDS
 
 
 def test_a_model_does_not_differ_from_itself(run: Path, guesser: Path) -> None:
@@ -232,7 +248,7 @@ def test_runs_that_were_asked_otherwise_are_not_compared(recipe: Path, run: Path
     with pytest.raises(UsageError, match=r"holds no evaluation; make one with: wenlu evaluate"):
         compare([run, tmp_path])
     other = shutil.copytree(run, tmp_path / "other")
-    digests = {**read_columns(other, DIGESTS, CLUSTERS)}
+    digests = {**read_columns(other, DIGESTS, CLUSTERS, IDS)}
     digests[DIGESTS] = digests[DIGESTS][::-1]
     np.savez(other / COLUMNS_FILE, **digests)
     with pytest.raises(UsageError, match="were scored on other examples: 40 and 40, of which 40 are the same"):
@@ -247,7 +263,7 @@ def test_runs_that_were_asked_otherwise_are_not_compared(recipe: Path, run: Path
 
 def read_columns(path: Path, *more: str) -> dict[str, np.ndarray]:
     with np.load(path / COLUMNS_FILE) as packed:
-        return {name: packed[name] for name in packed.files if name not in (DIGESTS, CLUSTERS) or name in more}
+        return {name: packed[name] for name in packed.files if name not in (DIGESTS, CLUSTERS, IDS) or name in more}
 
 
 def test_lines_of_a_pipe_are_answered(run: Path) -> None:

@@ -12,6 +12,7 @@ from wenlu.cli.settings import Json
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table
 
     from wenlu.evaluation.comparison import Comparison, Pair
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Two or more runs of one task.")],
     confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of intervals and verdicts.")] = 0.95,
+    slices: Annotated[bool, typer.Option("--slices", help="Also by source, script, length and label.")] = False,
+    items: Annotated[Path | None, typer.Option(help="Write what each run answered to each example there.")] = None,
     json: Json = False,
 ) -> None:
     """Say whether runs differ on the examples that they were scored on, each pair by paired tests.
@@ -32,15 +35,18 @@ def compare(
     from rich.console import Console
 
     from wenlu.evaluation.comparison import compare as compared
+    from wenlu.evaluation.comparison import write_items
 
     found = compared(runs, confidence=confidence)
+    if items is not None:
+        write_items(runs, items)
     if json:
         typer.echo(encoder.dumps(found.to_json(), ensure_ascii=False))
     else:
-        Console().print(render(found))
+        Console().print(render(found, slices=slices))
 
 
-def render(found: Comparison) -> Group:
+def render(found: Comparison, *, slices: bool = False) -> Group:
     """The scores of each run, the difference of each pair, and what that comes to in words."""
     from rich import box
     from rich.console import Group
@@ -59,8 +65,24 @@ def render(found: Comparison) -> Group:
         pairs.add_column(column, justify="left" if column == "pair" else "right", overflow="fold")
     for pair in found.pairs:
         pairs.add_row(escape(f"{pair.a} - {pair.b}"), f"{pair.value:+.4f}", *_tests(pair))
+    parts = [_slices(pair) for pair in found.pairs if slices and pair.slices]
     left_out = [f"by other conventions, left out: {', '.join(found.left_out)}"] if found.left_out else []
-    return Group(scores, pairs, *left_out, *(f"[bold]{escape(said)}[/]" for said in found.sentences()))
+    return Group(scores, pairs, *parts, *left_out, *(f"[bold]{escape(said)}[/]" for said in found.sentences()))
+
+
+def _slices(pair: Pair) -> Table:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(f"{pair.metric} in parts, p corrected for their number"), title_justify="left")
+    table.box = box.SIMPLE_HEAD
+    for column in ("by", "of", "n", pair.a, pair.b, "p"):
+        table.add_column(escape(column), justify="left" if column in ("by", "of") else "right", overflow="fold")
+    for part in pair.slices:
+        values = (f"{part.n:,}", f"{part.a:.4f}", f"{part.b:.4f}", f"{part.p_value:.4f}")
+        table.add_row(part.by, escape(part.of), *values)
+    return table
 
 
 def _tests(pair: Pair) -> tuple[str, str, str]:

@@ -14,15 +14,19 @@ import numpy as np
 from wenlu.bundle import model_path
 from wenlu.errors import UsageError
 from wenlu.evaluation.bootstrap import RESAMPLES, paired_difference
+from wenlu.evaluation.facts import LABEL, NUMBER
 from wenlu.evaluation.kept import FILE, Kept
 from wenlu.evaluation.paired_tests import McNemar, holm, mcnemar, randomisation
+from wenlu.evaluation.slices import Slice, slices
 from wenlu.evaluation.written import LIKELIHOOD
 from wenlu.metrics import BITS_PER_BYTE, Metric
+from wenlu.rundir.atomic import write_text
 from wenlu.tasks import CausalLM, GenerativeTask, LabelledTask, load_task
 from wenlu.tokenizers import Tokenizer
 
 ONE_BY_ONE = "correct"
 """The column of tasks whose examples are right or wrong, one by one."""
+TOLD = ("source", "script", NUMBER, LABEL)
 GOLD = "gold"
 """The column of the right labels, by number."""
 TOKENS = "tokens"
@@ -34,7 +38,7 @@ class Answers:
     """What is kept of one evaluation.
 
     Attributes:
-        metrics: of the task, the headline first.
+        metrics: of the task, the headline first. facts: told of each example.
         conventions: of each metric, without what each model has of its own.
     """
 
@@ -43,6 +47,7 @@ class Answers:
     split: str
     metrics: tuple[Metric, ...]
     kept: Kept
+    facts: tuple[dict[str, Any], ...]
     conventions: dict[str, str]
 
     @classmethod
@@ -59,13 +64,16 @@ class Answers:
                 f"{run}: its evaluation kept no answers to pair, as those of objectives, word vectors and of earlier "
                 f"versions; for a task: wenlu evaluate {run} --out {run}"
             )
-        metrics = _metrics(run)
+        kept, metrics = Kept.read(run), _metrics(run)
+        lines = (run / "evaluation.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = {row["id"]: row for row in map(json.loads, lines)}
         return cls(
             name=str(run),
             task=told["task"],
             split=told["split"],
             metrics=metrics,
-            kept=Kept.read(run),
+            kept=kept,
+            facts=tuple(rows.get(id, {}) for id in kept.ids),
             conventions={metric.name: _convention(metric, told) for metric in metrics},
         )
 
@@ -78,6 +86,7 @@ class Pair:
         p_value: of the paired bootstrap. randomised: of approximate randomisation. corrected: that one, for how many
             pairs were compared (Holm).
         one_by_one: McNemar's test, where examples are right or wrong and none is a near-duplicate of another.
+        slices: the same for parts of the examples, by source, script, length and label.
         verdict: "better" and "worse" of the first; "not distinguishable" where the corrected p-value says so.
     """
 
@@ -92,6 +101,7 @@ class Pair:
     corrected: float
     one_by_one: McNemar | None
     verdict: str
+    slices: tuple[Slice, ...]
 
 
 @dataclass(frozen=True)
@@ -127,7 +137,9 @@ class Comparison:
         return said
 
 
-def compare(runs: Sequence[Path], *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
+def compare(
+    runs: Sequence[str | Path], *, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> Comparison:
     """Compare what several runs answered to the same examples.
 
     Raises:
@@ -163,14 +175,15 @@ def compare(runs: Sequence[Path], *, confidence: float = 0.95, resamples: int = 
         counted = None
         if are_single and ONE_BY_ONE in a.kept.columns and a.kept.columns[ONE_BY_ONE].ndim == 1:
             counted = mcnemar(a.kept.columns[ONE_BY_ONE], b.kept.columns[ONE_BY_ONE])
-        found.append((a.name, b.name, difference, chance, counted))
-    corrected = holm([chance for *_, chance, _ in found])
+        parts = slices(headline, a.kept.columns, b.kept.columns, first.kept.clusters, first.facts, seed)
+        found.append((a.name, b.name, difference, chance, counted, parts))
+    corrected = holm([chance for _, _, _, chance, *_ in found])
     pairs = []
-    for (a_name, b_name, difference, chance, counted), strict in zip(found, corrected, strict=True):
+    for (a_name, b_name, difference, chance, counted, parts), strict in zip(found, corrected, strict=True):
         is_better = (difference.value > 0) == (headline.better == "higher")
         verdict = "not distinguishable" if strict > 1 - confidence else "better" if is_better else "worse"
         shown = (difference.value, difference.low, difference.high, difference.p_value)
-        pairs.append(Pair(a_name, b_name, headline.name, *shown, chance, strict, counted, verdict))
+        pairs.append(Pair(a_name, b_name, headline.name, *shown, chance, strict, counted, verdict, parts))
     return Comparison(
         task=first.task,
         split=first.split,
@@ -184,6 +197,28 @@ def compare(runs: Sequence[Path], *, confidence: float = 0.95, resamples: int = 
         confidence=confidence,
         left_out=tuple(metric.name for metric in first.metrics if metric not in shared),
     )
+
+
+def write_items(runs: Sequence[str | Path], out: Path) -> None:
+    """Write a line for each example with what each run answered, those first on which the runs do not agree.
+
+    Raises UsageError, DataError as `compare`.
+    """
+    systems = [Answers.read(Path(run)) for run in runs]
+    lines = []
+    for place, id in enumerate(systems[0].kept.ids):
+        told = {key: value for key, value in systems[0].facts[place].items() if key in TOLD}
+        answers = {
+            system.name: {
+                key: value for key, value in system.facts[place].items() if key not in (*TOLD, "id", "cluster")
+            }
+            for system in systems
+        }
+        first, *others = (answer.get("prediction") for answer in answers.values())
+        agree = all(other == first for other in others)
+        lines.append((agree, {"id": id, **told, "agree": agree, "answers": answers}))
+    lines.sort(key=lambda line: line[0])
+    write_text(out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for _, line in lines))
 
 
 def _metrics(run: Path) -> tuple[Metric, ...]:

@@ -13,6 +13,7 @@ from wenlu.corpus.shards import TokenData
 from wenlu.errors import DataError
 from wenlu.evaluation.baseline import fit_ngram
 from wenlu.evaluation.bootstrap import paired_difference
+from wenlu.evaluation.facts import facts_of
 from wenlu.evaluation.kept import Kept
 from wenlu.evaluation.objective import evaluate_objective
 from wenlu.evaluation.predictor import TextPredictor
@@ -117,7 +118,12 @@ def measure(
     columns = task.columns(examples, system.predictor.answer(examples))
     scores = [_score(metric, columns, clusters, system, config) for metric in task.metrics]
     rows = [
-        {"id": record.id, "cluster": cluster, **{name: column[i].item() for name, column in columns.items()}}
+        {
+            "id": record.id,
+            "cluster": cluster,
+            **facts_of(record),
+            **{name: column[i].item() for name, column in columns.items()},
+        }
         for i, (record, cluster) in enumerate(zip(records, clusters, strict=True))
     ]
     difference = None
@@ -142,7 +148,9 @@ def measure(
         difference=difference,
         settings=config.model_dump(mode="json"),
         rows=rows,
-        kept=Kept.of(task.metrics, columns, [record.text for record in records], clusters),
+        kept=Kept.of(
+            task.metrics, columns, [record.text for record in records], clusters, [record.id for record in records]
+        ),
     )
 
 

@@ -17,7 +17,7 @@ from wenlu.metrics import Columns, Metric
 from wenlu.rundir import atomic
 
 FILE = "evaluation.npz"
-DIGESTS, CLUSTERS = "digest-of-each-example", "cluster-of-each-example"
+DIGESTS, CLUSTERS, IDS = "digest-of-each-example", "cluster-of-each-example", "id-of-each-example"
 
 
 @dataclass(frozen=True)
@@ -25,23 +25,30 @@ class Kept:
     """Attributes:
     columns: what the metrics are computed from, an entry an example.
     digests: of the examples, their right answers included. clusters: which of them stand together.
+    ids: by which evaluation.jsonl tells more of each.
     """
 
     columns: Columns
     digests: tuple[int, ...]
     clusters: tuple[str, ...]
+    ids: tuple[str, ...]
 
     @classmethod
     def of(
-        cls, metrics: Sequence[Metric], columns: Columns, examples: Sequence[object], clusters: Sequence[str]
+        cls,
+        metrics: Sequence[Metric],
+        columns: Columns,
+        examples: Sequence[object],
+        clusters: Sequence[str],
+        ids: Sequence[str],
     ) -> Self:
         needed = {name: columns[name] for metric in metrics for name in metric.needs}
-        return cls(needed, tuple(hash64(repr(example)) for example in examples), tuple(clusters))
+        return cls(needed, tuple(hash64(repr(example)) for example in examples), tuple(clusters), tuple(ids))
 
     def save(self, folder: Path) -> None:
         packed = io.BytesIO()
-        named = {DIGESTS: np.array(self.digests, np.uint64), CLUSTERS: np.array(self.clusters), **self.columns}
-        np.savez_compressed(packed, allow_pickle=False, **named)
+        told = {DIGESTS: np.array(self.digests, np.uint64), CLUSTERS: np.array(self.clusters), IDS: np.array(self.ids)}
+        np.savez_compressed(packed, allow_pickle=False, **told, **self.columns)
         atomic.write_bytes(folder / FILE, packed.getvalue())
 
     @classmethod
@@ -50,7 +57,7 @@ class Kept:
         try:
             with np.load(folder / FILE, allow_pickle=False) as packed:
                 columns = {name: packed[name] for name in packed.files}
-            digests, clusters = columns.pop(DIGESTS), columns.pop(CLUSTERS)
+            digests, clusters, ids = (columns.pop(name).tolist() for name in (DIGESTS, CLUSTERS, IDS))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise DataError(f"{folder / FILE}: damaged ({error}); evaluate again") from error
-        return cls(columns, tuple(digests.tolist()), tuple(clusters.tolist()))
+        return cls(columns, tuple(digests), tuple(clusters), tuple(ids))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wenlu.bundle import Bundle
@@ -27,11 +27,12 @@ LONGEST = 512
 
 @dataclass(frozen=True)
 class Judged:
-    """An example, and which others are so like it that they count as one."""
+    """An example, which others are so like it that they count as one, and what a comparison may be cut by."""
 
     id: str
     cluster: str
     example: Any
+    facts: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def evaluate_answers(
@@ -72,14 +73,17 @@ def evaluate_answers(
             found,
             facts={**found.facts, "details": {**found.facts["details"], **more.details}},
             scores=(*found.scores, *more.scores),
-            rows=[{**row, **more.by_id.get(row["id"], {})} for row in found.rows],
+            rows=[
+                {**row, **each.facts, **more.by_id.get(each.id, {})}
+                for row, each in zip(found.rows, examples, strict=True)
+            ],
         )
     answers = answers_to(bundle, asked, context, progress=progress)
     columns = task.judged(asked, answers)
     told = {"task": task.name, "ctx": str(context), "dtype": config.dtype, "tok": bundle.tokenizer.fingerprint[:8]}
     scores = [score(metric, columns, clusters, told, config) for metric in task.measures()]
     rows = [
-        {"id": each.id, "cluster": each.cluster, **task.told(answer)}
+        {"id": each.id, "cluster": each.cluster, **each.facts, **task.told(answer)}
         for each, answer in zip(examples, answers, strict=True)
     ]
     headline, difference, baseline = task.measures()[0], None, None
@@ -113,7 +117,7 @@ def evaluate_answers(
         task=task.name,
         headline=headline.name,
         baseline=baseline,
-        kept=Kept.of(task.measures(), columns, asked, clusters),
+        kept=Kept.of(task.measures(), columns, asked, clusters, [each.id for each in examples]),
     )
 
 

@@ -96,9 +96,15 @@ def evaluate_written(
         task=task.name,
         headline=first.scores[0].name if first.scores else None,
         baseline=first.baseline,
-        kept=Kept.of(LIKELIHOOD, costs, examples, clusters)
+        kept=Kept.of(LIKELIHOOD, costs, examples, clusters, ids)
         if task.by_likelihood
-        else Kept.of(task.measures(), columns, asked, [clusters[given.place] for given in drawn]),
+        else Kept.of(
+            task.measures(),
+            columns,
+            asked,
+            [clusters[given.place] for given in drawn],
+            [ids[given.place] for given in drawn],
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from wenlu.corpus.prepare import read_split, splits
 from wenlu.corpus.record import Record
 from wenlu.errors import DataError
 from wenlu.evaluation import EvaluateConfig, Evaluation
+from wenlu.evaluation.facts import facts_of
 from wenlu.evaluation.joined import joined
 from wenlu.evaluation.labelled import Judged, evaluate_answers
 from wenlu.generation import SamplingConfig
@@ -96,7 +97,8 @@ def judged_of(
         except DataError as error:
             refused.append(str(error))
         else:
-            judged.append(Judged(record.id, record.meta.get("cluster") or record.id, example))
+            facts = facts_of(record, columns or task.config)
+            judged.append(Judged(record.id, record.meta.get("cluster") or record.id, example, facts))
     if refused:
         progress.warn(
             f"{len(refused):,} of {len(records):,} records are no examples and left out; the first: {refused[0]}"
