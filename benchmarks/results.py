@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import sys
@@ -74,7 +73,7 @@ def trained(name: str, chosen: ResultSet, seed: int) -> dict[str, Any]:
     files = chosen.files(RUNS) if chosen.files else {}
     overrides = [*chosen.overrides, *(f"{key}={path}" for key, path in files.items()), f"seed={seed}"]
     began = time.perf_counter()
-    wenlu("finetune", f"recipes/{chosen.recipe}.toml", "--out", str(out), *overrides)
+    peak = wenlu("finetune", f"recipes/{chosen.recipe}.toml", "--out", str(out), *overrides)
     seconds = time.perf_counter() - began
     evaluation = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     last = json.loads((out / "events.jsonl").read_text(encoding="utf-8").splitlines()[-1])
@@ -88,17 +87,22 @@ def trained(name: str, chosen: ResultSet, seed: int) -> dict[str, Any]:
         "overrides": chosen.overrides,
         "seconds": seconds,
         "training": {key: last[key] for key in ("step", "tokens", "seconds")},
-        "peak_bytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+        "peak_bytes": peak,
         **{key: evaluation.get(key) for key in ("task", "split", "documents", "clusters", "headline", "baseline")},
         **{key: evaluation.get(key) for key in ("difference", "metrics")},
         "looks": [look(out) for look in chosen.looks] if seed == 0 else [],
     }
 
 
-def wenlu(*words: str) -> None:
-    """The command line, in a process of its own; its output stays on the terminal."""
+def wenlu(*words: str) -> int:
+    """The command line, in a process of its own, whose output stays on the terminal; the most memory it took."""
     print("$ wenlu", *words, flush=True)
-    subprocess.run([sys.executable, "-m", "wenlu", *words], cwd=ROOT, check=True)
+    process = subprocess.Popen([sys.executable, "-m", "wenlu", *words], cwd=ROOT)
+    _, status, usage = os.wait4(process.pid, 0)
+    code = process.returncode = os.waitstatus_to_exitcode(status)
+    if code:
+        sys.exit(f"wenlu {words[0]} ended with {code}")
+    return usage.ru_maxrss * 1024
 
 
 def told(*command: str) -> str:
