@@ -22,6 +22,7 @@ EXTRAS = {
         "py3langid",
         "pyarrow",
         "pypdf",
+        "pyyaml",
         "rensa",
         "snowballstemmer",
         "stopwordsiso",
