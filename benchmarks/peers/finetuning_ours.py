@@ -33,9 +33,11 @@ def main() -> None:
     torch.set_num_threads(choose_threads(config))
     assert recipe.model.base is not None, "the recipe begins with a model that is there"
     settings = recipe.task.model_copy(update={"null": False, "language": "en"})
-    task = new_task(settings, Tokenizer.load(model_path(recipe.model.base)))
+    tokenizer = Tokenizer.load(model_path(recipe.model.base))
+    task = new_task(settings, tokenizer)
     torch.manual_seed(recipe.seed)
-    model = recipe.model.chosen().build(base_config(recipe), dtype=choose_dtype(config, device), zero_outputs=False)
+    sizes = base_config(recipe, tokenizer.vocab_size)
+    model = recipe.model.chosen().build(sizes, dtype=choose_dtype(config, device), zero_outputs=False)
     begin_with_base(recipe, model)
     state = TrainState(task.trained(model).to(device), recipe.optimizer)
     batches = Batches(rows, config.rows_per_step, recipe.seed, config.separate_documents)
