@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -103,6 +104,7 @@ def test_it_learns_from_columns_and_is_scored_beside_its_baseline(run: Path) -> 
     assert evaluation["task"] == "text-classification"
     assert scores["accuracy"]["value"] > 0.9
     assert "system:tfidf-logistic-regression" in scores["baseline_accuracy"]["signature"]
+    assert "|dtype:float32|" in scores["accuracy"]["signature"]  # as it was trained, and as it predicts
     assert evaluation["details"]["per_class"][0]["label"] == "ham"
     rows = [json.loads(line) for line in (run / "evaluation.jsonl").read_text().splitlines()]
     assert {"id", "cluster", "prediction", "probability"} <= rows[0].keys()
@@ -221,7 +223,8 @@ def test_two_runs_are_compared_on_the_examples_that_both_answered(run: Path, gue
     assert weighed == pytest.approx(found.values["accuracy"][0])
     text = io.StringIO()
     Console(file=text, width=200).print(render(found, slices=True))
-    assert "characters" in text.getvalue() or "label" in text.getvalue()
+    for name in WORDS:
+        assert re.search(rf"label +{name} +{parts['label', name].n} +{parts['label', name].a:.4f}", text.getvalue())
     assert f"{run} is better than {guesser} (accuracy, p = " in text.getvalue()
 
 
@@ -256,6 +259,18 @@ def test_runs_that_were_asked_otherwise_are_not_compared(recipe: Path, run: Path
     (other / COLUMNS_FILE).write_bytes(b"PK")
     with pytest.raises(DataError, match="damaged"):
         compare([run, other])
+    whole = (run / COLUMNS_FILE).read_bytes()
+    (other / COLUMNS_FILE).write_bytes(whole)
+    (other / "evaluation.jsonl").write_text("{")
+    with pytest.raises(DataError, match=r"evaluation\.jsonl: damaged .*; evaluate again"):
+        compare([run, other])
+    shutil.copy(run / "evaluation.jsonl", other)
+    (other / "evaluation.json").write_text("{")
+    with pytest.raises(DataError, match=r"evaluation\.json: damaged .*; evaluate again"):
+        compare([run, other])
+    shutil.copy(run / "evaluation.json", other)
+    with pytest.raises(UsageError, match="nowhere: no such run"):
+        compare([run, tmp_path / "nowhere"])
     (other / COLUMNS_FILE).unlink()
     with pytest.raises(UsageError, match="kept no answers to pair"):
         compare([run, other])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from wenlu.bundle import model_path
-from wenlu.errors import UsageError
+from wenlu.errors import DataError, UsageError
 from wenlu.evaluation.bootstrap import RESAMPLES, paired_difference
 from wenlu.evaluation.facts import LABEL, NUMBER
 from wenlu.evaluation.kept import FILE, Kept
@@ -56,17 +56,18 @@ class Answers:
 
         Raises UsageError where it was not evaluated, DataError where what was kept is damaged.
         """
+        if not run.is_dir():
+            raise UsageError(f"{run}: no such run")
         if not (run / "evaluation.json").is_file():
             raise UsageError(f"{run}: holds no evaluation; make one with: wenlu evaluate {run} --out {run}")
-        told = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))
+        told = _told(run / "evaluation.json")[0]
         if not (run / FILE).is_file():
             raise UsageError(
                 f"{run}: its evaluation kept no answers to pair, as those of objectives, word vectors and of earlier "
                 f"versions; for a task: wenlu evaluate {run} --out {run}"
             )
         kept, metrics = Kept.read(run), _metrics(run)
-        lines = (run / "evaluation.jsonl").read_text(encoding="utf-8").splitlines()
-        rows = {row["id"]: row for row in map(json.loads, lines)}
+        rows = {row["id"]: row for row in _told(run / "evaluation.jsonl", by_line=True)}
         return cls(
             name=str(run),
             task=told["task"],
@@ -219,6 +220,15 @@ def write_items(runs: Sequence[str | Path], out: Path) -> None:
         lines.append((agree, {"id": id, **told, "agree": agree, "answers": answers}))
     lines.sort(key=lambda line: line[0])
     write_text(out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for _, line in lines))
+
+
+def _told(path: Path, *, by_line: bool = False) -> list[dict[str, Any]]:
+    """The objects of a file of JSON, or of its lines; raises DataError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        return [json.loads(part) for part in (text.splitlines() if by_line else [text])]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: damaged ({error}); evaluate again") from error
 
 
 def _metrics(run: Path) -> tuple[Metric, ...]:

@@ -12,7 +12,7 @@ from wenlu.evaluation.baselines import fit_baseline
 from wenlu.evaluation.bootstrap import paired_difference
 from wenlu.evaluation.code_scores import score_code
 from wenlu.evaluation.kept import Kept
-from wenlu.evaluation.reading import dtype_of, in_dtype
+from wenlu.evaluation.reading import as_it_answers, dtype_of
 from wenlu.evaluation.result import Evaluation
 from wenlu.evaluation.scoring import score
 from wenlu.evaluation.settings import EvaluateConfig
@@ -56,7 +56,7 @@ def evaluate_answers(
     """
     if not examples:
         raise DataError(f"the {config.split} split has no examples; hold out more, or give some with data.test=FILE")
-    model = in_dtype(bundle.model, config)
+    model = as_it_answers(bundle.model, config)
     context = context_of(bundle, config)
     config = config.model_copy(update={"dtype": dtype_of(model), "context": context})
     asked = [each.example for each in examples]

@@ -98,6 +98,11 @@ def in_dtype(model: LanguageModel, config: EvaluateConfig) -> LanguageModel:
     return copy.deepcopy(model).to(wanted)
 
 
+def as_it_answers(model: LanguageModel, config: EvaluateConfig) -> LanguageModel:
+    """As `in_dtype`, but in the model's own format unless another is asked for: in that it answers everywhere else."""
+    return model if config.dtype == "auto" else in_dtype(model, config)
+
+
 def dtype_of(model: LanguageModel) -> str:
     return str(next(model.parameters()).dtype).removeprefix("torch.")
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from wenlu.bundle import Bundle
 from wenlu.evaluation.bootstrap import Difference, paired_difference
 from wenlu.evaluation.labelled import Judged, context_of
-from wenlu.evaluation.reading import in_dtype
+from wenlu.evaluation.reading import as_it_answers
 from wenlu.evaluation.settings import EvaluateConfig
 from wenlu.generation.answering import answers_to
 from wenlu.progress import QUIET, Progress
@@ -60,7 +60,7 @@ def transfer(
     asked = [each.example for each in examples]
     columns = []
     for bundle in (together, alone):
-        own = replace(bundle, model=in_dtype(bundle.model, config))
+        own = replace(bundle, model=as_it_answers(bundle.model, config))
         assert isinstance(own.task, LabelledTask), f"{own.path} was trained for a labelled task"
         answers = answers_to(own, asked, context_of(bundle, config), progress=progress)
         columns.append(own.task.judged(asked, answers))
