@@ -73,7 +73,7 @@ def trained(name: str, chosen: ResultSet, seed: int) -> dict[str, Any]:
     files = chosen.files(RUNS) if chosen.files else {}
     overrides = [*chosen.overrides, *(f"{key}={path}" for key, path in files.items()), f"seed={seed}"]
     began = time.perf_counter()
-    peak = wenlu("finetune", f"recipes/{chosen.recipe}.toml", "--out", str(out), *overrides)
+    peak, processor = wenlu("finetune", f"recipes/{chosen.recipe}.toml", "--out", str(out), *overrides)
     seconds = time.perf_counter() - began
     evaluation = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     last = json.loads((out / "events.jsonl").read_text(encoding="utf-8").splitlines()[-1])
@@ -86,6 +86,7 @@ def trained(name: str, chosen: ResultSet, seed: int) -> dict[str, Any]:
         "recipe": chosen.recipe,
         "overrides": chosen.overrides,
         "seconds": seconds,
+        "processor_seconds": processor,
         "training": {key: last[key] for key in ("step", "tokens", "seconds")},
         "peak_bytes": peak,
         **{key: evaluation.get(key) for key in ("task", "split", "documents", "clusters", "headline", "baseline")},
@@ -94,15 +95,16 @@ def trained(name: str, chosen: ResultSet, seed: int) -> dict[str, Any]:
     }
 
 
-def wenlu(*words: str) -> int:
-    """The command line, in a process of its own, whose output stays on the terminal; the most memory it took."""
+def wenlu(*words: str) -> tuple[int, float]:
+    """The command line, in a process of its own, whose output stays on the terminal; the most memory it took, and its
+    seconds on processors."""
     print("$ wenlu", *words, flush=True)
     process = subprocess.Popen([sys.executable, "-m", "wenlu", *words], cwd=ROOT)
     _, status, usage = os.wait4(process.pid, 0)
     code = process.returncode = os.waitstatus_to_exitcode(status)
     if code:
         sys.exit(f"wenlu {words[0]} ended with {code}")
-    return usage.ru_maxrss * 1024
+    return usage.ru_maxrss * 1024, usage.ru_utime + usage.ru_stime
 
 
 def told(*command: str) -> str:

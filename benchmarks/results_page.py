@@ -91,7 +91,8 @@ def _section(name: str, chosen: ResultSet, runs: Sequence[Mapping[str, Any]]) ->
 
 def _facts(run: Mapping[str, Any]) -> str:
     training = f"{run['training']['step']:,} steps, {run['training']['tokens']:,} tokens"
-    return f"Seed {run['seed']}: {training}; {run['date']}, {run['commit']}, {run['machine']}."
+    busy = run["processor_seconds"] / run["seconds"]
+    return f"Seed {run['seed']}: {training}, {busy:.1f} threads busy; {run['date']}, {run['commit']}, {run['machine']}."
 
 
 def _score(seed: int, score: Mapping[str, Any]) -> str:
