@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json as encoder
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +13,7 @@ from wenlu.cli.settings import Json, Overrides
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table
 
     from wenlu.evaluation import Evaluation
 
@@ -27,6 +29,9 @@ def evaluate(
     A model of another pretraining task is scored at that task, beside the commonest answer; word vectors on
     similarity and analogies. A RUN is scored on the texts that it held out, a MODEL on those of data.test=FILE; of
     several tasks all are, or the one that task=NAME chooses.
+
+    A FILE.toml is trained first; with folds.count=5 once for each fold (cross-validation), with
+    folds.fractions=[0.1,0.3,1] on parts of the data (how much would more help?). The test part stays unread.
 
     Example: wenlu evaluate runs/tiny evaluate.stride=64
     """
@@ -54,7 +59,6 @@ def render(evaluation: Evaluation) -> Group:
     from rich.table import Table
 
     facts = evaluation.facts
-    size = f", bytes: {facts['bytes']:,}" if "bytes" in facts else ""
     percent = f"{100 * evaluation.settings['confidence']:g} %"
     size = f", bytes: {facts['bytes']:,}" if "bytes" in facts else ""
     table = Table(
@@ -70,7 +74,42 @@ def render(evaluation: Evaluation) -> Group:
     for score in evaluation.scores:
         table.add_row(score.name, _number(score.value), _interval(score.low, score.high), score.unit)
     lines = [f"[dim]{escape(score.signature)}[/]" for score in evaluation.scores]
-    return Group(table, *lines, *_against_baseline(evaluation))
+    parts = [_folds(facts)] if "folds" in facts else []
+    return Group(table, *lines, *_against_baseline(evaluation), *parts, *_curve(evaluation))
+
+
+def _folds(facts: Mapping[str, Any]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    spread = "" if facts["spread"] is None else f"; standard deviation over folds {facts['spread']:.4f}"
+    table = Table(title=f"each fold by itself{spread}", title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("seed", "fold", "trained on", "held out", "score", "baseline", "seconds", "chose"):
+        table.add_column(column, justify="left" if column == "chose" else "right")
+    for row in facts["folds"]:
+        baseline = "" if row["baseline"] is None else f"{row['baseline']:.4f}"
+        chosen = ", ".join(f"{key}={value}" for key, value in row["chosen"].items())
+        counts = (str(row["seed"]), str(row["fold"] + 1), f"{row['trained_on']:,}", f"{row['n']:,}")
+        table.add_row(*counts, f"{row['value']:.4f}", baseline, f"{row['seconds']:.1f}", chosen)
+    return table
+
+
+def _curve(evaluation: Evaluation) -> list[str]:
+    """What more data would bring."""
+    curve = evaluation.facts.get("curve")
+    if curve is None:
+        return []
+    points = [
+        f"{point['trained_on']:>10,.0f} records: {point['value']:.4f}, {_interval(point['low'], point['high'])}"
+        for point in curve["points"]
+    ]
+    more = curve["twice_the_data"]
+    said = (
+        "too few points to say what more data would bring"
+        if more is None
+        else f"by a power law twice as many: {more:.4f}"
+    )
+    return [f"\nlearning curve, {evaluation.headline} (curve.svg)", *points, said]
 
 
 def _against_baseline(evaluation: Evaluation) -> list[str]:

@@ -56,7 +56,7 @@ def write_splits(
     clusters = _cluster_digests(facts)
     tallies = {code: SplitTally() for code in present}
     with ExitStack() as stack:
-        files = {code: stack.enter_context(_HashedFile(folder / f"{SPLITS[code]}.jsonl")) for code in present}
+        files = {code: stack.enter_context(HashedFile(folder / f"{SPLITS[code]}.jsonl")) for code in present}
         look = {code: stack.enter_context(_Batches(partial(shared.look, SPLITS[code]))) for code in present}
         for number, record in enumerate(kept.records()):
             code = int(assignment.split[number])
@@ -95,7 +95,7 @@ def write_splits(
     return summary
 
 
-class _HashedFile:
+class HashedFile:
     """A new file of records, a JSON object a line, whose digest is known at its end."""
 
     def __init__(self, path: Path) -> None:
@@ -155,7 +155,7 @@ class _Batches:
 
 
 def _write_dropped(path: Path, dropped: Spool) -> FileFact:
-    with _HashedFile(path) as file:
+    with HashedFile(path) as file:
         with gzip.GzipFile(fileobj=file, mode="wb", mtime=0, filename="") as packed:
             for drop in dropped:
                 assert isinstance(drop, Drop), "only drops are dropped"

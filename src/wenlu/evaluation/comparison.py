@@ -29,6 +29,8 @@ ONE_BY_ONE = "correct"
 TOLD = ("source", "script", NUMBER, LABEL)
 GOLD = "gold"
 """The column of the right labels, by number."""
+FOLDS = "folds"
+"""Below a cross-validated run, the runs of its folds, which alone have models."""
 TOKENS = "tokens"
 """The column of metrics that count a tokenizer's own tokens."""
 
@@ -232,7 +234,8 @@ def _told(path: Path, *, by_line: bool = False) -> list[dict[str, Any]]:
 
 
 def _metrics(run: Path) -> tuple[Metric, ...]:
-    folder = model_path(str(run))
+    folds = sorted((run / FOLDS).glob("seed-*")) if not (run / "model").is_dir() else []
+    folder = model_path(str(folds[0] if folds else run))
     task = load_task(folder, Tokenizer.load(folder)) or CausalLM()
     if isinstance(task, GenerativeTask) and task.by_likelihood:
         return LIKELIHOOD

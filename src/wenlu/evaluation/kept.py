@@ -17,6 +17,8 @@ from wenlu.metrics import Columns, Metric
 from wenlu.rundir import atomic
 
 FILE = "evaluation.npz"
+BESIDE = "baseline.npz"
+"""The same of the baseline beside the model."""
 DIGESTS, CLUSTERS, IDS = "digest-of-each-example", "cluster-of-each-example", "id-of-each-example"
 
 
@@ -45,19 +47,19 @@ class Kept:
         needed = {name: columns[name] for metric in metrics for name in metric.needs}
         return cls(needed, tuple(hash64(repr(example)) for example in examples), tuple(clusters), tuple(ids))
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, name: str = FILE) -> None:
         packed = io.BytesIO()
         told = {DIGESTS: np.array(self.digests, np.uint64), CLUSTERS: np.array(self.clusters), IDS: np.array(self.ids)}
         np.savez_compressed(packed, allow_pickle=False, **told, **self.columns)
-        atomic.write_bytes(folder / FILE, packed.getvalue())
+        atomic.write_bytes(folder / name, packed.getvalue())
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
+    def read(cls, folder: Path, name: str = FILE) -> Self:
         """Raises DataError where the file is damaged."""
         try:
-            with np.load(folder / FILE, allow_pickle=False) as packed:
+            with np.load(folder / name, allow_pickle=False) as packed:
                 columns = {name: packed[name] for name in packed.files}
             digests, clusters, ids = (columns.pop(name).tolist() for name in (DIGESTS, CLUSTERS, IDS))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise DataError(f"{folder / FILE}: damaged ({error}); evaluate again") from error
+            raise DataError(f"{folder / name}: damaged ({error}); evaluate again") from error
         return cls(columns, tuple(digests), tuple(clusters), tuple(ids))

@@ -60,11 +60,10 @@ def evaluate_answers(
     context = context_of(bundle, config)
     config = config.model_copy(update={"dtype": dtype_of(model), "context": context})
     asked = [each.example for each in examples]
-    clusters = [each.cluster for each in examples]
+    clusters, ids = [each.cluster for each in examples], [each.id for each in examples]
     bundle = replace(bundle, model=model, task=task)
     if isinstance(task, GenerativeTask):
         sampling = sampling or sampling_of(bundle)
-        ids = [each.id for each in examples]
         found = evaluate_written(
             bundle, task, ids, asked, clusters, config, training=training, sampling=sampling, progress=progress
         )
@@ -86,7 +85,7 @@ def evaluate_answers(
         {"id": each.id, "cluster": each.cluster, **each.facts, **task.told(answer)}
         for each, answer in zip(examples, answers, strict=True)
     ]
-    headline, difference, baseline = task.measures()[0], None, None
+    headline, difference, baseline, kept_beside = task.measures()[0], None, None, None
     fitted = fit_baseline(task, training, progress) if config.baseline and training else None
     if fitted is not None:
         others = task.judged(asked, fitted.predictor.answer(asked))
@@ -94,6 +93,7 @@ def evaluate_answers(
         beside = score(headline, others, clusters, facts, config, name=f"baseline_{headline.name}")
         scores.append(beside)
         baseline = beside.name
+        kept_beside = Kept.of((headline,), others, asked, clusters, ids)
         difference = paired_difference(
             headline,
             columns,
@@ -117,7 +117,8 @@ def evaluate_answers(
         task=task.name,
         headline=headline.name,
         baseline=baseline,
-        kept=Kept.of(task.measures(), columns, asked, clusters, [each.id for each in examples]),
+        kept=Kept.of(task.measures(), columns, asked, clusters, ids),
+        kept_beside=kept_beside,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wenlu.evaluation.bootstrap import Difference
-from wenlu.evaluation.kept import Kept
+from wenlu.evaluation.kept import BESIDE, Kept
 from wenlu.rundir import atomic
 
 
@@ -42,7 +42,7 @@ class Evaluation:
         difference: the model's headline score minus the baseline's, paired.
         settings: of `[evaluate]`, every "auto" resolved.
         rows: one for each document: id, cluster, what it costs and its sizes.
-        kept: what a later comparison pairs examples by.
+        kept: what a later comparison pairs examples by. kept_beside: the same of the baseline.
         task: what the model was trained for. headline, baseline: names of the scores that say how good it is, and
             what it is compared with.
     """
@@ -56,6 +56,7 @@ class Evaluation:
     headline: str | None = "bits_per_byte"
     baseline: str | None = "ngram_bits_per_byte"
     kept: Kept | None = None
+    kept_beside: Kept | None = None
 
     def score(self, name: str | None) -> Score | None:
         return next((score for score in self.scores if score.name == name), None)
@@ -86,6 +87,8 @@ class Evaluation:
         atomic.write_text(folder / "evaluation.jsonl", "".join(lines))
         if self.kept is not None:
             self.kept.save(folder)
+        if self.kept_beside is not None:
+            self.kept_beside.save(folder, BESIDE)
         atomic.write_text(folder / "evaluation.json", json.dumps(self.to_json(), ensure_ascii=False, indent=2) + "\n")
 
 

@@ -48,7 +48,7 @@ def evaluate(
     Args:
         target: a run directory: its held-out split, with an n-gram of its training split. Another model that `load`
             takes: the texts of `data.test=FILE`, without an n-gram. Word vectors: the sets of `[word_tests]`. A recipe
-            (.toml): the life up to the model in `out`, then as a run.
+            (.toml): the life up to the model in `out`, then as a run; with `[folds]` its cross-validation.
         overrides: of `[evaluate]`, and `data.test`; of a labelled task also of `[generate]`, and what of `[task]` is
             about answering; of the whole recipe where the target is one. Of a model of several tasks `task=NAME`
             chooses one; else all are scored on what the run held out.
@@ -73,10 +73,12 @@ def _of_recipe(path: Path, overrides: Sequence[str], out: Path | None, progress:
 
     if out is None:
         raise UsageError(f"{path}: a recipe is run before its model is scored; say where with --out DIR")
+    recipe = read_config(Recipe, path, overrides)
+    if recipe.folds is not None:
+        return verbs.cross_validated(path, out, overrides, progress=progress)
     verbs.pretrain(path, out, overrides, progress=progress)
     if vectors_path(out) is not None:
         return evaluate_word_model(str(out), progress=progress)
-    recipe = read_config(Recipe, path, overrides)
     if recipe.has_examples:
         return _of_model(str(out), (), progress)
     return evaluate_run(load(out / "model"), out, recipe.task_evaluate, progress=progress)

@@ -16,6 +16,7 @@ from wenlu.evaluation import EvaluateConfig
 from wenlu.evaluation.verse import VerseConfig
 from wenlu.evaluation.words import WordTestsConfig
 from wenlu.generation import SamplingConfig
+from wenlu.lifecycle.fold_settings import FoldsConfig
 from wenlu.lifecycle.member_settings import Member, MemberName, with_columns
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
 from wenlu.models import Ability, family
@@ -58,6 +59,8 @@ class Recipe(Config):
     schedule: ScheduleConfig = ScheduleConfig()
     tracking: TrackingConfig = TrackingConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    folds: FoldsConfig | None = None
+    """With this section `wenlu evaluate` cross-validates the recipe; the other verbs pass over it."""
     verse: VerseConfig | None = None
     generate: SamplingConfig = SamplingConfig()
     vectors: VectorsConfig | None = None

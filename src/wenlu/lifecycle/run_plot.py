@@ -83,9 +83,7 @@ def axes(curves: Sequence[RunCurve], *, log_x: bool, log_y: bool) -> tuple[Axis,
     )
 
 
-def write_plot(
-    path: Path, curves: Sequence[RunCurve], *, name: str, against: Against, log_x: bool, log_y: bool
-) -> None:
+def write_plot(path: Path, curves: Sequence[RunCurve], *, name: str, against: str, log_x: bool, log_y: bool) -> None:
     """Write the chart as `path`'s suffix says; raises UsageError for another than .svg and .html."""
     svg = plot(curves, name=name, against=against, log_x=log_x, log_y=log_y)
     match path.suffix.lower():
@@ -98,7 +96,7 @@ def write_plot(
             raise UsageError(f"{path}: charts are written as .svg or .html, not {suffix or 'without a suffix'}")
 
 
-def plot(curves: Sequence[RunCurve], *, name: str, against: Against, log_x: bool, log_y: bool) -> Html:
+def plot(curves: Sequence[RunCurve], *, name: str, against: str, log_x: bool, log_y: bool) -> Html:
     across, up = axes(curves, log_x=log_x, log_y=log_y)
     height = HEIGHT + LEGEND_ROW * len(curves)
 

@@ -16,6 +16,7 @@ from wenlu.config import load
 from wenlu.corpus.prepare import DataSummary, read_split, splits
 from wenlu.distributed import from_environment, opened
 from wenlu.errors import UsageError
+from wenlu.evaluation import Evaluation
 from wenlu.generation.asking import ask
 from wenlu.generation.conversation import Conversation
 from wenlu.generation.predict import predict
@@ -23,6 +24,7 @@ from wenlu.lifecycle import members
 from wenlu.lifecycle.architectures import architectures_stage
 from wenlu.lifecycle.base import with_base
 from wenlu.lifecycle.evaluate import evaluate
+from wenlu.lifecycle.folds import candidates_of, cross_validate
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.stages import (
@@ -175,6 +177,20 @@ def _refuse_foreign_test(path: Path, overrides: Sequence[str]) -> None:
                 f"{path}: {data}.train is yours, but {data}.test is still the recipe's own; give {data}.test=FILE too, "
                 f"or hold out a part of yours: {data}.test=0.1"
             )
+
+
+def cross_validated(path: Path, out: Path, overrides: Sequence[str], *, progress: Progress = QUIET) -> Evaluation:
+    """What `evaluate` does with a recipe that has `[folds]`; raises what `cross_validate` does."""
+    config = load(Recipe, path, overrides).folds
+    assert config is not None, "only recipes with folds come here"
+    if from_environment().size > 1:
+        raise UsageError("folds are for one process; run the command without torchrun")
+    candidates = []
+    for settings in candidates_of(config) if config.choose else ():
+        given = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
+        candidates.append((settings, with_base(load(Recipe, path, [*overrides, *given]))))
+    with _begin(path, out, overrides, progress) as life:
+        return cross_validate(life, config, candidates)
 
 
 def chat(model: str | Path, *, system: str = "") -> Conversation:
