@@ -78,6 +78,12 @@ def html(folder: Path) -> SourceSpec:
     return SourceSpec(path=str(folder))
 
 
+def mail(folder: Path) -> SourceSpec:
+    for i, text in enumerate(TEXTS):
+        (folder / f"{i}.eml").write_text(f"Subject: {i}\nContent-Type: text/plain; charset=utf-8\n\n{text}")
+    return SourceSpec(path=str(folder))
+
+
 def pdf(folder: Path) -> SourceSpec:
     for i in range(5):
         (folder / f"{i}.pdf").write_bytes(tiny_pdf(f"Page of document {i}"))
@@ -255,6 +261,7 @@ SAMPLES: dict[str, Callable[[Path], SourceSpec]] = {
     "text": text,
     "markdown": markdown,
     "html": html,
+    "mail": mail,
     "pdf": pdf,
     "python": python,
     "python-functions": python_functions,

@@ -37,8 +37,10 @@ def fit(task: TextClassification, examples: Sequence[LabelledText]) -> LinearCla
     from sklearn.multiclass import OneVsRestClassifier
 
     features = vectoriser.fit_transform([_text(example) for example in examples])
+    weights = None if task.config.class_weights == "none" else "balanced"
     # liblinear's dual: 40 s on the 333 k features of 20 Newsgroups, where lbfgs takes 146 s and is no better.
-    model = OneVsRestClassifier(LogisticRegression(C=10.0, solver="liblinear", dual=True, tol=1e-2, random_state=0))
+    settings = {"solver": "liblinear", "dual": True, "tol": 1e-2, "random_state": 0}
+    model = OneVsRestClassifier(LogisticRegression(C=10.0, class_weight=weights, **settings))
     known = [[task.numbers[label] for label in example.labels or ()] for example in examples]
     if task.config.several:
         holds = np.zeros((len(examples), len(task.config.labels)), int)
