@@ -47,6 +47,7 @@ class Examples(Rows):
         self.labels = labels
         self.notes = notes
         self.owners = np.arange(len(inputs)) if owners is None else owners
+        self._widths = inputs.sizes if targets is None else inputs.sizes + targets.sizes
         self._order = lru_cache(maxsize=2)(self._ordered)  # a step at the end of an epoch reads from two
 
     def __len__(self) -> int:
@@ -58,6 +59,9 @@ class Examples(Rows):
         real = np.arange(ids.shape[1]) < self.inputs.sizes[indices][:, None]
         return PackedRow(ids, np.where(real, 0, PADDING))
 
+    def widths(self, indices: Ids) -> Ids:
+        return self._widths[indices]
+
     def in_order(self, places: Ids, *, seed: int, epoch: int, rows_per_step: int) -> Ids:
         """At random, with rows of about one length in a step."""
         return self._order(seed, epoch, rows_per_step)[places]
@@ -65,12 +69,13 @@ class Examples(Rows):
     def _ordered(self, seed: int, epoch: int, rows_per_step: int) -> Ids:
         count = len(self)
         drawn = shuffled(np.arange(count), n=count, seed=seed, epoch=epoch)
-        sizes = self.inputs.sizes if self.targets is None else self.inputs.sizes + self.targets.sizes
         window = STEPS_SORTED * rows_per_step
         parts = [drawn[start : start + window] for start in range(0, count, window)]
-        sorted_rows = np.concatenate([part[np.argsort(sizes[part], kind="stable")] for part in parts])
-        full = count // rows_per_step
+        sorted_rows = np.concatenate([part[np.argsort(self._widths[part], kind="stable")] for part in parts])
+        begun = min(count, -epoch * count % rows_per_step)  # rows that complete the step which the pass before began
+        full = (count - begun) // rows_per_step
         steps = sorted_rows[: full * rows_per_step].reshape(full, rows_per_step)
         if full > 1:
             steps = steps[shuffled(np.arange(full), n=full, seed=seed + 1, epoch=epoch)]
-        return np.concatenate([steps.ravel(), sorted_rows[full * rows_per_step :]])
+        rest = sorted_rows[full * rows_per_step :]
+        return np.concatenate([rest[:begun], steps.ravel(), rest[begun:]])

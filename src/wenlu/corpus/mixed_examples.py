@@ -49,6 +49,13 @@ class MixedExamples(Rows):
             segments[number, : row.ids.shape[1]] = row.segments[0]
         return PackedRow(ids, segments)
 
+    def widths(self, indices: Ids) -> Ids:
+        found = np.empty(len(indices), np.int64)
+        for number, part in enumerate(self.parts.values()):
+            here = self.members[indices] == number
+            found[here] = part.widths(self.places[indices[here]])
+        return found
+
     def in_order(self, places: Ids, *, seed: int, epoch: int, rows_per_step: int) -> Ids:
         """Each step's rows from the member whose turn it is, which goes through its own in epochs of its own."""
         steps, slots = np.divmod(epoch * len(self) + places, rows_per_step)

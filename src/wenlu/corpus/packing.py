@@ -54,6 +54,10 @@ class Rows(ABC):
     def read_row(self, index: int) -> PackedRow:
         return self.read(np.array([index]))
 
+    def widths(self, indices: Ids) -> Ids:
+        """How long each row is, by what is computed on it; those of a batch are padded to the longest."""
+        return np.full(len(indices), self.length)
+
     def in_order(self, places: Ids, *, seed: int, epoch: int, rows_per_step: int) -> Ids:  # noqa: ARG002
         """Which rows stand at `places` of an epoch; a pure function of its arguments."""
         return shuffled(places, n=len(self), seed=seed, epoch=epoch)

@@ -81,7 +81,9 @@ def train_life(life: Life) -> TrainState:
     if "steps" not in facts:
         here, processes = life.world.local_size, life.world.size
         resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress, processes=here)
-        resolved = resolve_duration(resolved, recipe.optimizer, model, task, data, recipe.seed, processes=processes)
+        resolved = resolve_duration(
+            resolved, recipe.optimizer, model, task, data, recipe.seed, processes=processes, folder=life.out
+        )
         facts |= {"steps": int(resolved.duration.amount), "device": device.type, **sized}
         facts |= {"micro_batch_tokens": resolved.micro_batch_tokens, "model": config.model_dump(mode="json")}
         facts = life.world.gather(facts)[0]

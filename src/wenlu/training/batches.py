@@ -46,17 +46,25 @@ class Batches:
     def micro(self, step: int, rows_per_forward: int) -> Iterator[Draw]:
         """This process's rows of a step, in pieces of `rows_per_forward`."""
         rows, samples = self.rows(step), self._samples(step)
-        part, parts = self.share
-        first, behind = len(rows) * part // parts, len(rows) * (part + 1) // parts
-        for start in range(first, behind, rows_per_forward):
-            piece = slice(start, min(start + rows_per_forward, behind))
+        for piece in self._pieces(rows_per_forward):
             yield Draw.at(
                 self.source, rows[piece], samples[piece], seed=self.seed, separate_documents=self.separate_documents
             )
 
+    def work(self, step: int, rows_per_forward: int) -> int:
+        """Places that this process computes on in a step, padding included: what the time that it takes grows with."""
+        widths = self.source.widths(self.rows(step))
+        return sum(len(widths[piece]) * int(widths[piece].max()) for piece in self._pieces(rows_per_forward))
+
     def damage(self) -> list[str]:
         """What was found damaged since the last call, and passed over."""
         return [] if self.source.damage is None else self.source.damage.news()
+
+    def _pieces(self, rows_per_forward: int) -> Iterator[slice]:
+        part, parts = self.share
+        first, behind = self.rows_per_step * part // parts, self.rows_per_step * (part + 1) // parts
+        for start in range(first, behind, rows_per_forward):
+            yield slice(start, min(start + rows_per_forward, behind))
 
     def _samples(self, step: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Numbers of the rows of a step among all that are ever drawn."""

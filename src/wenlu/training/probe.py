@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import statistics
-import time
-
-import torch
+from pathlib import Path
 
 from wenlu.config import Duration
 from wenlu.errors import UsageError
@@ -16,11 +13,11 @@ from wenlu.tasks import Task
 from wenlu.training.batches import Batches
 from wenlu.training.config import TrainConfig
 from wenlu.training.optimizers import OptimizerConfig
+from wenlu.training.pace import measure_pace, seconds_of
 from wenlu.training.state import TrainState
-from wenlu.training.train import TrainData, accumulate
-from wenlu.training.validation import validate
+from wenlu.training.train import TrainData
 
-WARM_UP_STEPS, PROBED_STEPS, PROBE_SHARE = 2, 6, 0.05
+PROBE_SHARE = 0.05
 SHORT_PROBE_STEPS = 3
 
 
@@ -33,8 +30,11 @@ def resolve_duration(
     seed: int,
     *,
     processes: int = 1,
+    folder: Path | None = None,
 ) -> TrainConfig:
     """`config` with its duration in steps; `model` and the random numbers stay as they are.
+
+    Checkpoints are paid from a time as a probe below `folder` finds them, which is where the run will write them.
 
     Raises:
         UsageError: the time does not suffice for a single step, or there are several processes.
@@ -48,6 +48,7 @@ def resolve_duration(
             data,
             seed,
             processes=processes,
+            folder=folder,
         )
         whole = config.model_copy(update={"budget": None})
         wanted = resolve_duration(whole, optimizer, model, task, data, seed, processes=processes)
@@ -66,7 +67,7 @@ def resolve_duration(
                     f"train.duration of {amount:g} seconds: a single process measures how many steps that is, and this "
                     f"run has {processes}; give steps, tokens or epochs"
                 )
-            steps = _steps_in(amount, config, optimizer, model, task, data, seed)
+            steps = _steps_in(amount, config, optimizer, model, task, data, seed, folder)
     return config.model_copy(update={"duration": Duration(steps, "steps")})
 
 
@@ -76,15 +77,8 @@ def seconds_of_a_step(
     """Median of a few steps of `model`, whose weights do not move."""
     state = TrainState(model, optimizer)
     batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
-    durations = [_seconds_of(state, task, batches, config) for _ in range(1 + SHORT_PROBE_STEPS)]
+    durations = [seconds_of(state, task, batches, config) for _ in range(1 + SHORT_PROBE_STEPS)]
     return statistics.median(durations[1:])
-
-
-def _seconds_of(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> float:
-    started = time.perf_counter()
-    totals = accumulate(state, task, batches, config)
-    state.update(count=totals.count, tokens=totals.tokens, factor=0.0, clip_norm=config.clip_norm)
-    return time.perf_counter() - started
 
 
 def _steps_in(
@@ -95,28 +89,16 @@ def _steps_in(
     task: Task,
     data: TrainData,
     seed: int,
+    folder: Path | None,
 ) -> int:
-    """Steps that fit in `seconds`, with the validations and the probe itself paid from it."""
-    begin = time.perf_counter()
-    random = torch.get_rng_state()
-    state = TrainState(copy.deepcopy(model), optimizer, ema=config.ema)
-    batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
-    durations: list[float] = []
-    while len(durations) < WARM_UP_STEPS + PROBED_STEPS:
-        durations.append(_seconds_of(state, task, batches, config))
-        if len(durations) > WARM_UP_STEPS and time.perf_counter() - begin > PROBE_SHARE * seconds:
-            break
-    validation = 0.0
-    if data.validation is not None and config.validations:
-        started = time.perf_counter()
-        validate(task, state.model, data.validation, config)
-        validation = time.perf_counter() - started
-    torch.set_rng_state(random)
-    step = statistics.median(durations[WARM_UP_STEPS:])
-    left = seconds - (time.perf_counter() - begin) - config.validations * validation
-    if left < step:
+    """Steps that fit in `seconds`, with the looks, the checkpoints and the probe itself paid from it."""
+    most = PROBE_SHARE * seconds
+    pace = measure_pace(config, optimizer, model, task, data, seed, seconds=most, folder=folder)
+    left = seconds - pace.spent - pace.besides(config)
+    if left < pace.step:
         raise UsageError(
-            f"train.duration of {seconds:g} seconds is too short: a step takes {step:.2f} s and the "
-            f"{config.validations} validations {config.validations * validation:.1f} s on this machine"
+            f"train.duration of {seconds:g} seconds is too short: a step takes {pace.step:.2f} s, and the "
+            f"{config.validations} validations and {max(1, config.checkpoints)} checkpoints {pace.besides(config):.1f} "
+            "s on this machine"
         )
-    return int(left / step)
+    return int(left / pace.step)
