@@ -50,6 +50,10 @@ class DataConfig(Config):
     decontaminate: bool = True
     """Drop training records with a near-duplicate in given held-out files, or later in a split by time."""
 
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Train on this share of the training part, for learning curves: drawn by a hash of the text once the others are
+    held out, so that these stay as they are, and a smaller share is inside a larger one."""
+
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.001
     """Of the records of a part: so many may lack what a labelled task needs, and are left out; more are an error."""
     keep_dropped: bool = False

@@ -46,7 +46,8 @@ class Facts:
 
 @dataclass(frozen=True)
 class Assignment:
-    """For each record its split or `DROPPED`, and for the dropped ones which split they would have leaked into."""
+    """For each record its split or `DROPPED`, and for the dropped ones which split they would have leaked into; TRAIN,
+    where it is the settings that leave them out of training."""
 
     split: Codes
     leaks_into: Codes
@@ -83,6 +84,23 @@ def assign(
         split[chosen] = code
     if decontaminate and by == "time":
         _decontaminate(split, leaks_into, alike)
+    return Assignment(split, leaks_into)
+
+
+def thinned(assignment: Assignment, digest: U64, fraction: float, seed: int) -> Assignment:
+    """Leave this fraction of the training part in it, at least one record.
+
+    It is drawn by the seed and a hash of each text: the same whatever else is read, and a smaller fraction is inside a
+    larger one.
+    """
+    if fraction == 1:
+        return assignment
+    split, leaks_into = assignment.split.copy(), assignment.leaks_into.copy()
+    training = np.flatnonzero(split == TRAIN)
+    salt = mixed(np.array([seed * 4 + TRAIN], np.uint64))
+    order = training[np.argsort(mixed(digest[training] ^ salt), kind="stable")]
+    left_out = order[max(1, round(fraction * len(training))) :]
+    split[left_out], leaks_into[left_out] = DROPPED, TRAIN
     return Assignment(split, leaks_into)
 
 

@@ -14,6 +14,7 @@ from wenlu.corpus.prepare import read_split, splits
 from wenlu.corpus.shards import TokenData
 from wenlu.errors import UsageError
 from wenlu.kernels.native import use_pool
+from wenlu.lifecycle.augmentation import read_augmented
 from wenlu.lifecycle.auto_size import Start, choose_size
 from wenlu.lifecycle.base import base_config, begin_head_with_base, begin_with_base
 from wenlu.lifecycle.calibration import calibrated
@@ -147,6 +148,8 @@ def _data(life: Life, task: Task, tokenizer: Tokenizer) -> TrainData:
 
 def _examples(life: Life, task: LabelledTask, split: str) -> Rows:
     examples = list(read_examples(life.root, split, task.config))
+    if split == "train" and life.recipe.augment is not None:
+        examples += read_augmented(life.out, task.config)
     rows = task.rows(examples, life.recipe.train.context)
     for note in rows.notes if life.world.is_first else ():
         life.progress.warn(f"{split}: {note}")
