@@ -57,7 +57,7 @@ def prepare(
             decontaminate=config.decontaminate,
             seed=seed,
         )
-        assignment = thinned(assignment, collected.facts.digest, config.fraction, seed)
+        assignment = thinned(assignment, collected.facts, config.fraction, seed)
         with atomic_folder(out) as folder:
             return write_splits(
                 folder, config, collected, assignment, kept, dropped, seed=seed, language=language, progress=progress

@@ -216,7 +216,9 @@ def _notes(config: DataConfig) -> Iterator[str]:
 
 
 def _why_dropped(leaks_into: int) -> str:
-    return "beyond data.fraction" if leaks_into == TRAIN else f"near-duplicate of {SPLITS[leaks_into]}"
+    if leaks_into == TRAIN:
+        return "left out by data.fraction or data.without"
+    return f"near-duplicate of {SPLITS[leaks_into]}"
 
 
 def _no_training(assignment: Assignment) -> str:

@@ -21,6 +21,9 @@ MORE_WORDS: dict[Literal["en", "zh"], dict[str, str]] = {
         "augmentation.after": "after",
         "augmentation.yes": "yes",
         "augmentation.no": "no",
+        "section.sources": "Sources",
+        "sources.note": "The main score on the held-out examples of each source.",
+        "sources.source": "source",
     },
     "zh": {
         "section.augmentation": "数据增强",
@@ -37,5 +40,8 @@ MORE_WORDS: dict[Literal["en", "zh"], dict[str, str]] = {
         "augmentation.after": "改写后",
         "augmentation.yes": "是",
         "augmentation.no": "否",
+        "section.sources": "数据来源",
+        "sources.note": "主要分数在各来源的留出样例上的值。",
+        "sources.source": "来源",
     },
 }
