@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from wenlu.corpus.split import DROPPED, TEST, TRAIN, VALIDATION, Assignment, Facts, SplitBy, assign, parse_time
+from wenlu.corpus.split import (
+    DROPPED,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Assignment,
+    Facts,
+    SplitBy,
+    assign,
+    parse_time,
+    thinned,
+)
 from wenlu.errors import DataError
 
 
@@ -185,3 +196,18 @@ def test_what_is_for_training_alone_is_never_held_out_nor_anything_like_it(by: S
     codes = split(made, by).split.tolist()
     assert {code for code, n in zip(codes, cluster, strict=True) if n % 2 == 0} == {TRAIN}
     assert codes.count(TEST) == 8
+
+
+def test_a_smaller_share_of_training_is_inside_a_larger_one_and_leaves_what_is_held_out() -> None:
+    given_ = facts(list(range(1000)))
+    whole = split(given_)
+    kept = {share: thinned(whole, given_, share, 0) for share in (0.05, 0.1, 0.5, 1.0)}
+    training = {share: set(np.flatnonzero(each.split == TRAIN).tolist()) for share, each in kept.items()}
+    assert [len(training[share]) for share in (0.05, 0.1, 0.5, 1.0)] == [35, 70, 350, 700]
+    assert training[0.05] < training[0.1] < training[0.5] < training[1.0]
+    for each in kept.values():
+        for code in (VALIDATION, TEST):
+            assert np.array_equal(each.split == code, whole.split == code)
+    assert set(kept[0.1].leaks_into[(kept[0.1].split == DROPPED)].tolist()) == {TRAIN}
+    other = thinned(whole, given_, 0.1, 1)
+    assert set(np.flatnonzero(other.split == TRAIN).tolist()) != training[0.1]

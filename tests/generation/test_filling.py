@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from wenlu.corpus.packing import PackedRow
 from wenlu.errors import UsageError
 from wenlu.generation.filling import FillingConfig, _joined, fill, fill_rows, fills, predict_filled
 from wenlu.generation.rows import BadRow, Row
+from wenlu.generation.substitution import substituted
 from wenlu.tasks import CausalLM, Draw, new_task
 from wenlu.tokenizers import Tokenizer
 
@@ -117,3 +120,16 @@ def test_a_file_is_answered_line_by_line(bundle: Bundle, tmp_path: Path) -> None
 def test_only_models_that_were_trained_for_it_fill_in(bundle: Bundle) -> None:
     assert fills(bundle)
     assert not fills(Bundle(bundle.model, bundle.tokenizer, CausalLM(), bundle.config, bundle.path))
+
+
+def test_other_words_are_put_in_and_all_else_stays_to_the_character(bundle: Bundle) -> None:
+    text = "the  cat sat on the mat 3 times, \tunbelievably quiet."
+    made = [substituted(bundle, text, random.Random(seed), alpha=0.3, top_k=5) for seed in range(10)]
+    again = [substituted(bundle, text, random.Random(seed), alpha=0.3, top_k=5) for seed in range(10)]
+    assert made == again
+    assert len(set(made)) > 3
+    for each in made:
+        assert re.sub("[a-z]+", "w", each) == re.sub("[a-z]+", "w", text)
+        changed = sum(a != b for a, b in zip(each.split(), text.split(), strict=True))
+        assert 1 <= changed <= 3
+    assert substituted(bundle, "12, 34!", random.Random(0), alpha=0.3, top_k=5) == "12, 34!"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from tests.tasks.tiny import CHINESE, ENGLISH
 
 import wenlu
 from wenlu.bundle import Bundle
+from wenlu.corpus.augment import read_way
 from wenlu.corpus.record import Record
 from wenlu.corpus.sources import SourceSpec, open_source
 from wenlu.errors import ConfigError, DataError, UsageError
 from wenlu.generation.answering import answers_to, sampling_of
 from wenlu.generation.labelled import AnsweringConfig, predict_answers, signature
 from wenlu.generation.text import encode_prompt
+from wenlu.lifecycle.augment_changes import changes_of
 from wenlu.progress import Progress
 from wenlu.tasks import WritingTask
 from wenlu.tasks.labelled.writing import TextPair
@@ -222,3 +225,17 @@ def test_it_is_scored_as_it_would_write_otherwise(translator: tuple[Path, Warnin
     ):
         with pytest.raises(error, match=message):
             wenlu.evaluate(run, [given])
+
+
+def test_texts_are_translated_there_and_back_and_copies_differ(translator: tuple[Path, Warnings]) -> None:
+    """The same model both ways, which knows little: what counts is that each text has its own, the same every time."""
+    run = str(translator[0])
+    way = {"way": "back-translation", "there": run, "back": run, "temperature": 2.0, "most_tokens": 12}
+    change = changes_of(read_way(way), seed=0)
+    texts = ["猫坐在垫子上。", "the dog", "x" * 60]
+    drawn = [random.Random(0)] * 3
+    made = change(texts, drawn, 0)
+    assert made == changes_of(read_way(way), seed=0)(texts, drawn, 0)
+    assert [*change(texts[1:2], drawn[:1], 0)] == made[1:2]  # whatever else is translated beside it
+    assert made[2] == texts[2]  # too long for a model of sentences
+    assert len({tuple(change(texts, drawn, copy)) for copy in range(6)}) > 1

@@ -13,10 +13,11 @@ from tests.tasks.labelled import NewTokenizer
 from torch import Tensor, nn
 
 from wenlu.corpus.record import Record
-from wenlu.errors import DataError
+from wenlu.errors import DataError, UsageError
 from wenlu.models import LanguageModel
 from wenlu.tasks.labelled import Headed
 from wenlu.tasks.labelled.headed import pooled
+from wenlu.tasks.labelled.mixup import Mixture
 from wenlu.tasks.task import Batch
 from wenlu.tasks.text_classification import LabelledText, TextClassification, TextClassificationConfig
 
@@ -152,3 +153,48 @@ def test_what_is_no_label_is_told_with_its_record(new_tokenizer: NewTokenizer) -
     many = [LabelledText("a", labels=(str(number),)) for number in range(10_001)]
     with pytest.raises(DataError, match=r"10,001 labels in the training part.*is that column the label"):
         TextClassificationConfig().learnt(many)
+
+
+class Embedded(LanguageModel):
+    """A body whose hidden states are the embeddings of the tokens that it reads."""
+
+    def __init__(self, embeddings: Tensor) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding.from_pretrained(embeddings)
+        self.config = None  # type: ignore[assignment]
+        self.lm_head = nn.Identity()
+
+    def hidden(self, input_ids: Tensor | None, **_: Any) -> Tensor:  # type: ignore[override]
+        found: Tensor = self.embed_tokens(input_ids)
+        return found
+
+
+def test_texts_are_mixed_in_the_embedding_of_each_token(
+    new_tokenizer: NewTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two texts of one and two tokens, three quarters of each with a quarter of the other."""
+    monkeypatch.setattr(Mixture, "drawn", classmethod(lambda cls, *_: cls(0.75, torch.tensor([1, 0]))))
+    task = task_of(new_tokenizer, mixup=1.0, mixup_in="embedding")
+    model = Headed(Embedded(torch.tensor([[9.0, 9.0], [4.0, 0.0], [0.0, 8.0]])), nn.Identity()).train()
+    batch = Batch(
+        input_ids=torch.tensor([[1, 0], [1, 2]]),
+        targets=torch.empty(0),
+        attention_mask=torch.tensor([[1, 0], [1, 1]]),
+        labels=torch.tensor([0, 1]),
+    )
+    # Means over two places: (4, 0) and a quarter of (0, 8) are (2, 1); (4, 0) and three quarters of (0, 8) are (2, 3).
+    logits = torch.tensor([[2.0, 1.0], [2.0, 3.0]])
+    nats = -torch.log_softmax(logits, dim=1)
+    expected = 0.75 * (nats[0, 0] + nats[1, 1]) + 0.25 * (nats[0, 1] + nats[1, 0])
+    assert task.loss(model, batch).sum.item() == pytest.approx(expected.item())
+    assert torch.equal(
+        model.body.hidden(torch.tensor([[1]])), torch.tensor([[[4.0, 0.0]]])
+    )  # nothing is mixed behind it
+
+
+def test_a_body_without_an_embedding_of_tokens_cannot_be_mixed_in_it(new_tokenizer: NewTokenizer) -> None:
+    task = task_of(new_tokenizer, mixup=1.0, mixup_in="embedding")
+    with pytest.raises(
+        UsageError, match=r'task\.mixup_in="embedding": Vectors has no embedding of tokens; use "vector"'
+    ):
+        task.loss(model_of(LOGITS).train(), batch_of(torch.tensor([1, 0])))

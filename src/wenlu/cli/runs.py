@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from wenlu.cli.runs_ablate import ablate
 from wenlu.cli.runs_compare import WIDE, compare
 from wenlu.cli.runs_plot import plot
 from wenlu.cli.runs_prune import prune
@@ -118,6 +119,7 @@ class RunsGroup(TyperGroup):
 
 SUBCOMMANDS = (
     ("list", runs, "List runs, their state and scores; also without this word."),
+    ("ablate", ablate, "Train without each source: what does it buy?"),
     ("compare", compare, "Settings that differ, and numbers side by side."),
     ("plot", plot, "A chart of what runs logged."),
     ("prune", prune, "Remove checkpoints and runs that are not needed."),

@@ -45,7 +45,7 @@ def collect(
 ) -> Collected:
     """Fill `kept` with the records that pass all steps, and `dropped` with the others if they are to be kept."""
     drops = Drops()
-    origin, digest, group, time, stays = array("b"), array("Q"), array("Q"), array("d"), array("b")
+    origin, digest, group, time, stays, leaves = array("b"), array("Q"), array("Q"), array("d"), array("b"), array("b")
     read = 0
     progress.start("read and clean", unit="records")
     for code, specs in _by_origin(config):
@@ -62,6 +62,7 @@ def collect(
             kept.append(item)
             origin.append(code)
             stays.append(item.meta["source"] in for_training)
+            leaves.append(item.meta["source"] in config.without)
             digest.append(hash64(item.text.strip()))
             if config.split_by == "group":
                 group.append(hash64(_column(item, config.group)))
@@ -83,6 +84,7 @@ def collect(
         np.array(group, np.uint64),
         np.array(time, float),
         np.array(stays, bool),
+        np.array(leaves, bool),
     )
     return Collected(read, drops, facts)
 

@@ -11,7 +11,7 @@ from wenlu.corpus.collect import collect
 from wenlu.corpus.parallel import Patience, available_workers
 from wenlu.corpus.record import Record
 from wenlu.corpus.settings import DataConfig
-from wenlu.corpus.split import SPLITS, assign
+from wenlu.corpus.split import SPLITS, assign, thinned
 from wenlu.corpus.spool import Spool
 from wenlu.corpus.statistics import STATISTICS, DataSummary
 from wenlu.corpus.step import Workroom
@@ -57,6 +57,7 @@ def prepare(
             decontaminate=config.decontaminate,
             seed=seed,
         )
+        assignment = thinned(assignment, collected.facts, config.fraction, seed)
         with atomic_folder(out) as folder:
             return write_splits(
                 folder, config, collected, assignment, kept, dropped, seed=seed, language=language, progress=progress

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, field_validator, model_validator
 
-from wenlu.config import Config
-from wenlu.corpus.sources import SourceList, SourceSpec
+from wenlu.config import Config, did_you_mean
+from wenlu.corpus.sources import SourceList, SourceSpec, name_of
 from wenlu.corpus.split import SplitBy
 from wenlu.corpus.steps import StepList, read_step
 
@@ -50,6 +50,15 @@ class DataConfig(Config):
     decontaminate: bool = True
     """Drop training records with a near-duplicate in given held-out files, or later in a split by time."""
 
+    temperature: PositiveFloat | None = None
+    """T of w_i n_i^(1/T), the share of source i, with n_i training records and the weight w_i, in what is learnt from:
+    records of small sources come again. 1 keeps the sizes, but for weights; a large T gives all the same share."""
+    without: tuple[str, ...] = ()
+    """Names of sources whose training records are left out, once the others are held out: what does a source buy?"""
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Train on this share of the training part, for learning curves: drawn by a hash of the text once the others are
+    held out, so that these stay as they are, and a smaller share is inside a larger one."""
+
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.001
     """Of the records of a part: so many may lack what a labelled task needs, and are left out; more are an error."""
     keep_dropped: bool = False
@@ -78,6 +87,12 @@ class DataConfig(Config):
         fractions = sum(part for part in (self.validation, self.test) if isinstance(part, float))
         if fractions >= 1:
             raise ValueError(f"validation and test together take {fractions:g} of the records; leave some for training")
+        names = [name_of(spec) for spec in self.train]
+        strangers = [name for name in self.without if name not in names]
+        if strangers:
+            raise ValueError(f"without: no source {strangers[0]!r} in train; {did_you_mean(strangers[0], names)}")
+        if len({*names} - {*self.without}) == 0:
+            raise ValueError("without: names all sources of train; leave one to learn from")
         for spec in self.all_sources():
             taken = sorted(set(spec.meta) & set(RESERVED))
             if taken:

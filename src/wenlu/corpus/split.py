@@ -34,6 +34,7 @@ class Facts:
         group: a hash of the group; empty if not split by group.
         time: seconds or any other number that grows; empty if not split by time.
         stays: whether it is for training alone, and with it what is held together with it.
+        leaves: whether it is left out of training where it comes to be in it; none by default.
     """
 
     origin: Codes
@@ -42,11 +43,13 @@ class Facts:
     group: U64
     time: Floats
     stays: Flags
+    leaves: Flags | None = None
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """For each record its split or `DROPPED`, and for the dropped ones which split they would have leaked into."""
+    """For each record its split or `DROPPED`, and for the dropped ones which split they would have leaked into; TRAIN,
+    where it is the settings that leave them out of training."""
 
     split: Codes
     leaks_into: Codes
@@ -83,6 +86,24 @@ def assign(
         split[chosen] = code
     if decontaminate and by == "time":
         _decontaminate(split, leaks_into, alike)
+    return Assignment(split, leaks_into)
+
+
+def thinned(assignment: Assignment, facts: Facts, fraction: float, seed: int) -> Assignment:
+    """Leave this fraction of the training part in it, at least one record, less what `leaves`.
+
+    It is drawn by the seed and a hash of each text: the same whatever else is read, and a smaller fraction is inside a
+    larger one.
+    """
+    leaves = np.zeros(len(facts.digest), bool) if facts.leaves is None else facts.leaves
+    if fraction == 1 and not leaves.any():
+        return assignment
+    split, leaks_into = assignment.split.copy(), assignment.leaks_into.copy()
+    training = np.flatnonzero(split == TRAIN)
+    salt = mixed(np.array([seed * 4 + TRAIN], np.uint64))
+    order = training[np.argsort(mixed(facts.digest[training] ^ salt), kind="stable")]
+    left_out = np.union1d(order[max(1, round(fraction * len(training))) :], training[leaves[training]])
+    split[left_out], leaks_into[left_out] = DROPPED, TRAIN
     return Assignment(split, leaks_into)
 
 

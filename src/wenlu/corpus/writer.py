@@ -61,7 +61,7 @@ def write_splits(
         for number, record in enumerate(kept.records()):
             code = int(assignment.split[number])
             if code == DROPPED:
-                drop = Drop(record, "split", f"near-duplicate of {SPLITS[assignment.leaks_into[number]]}")
+                drop = Drop(record, "split", _why_dropped(int(assignment.leaks_into[number])))
                 drops.add(drop)
                 if config.keep_dropped:
                     dropped.append(drop)
@@ -213,6 +213,12 @@ def _notes(config: DataConfig) -> Iterator[str]:
         yield 'split_by = "random" draws single records: near-duplicates may lie on both sides, see the overlap'
     if not config.decontaminate:
         yield "decontaminate = false: training records alike to held-out files stay"
+
+
+def _why_dropped(leaks_into: int) -> str:
+    if leaks_into == TRAIN:
+        return "left out by data.fraction or data.without"
+    return f"near-duplicate of {SPLITS[leaks_into]}"
 
 
 def _no_training(assignment: Assignment) -> str:

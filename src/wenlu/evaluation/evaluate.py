@@ -21,6 +21,7 @@ from wenlu.evaluation.reading import conventions, resolve_reading
 from wenlu.evaluation.result import Evaluation, Score
 from wenlu.evaluation.scoring import score
 from wenlu.evaluation.settings import EvaluateConfig
+from wenlu.evaluation.source_scores import source_scores
 from wenlu.metrics import BITS_PER_BYTE, Columns, Metric
 from wenlu.progress import QUIET, Progress
 from wenlu.tasks import CausalLM, Objective, Predictor, Text
@@ -143,7 +144,13 @@ def measure(
         rows = [{**row, "ngram_nll_nats": cost.item()} for row, cost in zip(rows, other["nll_nats"], strict=True)]
     sizes = {name: int(columns[name].sum()) for name in ("tokens", "bytes", "words")}
     return Evaluation(
-        facts={"split": config.split, "documents": len(records), "clusters": len(set(clusters)), **sizes},
+        facts={
+            "split": config.split,
+            "documents": len(records),
+            "clusters": len(set(clusters)),
+            **sizes,
+            "sources": source_scores(BITS_PER_BYTE, columns, clusters, [str(row["source"]) for row in rows], config),
+        },
         scores=tuple(scores),
         difference=difference,
         settings=config.model_dump(mode="json"),

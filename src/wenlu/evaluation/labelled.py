@@ -16,7 +16,8 @@ from wenlu.evaluation.reading import as_it_answers, dtype_of
 from wenlu.evaluation.result import Evaluation
 from wenlu.evaluation.scoring import score
 from wenlu.evaluation.settings import EvaluateConfig
-from wenlu.evaluation.written import evaluate_written
+from wenlu.evaluation.source_scores import source_scores
+from wenlu.evaluation.written import LIKELIHOOD, evaluate_written
 from wenlu.generation.answering import answers_to, sampling_of
 from wenlu.generation.settings import SamplingConfig
 from wenlu.progress import QUIET, Progress
@@ -70,7 +71,11 @@ def evaluate_answers(
         more = score_code(bundle, asked, clusters, context, config, sampling, progress=progress)
         return replace(
             found,
-            facts={**found.facts, "details": {**found.facts["details"], **more.details}},
+            facts={
+                **found.facts,
+                "details": {**found.facts["details"], **more.details},
+                "sources": _written_sources(task, found, examples, config),
+            },
             scores=(*found.scores, *more.scores),
             rows=[
                 {**row, **each.facts, **more.by_id.get(each.id, {})}
@@ -109,6 +114,7 @@ def evaluate_answers(
             "documents": len(examples),
             "clusters": len(set(clusters)),
             "details": task.details(columns),
+            "sources": source_scores(headline, columns, clusters, [_source(each) for each in examples], config),
         },
         scores=tuple(scores),
         difference=difference,
@@ -120,6 +126,21 @@ def evaluate_answers(
         kept=Kept.of(task.measures(), columns, asked, clusters, ids),
         kept_beside=kept_beside,
     )
+
+
+def _written_sources(
+    task: GenerativeTask, found: Evaluation, examples: Sequence[Judged], config: EvaluateConfig
+) -> list[dict[str, Any]]:
+    """Of those that were answered in writing, by the main score."""
+    metric = next((each for each in (*LIKELIHOOD, *task.measures()) if each.name == found.headline), None)
+    if metric is None or found.kept is None or any(name not in found.kept.columns for name in metric.needs):
+        return []
+    sources, kept = {each.id: _source(each) for each in examples}, found.kept
+    return source_scores(metric, kept.columns, kept.clusters, [sources[id] for id in kept.ids], config)
+
+
+def _source(example: Judged) -> str:
+    return str(example.facts.get("source", ""))
 
 
 def context_of(bundle: Bundle, config: EvaluateConfig) -> int:

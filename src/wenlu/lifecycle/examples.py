@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from wenlu.corpus.prepare import read_split, splits
+from wenlu.corpus.record import Record
+from wenlu.corpus.repeats import training_records
 from wenlu.errors import DataError
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import atomic
@@ -68,8 +70,17 @@ def surveyed(root: Path) -> LabelledConfig:
 
 def read_examples(root: Path, split: str, config: LabelledConfig) -> Iterator[Any]:
     """The examples of a part; records that `survey` refused are passed over."""
+    return _examples_of(read_split(root / "data", split), config)
+
+
+def training_examples(root: Path, config: LabelledConfig) -> Iterator[Any]:
+    """Those of the training part as they are learnt from, each as often as the share of its source asks for."""
+    return _examples_of(training_records(root / "data"), config)
+
+
+def _examples_of(records: Iterable[Record], config: LabelledConfig) -> Iterator[Any]:
     kind = labelled_type(config)
-    for record in read_split(root / "data", split):
+    for record in records:
         try:
             yield kind.example_of(record, config)
         except DataError:

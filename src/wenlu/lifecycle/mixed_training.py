@@ -8,7 +8,7 @@ from pathlib import Path
 from wenlu.corpus.examples import Examples
 from wenlu.corpus.prepare import splits
 from wenlu.lifecycle.calibration import calibrated
-from wenlu.lifecycle.examples import read_examples, surveyed
+from wenlu.lifecycle.examples import read_examples, surveyed, training_examples
 from wenlu.lifecycle.life import member_root
 from wenlu.progress import Named, Progress
 from wenlu.tasks import MultiTask, MultiTaskConfig, ReadingTask, new_task
@@ -57,7 +57,9 @@ def _rows(
 ) -> dict[str, Examples]:
     rows = {}
     for name, member in members.items():
-        rows[name] = member.rows(list(read_examples(member_root(run, name), split, member.config)), context)
+        root, config = member_root(run, name), member.config
+        found = training_examples(root, config) if split == "train" else read_examples(root, split, config)
+        rows[name] = member.rows(list(found), context)
         for note in rows[name].notes:
             progress.warn(f"{name}, {split}: {note}")
     return rows

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from wenlu.config import Config, check, did_you_mean
+from wenlu.corpus.augment import AugmentConfig
 from wenlu.corpus.prepare import DataConfig
 from wenlu.corpus.steps import step_kind
 from wenlu.corpus.word_sentences import WordsConfig
@@ -50,6 +51,7 @@ class Recipe(Config):
     members: dict[MemberName, Member] = Field(default_factory=dict)
     """With `task = "multi-task"` the tasks that share the model, each with its own data, in place of `[data]`."""
     data: Annotated[DataConfig | None, Field(validate_default=True)] = None
+    augment: AugmentConfig | None = None
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelSettings = ModelSettings()
     architectures: ArchitecturesConfig | None = None
@@ -167,6 +169,16 @@ class Recipe(Config):
                 "characters they are; remove it, and clean the texts before they are annotated"
             )
         return self
+
+    @model_validator(mode="after")
+    def _may_be_augmented(self) -> Self:
+        if self.augment is None or (isinstance(self.task, LabelledConfig) and self.task.is_augmentable):
+            return self
+        why = "its texts are not changed"
+        labelled = self.task if isinstance(self.task, LabelledConfig) else None
+        if labelled and self.data and labelled.counts_characters(self.data.all_sources()):
+            why = "its answers say at which characters of a text they are, and no way keeps these"
+        raise ValueError(f"augment: is for text-classification and grading, but task is {self.task.name}: {why}")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from wenlu.bundle import load
 from wenlu.corpus.prepare import prepare, read_split, splits
+from wenlu.corpus.repeats import training_records
 from wenlu.corpus.shard_writer import write_tokens
 from wenlu.corpus.sources import fetched_by
 from wenlu.evaluation import evaluate_run
@@ -98,7 +99,8 @@ def tokens_stage(life: Life) -> Life:
         with life.working("tokens", key):
             tokenizer = Tokenizer.load(life.out / "tokenizer")
             for split in splits(life.out / "data"):
-                records = read_split(life.out / "data", split)
+                folder = life.out / "data"
+                records = training_records(folder) if split == "train" else read_split(folder, split)
                 write_tokens(records, tokenizer, life.out / "tokens" / split, progress=life.progress)
     return life.with_key("tokens", key)
 

@@ -14,10 +14,11 @@ from wenlu.corpus.prepare import read_split, splits
 from wenlu.corpus.shards import TokenData
 from wenlu.errors import UsageError
 from wenlu.kernels.native import use_pool
+from wenlu.lifecycle.augmentation import read_augmented
 from wenlu.lifecycle.auto_size import Start, choose_size
 from wenlu.lifecycle.base import base_config, begin_head_with_base, begin_with_base
 from wenlu.lifecycle.calibration import calibrated
-from wenlu.lifecycle.examples import read_examples, surveyed
+from wenlu.lifecycle.examples import read_examples, surveyed, training_examples
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.mixed_training import each_calibrated, mixed_data, multi_task
 from wenlu.lifecycle.model_card import Subject, model_card
@@ -148,7 +149,11 @@ def _data(life: Life, task: Task, tokenizer: Tokenizer) -> TrainData:
 
 
 def _examples(life: Life, task: LabelledTask, split: str) -> Rows:
-    examples = list(read_examples(life.root, split, task.config))
+    training = split == "train"
+    read = training_examples(life.root, task.config) if training else read_examples(life.root, split, task.config)
+    examples = list(read)
+    if training and life.recipe.augment is not None:
+        examples += read_augmented(life.out, task.config)
     rows = task.rows(examples, life.recipe.train.context)
     for note in rows.notes if life.world.is_first else ():
         life.progress.warn(f"{split}: {note}")

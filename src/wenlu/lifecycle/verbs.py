@@ -22,6 +22,7 @@ from wenlu.generation.conversation import Conversation
 from wenlu.generation.predict import predict
 from wenlu.lifecycle import members
 from wenlu.lifecycle.architectures import architectures_stage
+from wenlu.lifecycle.augmentation import augment_stage
 from wenlu.lifecycle.base import with_base
 from wenlu.lifecycle.evaluate import evaluate
 from wenlu.lifecycle.folds import candidates_of, cross_validate
@@ -232,7 +233,7 @@ def _read(life: Life) -> Life:
     if life.recipe.members:
         return members.read_stages(life)
     life = tokenizer_stage(data_stage(life))
-    return examples_stage(life) if life.recipe.has_examples else tokens_stage(life)
+    return augment_stage(examples_stage(life)) if life.recipe.has_examples else tokens_stage(life)
 
 
 def _trained(life: Life) -> Life:

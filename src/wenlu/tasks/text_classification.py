@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -40,6 +40,7 @@ from wenlu.models import LanguageModel
 from wenlu.progress import QUIET
 from wenlu.tasks.labelled.headed import Headed
 from wenlu.tasks.labelled.layout import Layout, Part, parts, shortened
+from wenlu.tasks.labelled.mixup import Mixture, Place
 from wenlu.tasks.labelled.reading import ReadingConfig, ReadingTask, by_owner, rows_read
 from wenlu.tasks.labelled.task import Role, counted, value_of
 from wenlu.tasks.task import Batch, Loss
@@ -81,12 +82,13 @@ class TextClassificationConfig(ReadingConfig):
         label_smoothing: share of the target that all labels get alike (Szegedy et al. 2016, arXiv:1512.00567).
         r_drop: weight of the divergence between two passes with their own dropout (Liang et al. 2021,
             arXiv:2106.14448); costs a second pass.
-        mixup: α of the Beta distribution by which pairs of texts are mixed in the vector that the head reads (Zhang et
-            al. 2018, arXiv:1710.09412; Sun et al. 2020, arXiv:2010.02394).
+        mixup: α of the Beta distribution by which pairs of texts are mixed (Zhang et al. 2018, arXiv:1710.09412).
+        mixup_in: in the vector that the head reads (Sun et al. 2020, arXiv:2010.02394), or the embeddings of tokens.
     """
 
     suits: ClassVar[str] = "families that read text"
     class_head: ClassVar[str | None] = "sequence-classification"
+    is_augmentable: ClassVar[bool] = True
     of_answering: ClassVar[tuple[str, ...]] = ("abstain_below", "long", "temperature")
     roles: ClassVar[tuple[Role, ...]] = (
         Role("text", "text", "the text"),
@@ -102,6 +104,7 @@ class TextClassificationConfig(ReadingConfig):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     r_drop: float = Field(default=0.0, ge=0)
     mixup: float = Field(default=0.0, ge=0)
+    mixup_in: Place = "vector"
     temperature: float = Field(default=1.0, gt=0)
     """What logits are divided by; found on the validation part once training is over."""
 
@@ -222,12 +225,11 @@ class TextClassification(ReadingTask):
     def loss(self, model: LanguageModel, batch: Batch) -> Loss:
         """Summed cross-entropy in nats; where several labels may hold, the mean over labels of binary ones."""
         headed = self.headed(model)
-        vectors = self.vectors(headed, batch)
         assert batch.labels is not None, "a batch to learn from has labels"
-        if headed.training and self.config.mixup and len(vectors) > 1:
-            total, logits = self._mixed(headed, vectors, batch.labels)
+        if headed.training and self.config.mixup and len(batch.labels) > 1:
+            total, logits = self._mixed(headed, batch, batch.labels)
         else:
-            logits = headed.task_head(vectors)
+            logits = headed.task_head(self.vectors(headed, batch))
             total = self._nats(logits, batch.labels)
         if headed.training and self.config.r_drop:
             again = headed.task_head(self.vectors(headed, batch))
@@ -249,13 +251,18 @@ class TextClassification(ReadingTask):
             return F.binary_cross_entropy_with_logits(wide, targets, weight=weights, reduction="sum") / wide.size(1)
         return F.cross_entropy(wide, labels, weight=weights, label_smoothing=smoothing, reduction="sum")
 
-    def _mixed(self, headed: Headed, vectors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss of vectors mixed with each other, and the logits of the larger parts."""
-        share = float(torch.distributions.Beta(self.config.mixup, self.config.mixup).sample())
-        share = max(share, 1 - share)
-        others = torch.randperm(len(vectors), device=vectors.device)
-        logits = headed.task_head(share * vectors + (1 - share) * vectors[others])
-        return share * self._nats(logits, labels) + (1 - share) * self._nats(logits, labels[others]), logits
+    def _mixed(self, headed: Headed, batch: Batch, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of texts mixed with each other, and the logits of the larger parts."""
+        mixture = Mixture.drawn(self.config.mixup, len(labels), labels.device)
+        if self.config.mixup_in == "embedding":
+            assert batch.attention_mask is not None, "a batch of texts has a mask"
+            both = replace(batch, attention_mask=mixture.mask(batch.attention_mask))
+            with mixture.in_embedding(headed.body, batch.attention_mask):
+                logits = headed.task_head(self.vectors(headed, both))
+        else:
+            logits = headed.task_head(mixture.of(self.vectors(headed, batch)))
+        share = mixture.share
+        return share * self._nats(logits, labels) + (1 - share) * self._nats(logits, labels[mixture.others]), logits
 
     def _right(self, logits: Tensor, labels: Tensor) -> Tensor:
         if self.config.several:

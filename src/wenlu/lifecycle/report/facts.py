@@ -51,6 +51,7 @@ class Facts:
     architectures: list[Table]
     costs: list[Table]
     transfer: list[Table]
+    augmented: Table
     series: dict[str, Series]
     steps: int
     tokens: int
@@ -74,7 +75,9 @@ class Reader:
         self.folder = folder
         self.absent: list[tuple[str, str]] = []
 
-    def table(self, name: str) -> Table:
+    def table(self, name: str, *, optional: bool = False) -> Table:
+        if optional and not (self.folder / name).exists():
+            return {}
         content = self._parsed(name)
         if content is not None and not isinstance(content, dict):
             self.absent.append((name, "not a table"))
@@ -164,6 +167,7 @@ def read_facts(folder: Path) -> Facts:
         samples=reader.rows("samples.json"),
         architectures=reader.rows("architectures.json", optional=True),
         transfer=reader.rows("transfer.json", optional=True),
+        augmented=reader.table("augmented.json", optional=True),
         costs=reader.rows("profile/costs.json", optional=True),
         series=series,
         steps=steps,

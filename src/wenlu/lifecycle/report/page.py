@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wenlu import __version__
-from wenlu.lifecycle.report import answers, corpus, origins, results, transfer
+from wenlu.lifecycle.report import answers, augmentation, corpus, origins, results, sources, transfer
 from wenlu.lifecycle.report.facts import Facts
 from wenlu.lifecycle.report.html import Html, element, join
 from wenlu.lifecycle.report.numbers import amount, is_number, number
@@ -14,12 +14,14 @@ from wenlu.lifecycle.report.words import Words
 SECTIONS = (
     ("curves", results.curves),
     ("evaluation", results.evaluation),
+    ("sources", sources.sources),
     ("transfer", transfer.transfer),
     ("architectures", results.architectures),
     ("answers", answers.answers),
     ("samples", results.samples),
     ("costs", results.costs),
     ("data", corpus.data),
+    ("augmentation", augmentation.augmentation),
     ("settings", origins.settings),
     ("provenance", origins.provenance),
     ("files", origins.files),

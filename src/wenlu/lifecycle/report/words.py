@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from wenlu.lifecycle.report.more_words import MORE_WORDS
+
 Language = Literal["en", "zh"]
 
 WORDS: dict[Language, dict[str, str]] = {
@@ -351,7 +353,7 @@ class Words:
     """The words of one language: `words("files.name")`, `words("figure.interval", low="1.2", high="1.3")`."""
 
     def __init__(self, language: Language) -> None:
-        self._table = WORDS[language]
+        self._table = WORDS[language] | MORE_WORDS[language]
 
     def __call__(self, key: str, **values: str) -> str:
         return self._table[key].format(**values)

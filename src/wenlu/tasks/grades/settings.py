@@ -47,6 +47,7 @@ class GradingConfig(ReadingConfig):
 
     suits: ClassVar[str] = "families that read text"
     class_head: ClassVar[str | None] = "sequence-classification"
+    is_augmentable: ClassVar[bool] = True
     of_answering: ClassVar[tuple[str, ...]] = ("abstain_below", "long")
     roles: ClassVar[tuple[Role, ...]] = (
         Role("text", "text", "the text"),

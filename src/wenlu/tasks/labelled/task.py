@@ -52,10 +52,12 @@ class LabelledConfig(TaskConfig):
         columns: the column of each role, as the section `[data]` names it; others have their default.
         target_precision: withhold answers so that of the others so many are right, on the validation part.
         abstain_below: the probability under which an answer is withheld; what `target_precision` came to.
+        is_augmentable: whether a text that is changed a little has the same answer.
     """
 
     roles: ClassVar[tuple[Role, ...]]
     of_answering: ClassVar[tuple[str, ...]] = ("abstain_below",)
+    is_augmentable: ClassVar[bool] = False
     columns: dict[str, str] = Field(default_factory=dict)
     target_precision: float | None = Field(default=None, gt=0, lt=1)
     abstain_below: float | None = Field(default=None, ge=0, le=1)

@@ -1,0 +1,47 @@
+"""Words of the report's sections on augmentation, sources and forgetting, in English and Chinese."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+MORE_WORDS: dict[Literal["en", "zh"], dict[str, str]] = {
+    "en": {
+        "section.augmentation": "Augmentation",
+        "augmentation.note": "Changed copies of the training part, made once the others were held out. Of each way a "
+        "sample was labelled by a linear model that learnt from the originals: of the texts whose original it labels "
+        "right, so many keep their label. A way that keeps few teaches wrong labels.",
+        "augmentation.way": "way",
+        "augmentation.texts": "changed texts",
+        "augmentation.unchanged": "nothing new",
+        "augmentation.held_out": "thrown away: as held out",
+        "augmentation.judged": "judged",
+        "augmentation.kept": "label kept",
+        "augmentation.right": "originals right",
+        "augmentation.before": "before",
+        "augmentation.after": "after",
+        "augmentation.yes": "yes",
+        "augmentation.no": "no",
+        "section.sources": "Sources",
+        "sources.note": "The main score on the held-out examples of each source.",
+        "sources.source": "source",
+    },
+    "zh": {
+        "section.augmentation": "数据增强",
+        "augmentation.note": "训练部分的改写副本，在留出其他部分之后才生成。每种方法抽取一部分，由只学过原文的线性模型"
+        "判断标签：在原文判断正确的文本中，改写后标签不变的比例如下。比例低的方法会教给模型错误的标签。",
+        "augmentation.way": "方法",
+        "augmentation.texts": "改写文本",
+        "augmentation.unchanged": "没有变化",
+        "augmentation.held_out": "与留出文本相同而弃用",
+        "augmentation.judged": "判断篇数",
+        "augmentation.kept": "标签不变",
+        "augmentation.right": "原文判断正确",
+        "augmentation.before": "改写前",
+        "augmentation.after": "改写后",
+        "augmentation.yes": "是",
+        "augmentation.no": "否",
+        "section.sources": "数据来源",
+        "sources.note": "主要分数在各来源的留出样例上的值。",
+        "sources.source": "来源",
+    },
+}
