@@ -16,6 +16,7 @@ from wenlu.evaluation import EvaluateConfig
 from wenlu.evaluation.verse import VerseConfig
 from wenlu.evaluation.words import WordTestsConfig
 from wenlu.generation import SamplingConfig
+from wenlu.lifecycle.check_settings import CheckConfig, CheckField
 from wenlu.lifecycle.member_settings import Member, MemberName, with_columns
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
 from wenlu.models import Ability, family
@@ -56,6 +57,7 @@ class Recipe(Config):
     distributed: DistributedConfig = DistributedConfig()
     optimizer: OptimizerField = AdamWConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    check: CheckField = CheckConfig()
     tracking: TrackingConfig = TrackingConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     verse: VerseConfig | None = None
