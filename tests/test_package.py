@@ -12,6 +12,7 @@ from wenlu.cli import app as cli
 
 VERBS = [
     "chat",
+    "check",
     "compare",
     "data",
     "doctor",

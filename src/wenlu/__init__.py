@@ -16,7 +16,19 @@ if TYPE_CHECKING:
     from wenlu.evaluation.comparison import compare
     from wenlu.lifecycle.export import export
     from wenlu.lifecycle.parity import parity
-    from wenlu.lifecycle.verbs import ask, chat, data, evaluate, finetune, predict, pretrain, run, runs, tokenizer
+    from wenlu.lifecycle.verbs import (
+        ask,
+        chat,
+        check,
+        data,
+        evaluate,
+        finetune,
+        predict,
+        pretrain,
+        run,
+        runs,
+        tokenizer,
+    )
 
 _HOMES = {
     "Bundle": ("wenlu.bundle", "Bundle"),
@@ -27,7 +39,19 @@ _HOMES = {
     "parity": ("wenlu.lifecycle.parity", "parity"),
     **{
         verb: ("wenlu.lifecycle.verbs", verb)
-        for verb in ("ask", "chat", "data", "evaluate", "finetune", "predict", "pretrain", "run", "runs", "tokenizer")
+        for verb in (
+            "ask",
+            "chat",
+            "check",
+            "data",
+            "evaluate",
+            "finetune",
+            "predict",
+            "pretrain",
+            "run",
+            "runs",
+            "tokenizer",
+        )
     },
 }
 
@@ -37,6 +61,7 @@ __all__ = [
     "__version__",
     "ask",
     "chat",
+    "check",
     "compare",
     "data",
     "doctor",

@@ -9,6 +9,7 @@
     ├── ResourceError       1   disk, memory, permission
     ├── ParityError         1   an artefact does not answer as its model does
     ├── Diverged            1   numbers of a training that are not finite
+    ├── CheckFailed         1   a training that would not learn
     └── Preempted          75   stopped by SIGTERM; the run can be resumed
         └── Interrupted   130   stopped by Ctrl-C; the run can be resumed
 
@@ -62,6 +63,10 @@ class ParityError(WenluError):
 
 
 class Diverged(WenluError):
+    pass
+
+
+class CheckFailed(WenluError):
     pass
 
 

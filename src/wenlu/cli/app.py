@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from wenlu.cli.chat import chat
+from wenlu.cli.check import check
 from wenlu.cli.compare import compare
 from wenlu.cli.data import data
 from wenlu.cli.doctor import doctor
@@ -41,6 +42,7 @@ VERBS = (
     (run, "The whole life of a model, from text to report."),
     (data, "Text to clean records in leakage-safe splits."),
     (tokenizer, "Text to a tokenizer, measured by language."),
+    (check, "Whether a recipe would learn, before any long run."),
     (pretrain, "Text to a trained model."),
     (finetune, "Your own examples to a model for a task."),
     (evaluate, "Scores with intervals, beside a cheap baseline."),

@@ -18,6 +18,7 @@ from wenlu.evaluation.verse import VerseConfig
 from wenlu.evaluation.words import WordTestsConfig
 from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.fold_settings import FoldsConfig
+from wenlu.lifecycle.check_settings import CheckConfig, CheckField
 from wenlu.lifecycle.member_settings import Member, MemberName, with_columns
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
 from wenlu.models import Ability, family
@@ -59,6 +60,7 @@ class Recipe(Config):
     distributed: DistributedConfig = DistributedConfig()
     optimizer: OptimizerField = AdamWConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    check: CheckField = CheckConfig()
     tracking: TrackingConfig = TrackingConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     folds: FoldsConfig | None = None

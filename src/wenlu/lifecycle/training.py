@@ -62,7 +62,7 @@ def train_life(life: Life) -> TrainState:
     if life.recipe.train.allocator == "auto":
         use_pool()
     tokenizer = Tokenizer.load(life.root / "tokenizer")
-    task = _task(life, tokenizer)
+    task = task_of(life, tokenizer)
     data = _data(life, task, tokenizer)
     before, device = life.cache.facts("train"), choose_device(life.recipe.train)
     facts = _chosen(life, device)
@@ -126,7 +126,8 @@ def openings(root: Path, count: int = 3, characters: int = 80) -> tuple[str, ...
     return tuple(record.text[:characters] for record, _ in zip(records, range(count), strict=False))
 
 
-def _task(life: Life, tokenizer: Tokenizer) -> Task:
+def task_of(life: Life, tokenizer: Tokenizer) -> Task:
+    """The task of the recipe, as its examples settled it."""
     config = life.recipe.task
     if isinstance(config, MultiTaskConfig):
         return multi_task(config, life.root, life.recipe.members, tokenizer)
@@ -140,12 +141,13 @@ def _data(life: Life, task: Task, tokenizer: Tokenizer) -> TrainData:
         held_out = "validation" in splits(life.root / "data")
         return TrainData(_examples(life, task, "train"), _examples(life, task, "validation") if held_out else None)
     assert isinstance(task, TextTask), f"{task.name} learns from text or from examples"
-    rows = _rows(life, task, "train")
+    rows = token_rows(life, task, "train", life.recipe.train.context)
     assert rows is not None, "every data stage writes a training part"
     rows.damage = Damage(life.root / "tokens", life.recipe.train.max_damaged_fraction)
     is_whole = life.world.is_first and not life.recipe.distributed.cuts(life.world.size)
     prompts = (life.recipe.generate.prompts or openings(life.root)) if isinstance(task, CausalLM) and is_whole else ()
-    return TrainData(rows, _rows(life, task, "validation"), prompt=next(iter(prompts), None), tokenizer=tokenizer)
+    validation = token_rows(life, task, "validation", life.recipe.train.context)
+    return TrainData(rows, validation, prompt=next(iter(prompts), None), tokenizer=tokenizer)
 
 
 def _examples(life: Life, task: LabelledTask, split: str) -> Rows:
@@ -160,9 +162,10 @@ def _examples(life: Life, task: LabelledTask, split: str) -> Rows:
     return rows
 
 
-def _rows(life: Life, task: TextTask, split: str) -> Rows | None:
+def token_rows(life: Life, task: TextTask, split: str, context: int) -> TokenRows | None:
+    """A part of the encoded text; None where the data has no such part."""
     folder = life.root / "tokens" / split
-    return task.rows(TokenData.open(folder), life.recipe.train.context) if folder.exists() else None
+    return task.rows(TokenData.open(folder), context) if folder.exists() else None
 
 
 def _chosen(life: Life, device: torch.device) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from wenlu.bundle import load as load_bundle
@@ -24,6 +25,7 @@ from wenlu.lifecycle import members
 from wenlu.lifecycle.architectures import architectures_stage
 from wenlu.lifecycle.augmentation import augment_stage
 from wenlu.lifecycle.base import with_base
+from wenlu.lifecycle.check import CheckReport, check_life
 from wenlu.lifecycle.evaluate import evaluate
 from wenlu.lifecycle.folds import candidates_of, cross_validate
 from wenlu.lifecycle.life import Life
@@ -50,6 +52,7 @@ __all__ = [
     "RunSummary",
     "ask",
     "chat",
+    "check",
     "data",
     "evaluate",
     "finetune",
@@ -59,6 +62,9 @@ __all__ = [
     "runs",
     "tokenizer",
 ]
+
+CHECK_SECONDS = 10.0
+"""That eight examples may take to be learnt by heart when one waits for it."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,23 @@ def pretrain(
         if life.recipe.vectors is not None:
             return _summary(vectors_until_model(life))
         return _summary(train_stage(_read(life)))
+
+
+def check(
+    recipe: str | Path, out: str | Path | None = None, overrides: Sequence[str] = (), *, progress: Progress = QUIET
+) -> CheckReport:
+    """Whether a recipe would learn, in under a minute; makes data and tokenizer in `out`, where they are not there yet.
+
+    Writes `check.json` and `check.html` there; without `out` nothing stays. Raises UsageError for word vectors.
+    """
+    with ExitStack() as stack:
+        folder = Path(out) if out is not None else Path(stack.enter_context(TemporaryDirectory())) / "run"
+        life = stack.enter_context(_begin(recipe, folder, overrides, progress))
+        if life.recipe.vectors is not None:
+            raise UsageError(f"{recipe}: makes word vectors, and what is checked is the training of a model")
+        report = check_life(_read(life), seconds=CHECK_SECONDS)
+        report.save(life.out, life.recipe.language)
+        return report
 
 
 def finetune(
