@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from wenlu.bundle import Bundle
 from wenlu.errors import DataError
+from wenlu.evaluation.answered import evaluation_of
 from wenlu.evaluation.baselines import fit_baseline
 from wenlu.evaluation.bootstrap import paired_difference
 from wenlu.evaluation.code_scores import score_code
-from wenlu.evaluation.kept import Kept
+from wenlu.evaluation.judged import Judged
 from wenlu.evaluation.reading import as_it_answers, dtype_of
 from wenlu.evaluation.result import Evaluation
 from wenlu.evaluation.scoring import score
@@ -23,16 +24,6 @@ from wenlu.progress import QUIET, Progress
 from wenlu.tasks import GenerativeTask, LabelledTask
 
 LONGEST = 512
-
-
-@dataclass(frozen=True)
-class Judged:
-    """An example, which others are so like it that they count as one, and what a comparison may be cut by."""
-
-    id: str
-    cluster: str
-    example: Any
-    facts: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def evaluate_answers(
@@ -79,46 +70,26 @@ def evaluate_answers(
             ],
         )
     answers = answers_to(bundle, asked, context, progress=progress)
-    columns = task.judged(asked, answers)
     told = {"task": task.name, "ctx": str(context), "dtype": config.dtype, "tok": bundle.tokenizer.fingerprint[:8]}
-    scores = [score(metric, columns, clusters, told, config) for metric in task.measures()]
-    rows = [
-        {"id": each.id, "cluster": each.cluster, **each.facts, **task.told(answer)}
-        for each, answer in zip(examples, answers, strict=True)
-    ]
-    headline, difference, baseline = task.measures()[0], None, None
+    found = evaluation_of(task, examples, answers, config, told)
     fitted = fit_baseline(task, training, progress) if config.baseline and training else None
-    if fitted is not None:
-        others = task.judged(asked, fitted.predictor.answer(asked))
-        facts = {"task": task.name, "system": fitted.name, "train": f"{len(training)}-examples"}
-        beside = score(headline, others, clusters, facts, config, name=f"baseline_{headline.name}")
-        scores.append(beside)
-        baseline = beside.name
-        difference = paired_difference(
-            headline,
-            columns,
-            others,
-            clusters,
-            confidence=config.confidence,
-            resamples=config.resamples,
-            seed=config.seed,
-        )
-    return Evaluation(
-        facts={
-            "split": config.split,
-            "documents": len(examples),
-            "clusters": len(set(clusters)),
-            "details": task.details(columns),
-        },
-        scores=tuple(scores),
-        difference=difference,
-        settings=config.model_dump(mode="json"),
-        rows=rows,
-        task=task.name,
-        headline=headline.name,
-        baseline=baseline,
-        kept=Kept.of(task.measures(), columns, asked, clusters, [each.id for each in examples]),
+    if fitted is None:
+        return found
+    headline = task.measures()[0]
+    others = task.judged(asked, fitted.predictor.answer(asked))
+    facts = {"task": task.name, "system": fitted.name, "train": f"{len(training)}-examples"}
+    beside = score(headline, others, clusters, facts, config, name=f"baseline_{headline.name}")
+    assert found.kept is not None, "answers to examples are kept"
+    difference = paired_difference(
+        headline,
+        found.kept.columns,
+        others,
+        clusters,
+        confidence=config.confidence,
+        resamples=config.resamples,
+        seed=config.seed,
     )
+    return replace(found, scores=(*found.scores, beside), difference=difference, baseline=beside.name)
 
 
 def context_of(bundle: Bundle, config: EvaluateConfig) -> int:

@@ -38,6 +38,16 @@ class Learner:
     words_only: bool = False
 
 
+def ready() -> None:
+    """Import what linear models are fitted with, which is no part of what a fit costs; raises MissingExtra."""
+    try:
+        import sklearn.feature_extraction.text
+        import sklearn.linear_model
+        import sklearn.svm  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("scikit-learn", extra="tasks", purpose="fit linear models") from error
+
+
 def fit_svm(rows: Sparse, holds: Targets, c: float, several: bool) -> Weights:
     """Linear support vectors with squared hinge loss, C = `c`."""
     return each_label(partial(_separated, c=c), rows, holds, several=several)
@@ -118,10 +128,8 @@ def _interpolated(rows: Sparse, is_it: Targets, c: float) -> tuple[Floats, float
 
 
 def _fitted(model: Any, rows: Sparse, is_it: Targets) -> tuple[Floats, float]:
-    try:
-        from sklearn.exceptions import ConvergenceWarning
-    except ImportError as error:
-        raise MissingExtra("scikit-learn", extra="tasks", purpose="fit linear models") from error
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the validation part judges what was reached
         model.fit(rows, is_it)

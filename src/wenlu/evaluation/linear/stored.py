@@ -25,6 +25,8 @@ from wenlu.tasks.text_classification import TextClassification
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 
 FILE = "linear.skops"
+FOLDER = "linear"
+"""In a run, where others have `model`."""
 
 
 def holds_linear(folder: Path) -> bool:
