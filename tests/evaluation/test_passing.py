@@ -14,7 +14,8 @@ from wenlu.bundle import Bundle
 from wenlu.config import check
 from wenlu.errors import ConfigError
 from wenlu.evaluation import EvaluateConfig
-from wenlu.evaluation.labelled import Judged, evaluate_answers
+from wenlu.evaluation.judged import Judged
+from wenlu.evaluation.labelled import evaluate_answers
 from wenlu.evaluation.passing import Passing, evaluate_passing, has_tests
 from wenlu.evaluation.sandbox import walls
 from wenlu.generation.settings import SamplingConfig

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wenlu.cli.ladder import climb
 from wenlu.cli.settings import Json
 
 if TYPE_CHECKING:
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Two or more runs of one task.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN RUN... | FILE.toml [KEY=VALUE]...", help="Two or more runs of one task; or a recipe."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Of a recipe: where its models go; by default runs/compare-NAME.")
+    ] = None,
     confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of intervals and verdicts.")] = 0.95,
     slices: Annotated[bool, typer.Option("--slices", help="Also by source, script, length and label.")] = False,
     items: Annotated[Path | None, typer.Option(help="Write what each run answered to each example there.")] = None,
@@ -30,8 +39,14 @@ def compare(
     (Holm); where examples are right or wrong one by one, McNemar's test stands beside. Runs that were scored on other
     examples, or by other conventions, are refused.
 
+    Of a recipe with labelled examples it trains the ladder: what is common, linear models over n-grams, a small
+    network, the recipe's own model, as far as compare.budget="5 minutes" goes; and says which is worth its cost.
+
     Example: wenlu compare runs/tiny runs/pretrained
     """
+    if runs[0].endswith(".toml"):
+        climb(Path(runs[0]), runs[1:], out, json=json)
+        return
     from rich.console import Console
 
     from wenlu.evaluation.comparison import compare as compared

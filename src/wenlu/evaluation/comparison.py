@@ -16,6 +16,8 @@ from wenlu.errors import DataError, UsageError
 from wenlu.evaluation.bootstrap import RESAMPLES, paired_difference
 from wenlu.evaluation.facts import LABEL, NUMBER
 from wenlu.evaluation.kept import FILE, Kept
+from wenlu.evaluation.linear.stored import FOLDER as LINEAR
+from wenlu.evaluation.linear.stored import holds_linear, linear_task
 from wenlu.evaluation.paired_tests import McNemar, holm, mcnemar, randomisation
 from wenlu.evaluation.slices import Slice, slices
 from wenlu.evaluation.written import LIKELIHOOD
@@ -68,10 +70,16 @@ class Answers:
                 f"{run}: its evaluation kept no answers to pair, as those of objectives, word vectors and of earlier "
                 f"versions; for a task: wenlu evaluate {run} --out {run}"
             )
-        kept, metrics = Kept.read(run), _metrics(run)
-        rows = {row["id"]: row for row in _told(run / "evaluation.jsonl", by_line=True)}
+        return cls.of(str(run), run, _metrics(run), told)
+
+    @classmethod
+    def of(cls, name: str, folder: Path, metrics: tuple[Metric, ...], told: dict[str, Any] | None = None) -> Answers:
+        """Those that a folder keeps, by metrics that are known; raises DataError."""
+        told = _told(folder / "evaluation.json")[0] if told is None else told
+        kept = Kept.read(folder)
+        rows = {row["id"]: row for row in _told(folder / "evaluation.jsonl", by_line=True)}
         return cls(
-            name=str(run),
+            name=name,
             task=told["task"],
             split=told["split"],
             metrics=metrics,
@@ -152,6 +160,24 @@ def compare(
     if len(runs) < 2:
         raise UsageError(f"{runs[0] if runs else 'nothing'}: is one run; name two or more to compare")
     systems = [Answers.read(Path(run)) for run in runs]
+    return compare_answers(systems, confidence=confidence, resamples=resamples, seed=seed)
+
+
+def compare_answers(
+    systems: Sequence[Answers],
+    pairs: Sequence[tuple[int, int]] | None = None,
+    *,
+    sliced: bool = True,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """Compare what several systems answered to the same examples; the errors are those of `compare`.
+
+    Args:
+        pairs: the places of those to compare; by default each with each.
+        sliced: compare parts of the examples, too.
+    """
     first = systems[0]
     for other in systems[1:]:
         _check(first, other)
@@ -164,7 +190,8 @@ def compare(
         raise UsageError(f"{headline.name}: scored by {told}, which cannot be subtracted")
     are_single = len(set(first.kept.clusters)) == len(first.kept.clusters)
     found = []
-    for a, b in combinations(systems, 2):
+    for place_a, place_b in combinations(range(len(systems)), 2) if pairs is None else pairs:
+        a, b = systems[place_a], systems[place_b]
         difference = paired_difference(
             headline,
             a.kept.columns,
@@ -178,15 +205,17 @@ def compare(
         counted = None
         if are_single and ONE_BY_ONE in a.kept.columns and a.kept.columns[ONE_BY_ONE].ndim == 1:
             counted = mcnemar(a.kept.columns[ONE_BY_ONE], b.kept.columns[ONE_BY_ONE])
-        parts = slices(headline, a.kept.columns, b.kept.columns, first.kept.clusters, first.facts, seed)
+        parts: tuple[Slice, ...] = ()
+        if sliced:
+            parts = slices(headline, a.kept.columns, b.kept.columns, first.kept.clusters, first.facts, seed)
         found.append((a.name, b.name, difference, chance, counted, parts))
     corrected = holm([chance for _, _, _, chance, *_ in found])
-    pairs = []
+    judged = []
     for (a_name, b_name, difference, chance, counted, parts), strict in zip(found, corrected, strict=True):
         is_better = (difference.value > 0) == (headline.better == "higher")
         verdict = "not distinguishable" if strict > 1 - confidence else "better" if is_better else "worse"
         shown = (difference.value, difference.low, difference.high, difference.p_value)
-        pairs.append(Pair(a_name, b_name, headline.name, *shown, chance, strict, counted, verdict, parts))
+        judged.append(Pair(a_name, b_name, headline.name, *shown, chance, strict, counted, verdict, parts))
     return Comparison(
         task=first.task,
         split=first.split,
@@ -196,7 +225,7 @@ def compare(
         headline=headline.name,
         better=headline.better,
         values={metric.name: [metric.compute(system.kept.columns) for system in systems] for metric in shared},
-        pairs=tuple(pairs),
+        pairs=tuple(judged),
         confidence=confidence,
         left_out=tuple(metric.name for metric in first.metrics if metric not in shared),
     )
@@ -234,6 +263,8 @@ def _told(path: Path, *, by_line: bool = False) -> list[dict[str, Any]]:
 
 
 def _metrics(run: Path) -> tuple[Metric, ...]:
+    if holds_linear(run / LINEAR):
+        return linear_task(run / LINEAR).measures()
     folds = sorted((run / FOLDS).glob("seed-*")) if not (run / "model").is_dir() else []
     folder = model_path(str(folds[0] if folds else run))
     task = load_task(folder, Tokenizer.load(folder)) or CausalLM()

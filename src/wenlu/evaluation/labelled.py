@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from wenlu.bundle import Bundle
 from wenlu.errors import DataError
+from wenlu.evaluation.answered import evaluation_of
 from wenlu.evaluation.baselines import fit_baseline
 from wenlu.evaluation.bootstrap import paired_difference
 from wenlu.evaluation.code_scores import score_code
+from wenlu.evaluation.judged import Judged
 from wenlu.evaluation.kept import Kept
 from wenlu.evaluation.reading import as_it_answers, dtype_of
 from wenlu.evaluation.result import Evaluation
@@ -24,16 +26,6 @@ from wenlu.progress import QUIET, Progress
 from wenlu.tasks import GenerativeTask, LabelledTask
 
 LONGEST = 512
-
-
-@dataclass(frozen=True)
-class Judged:
-    """An example, which others are so like it that they count as one, and what a comparison may be cut by."""
-
-    id: str
-    cluster: str
-    example: Any
-    facts: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def evaluate_answers(
@@ -83,49 +75,28 @@ def evaluate_answers(
             ],
         )
     answers = answers_to(bundle, asked, context, progress=progress)
-    columns = task.judged(asked, answers)
     told = {"task": task.name, "ctx": str(context), "dtype": config.dtype, "tok": bundle.tokenizer.fingerprint[:8]}
-    scores = [score(metric, columns, clusters, told, config) for metric in task.measures()]
-    rows = [
-        {"id": each.id, "cluster": each.cluster, **each.facts, **task.told(answer)}
-        for each, answer in zip(examples, answers, strict=True)
-    ]
-    headline, difference, baseline, kept_beside = task.measures()[0], None, None, None
+    found = evaluation_of(task, examples, answers, config, told)
     fitted = fit_baseline(task, training, progress) if config.baseline and training else None
-    if fitted is not None:
-        others = task.judged(asked, fitted.predictor.answer(asked))
-        facts = {"task": task.name, "system": fitted.name, "train": f"{len(training)}-examples"}
-        beside = score(headline, others, clusters, facts, config, name=f"baseline_{headline.name}")
-        scores.append(beside)
-        baseline = beside.name
-        kept_beside = Kept.of((headline,), others, asked, clusters, ids)
-        difference = paired_difference(
-            headline,
-            columns,
-            others,
-            clusters,
-            confidence=config.confidence,
-            resamples=config.resamples,
-            seed=config.seed,
-        )
-    return Evaluation(
-        facts={
-            "split": config.split,
-            "documents": len(examples),
-            "clusters": len(set(clusters)),
-            "details": task.details(columns),
-            "sources": source_scores(headline, columns, clusters, [_source(each) for each in examples], config),
-        },
-        scores=tuple(scores),
-        difference=difference,
-        settings=config.model_dump(mode="json"),
-        rows=rows,
-        task=task.name,
-        headline=headline.name,
-        baseline=baseline,
-        kept=Kept.of(task.measures(), columns, asked, clusters, ids),
-        kept_beside=kept_beside,
+    if fitted is None:
+        return found
+    headline = task.measures()[0]
+    others = task.judged(asked, fitted.predictor.answer(asked))
+    facts = {"task": task.name, "system": fitted.name, "train": f"{len(training)}-examples"}
+    beside = score(headline, others, clusters, facts, config, name=f"baseline_{headline.name}")
+    assert found.kept is not None, "answers to examples are kept"
+    difference = paired_difference(
+        headline,
+        found.kept.columns,
+        others,
+        clusters,
+        confidence=config.confidence,
+        resamples=config.resamples,
+        seed=config.seed,
     )
+    kept = Kept.of((headline,), others, asked, clusters, ids)
+    scores = (*found.scores, beside)
+    return replace(found, scores=scores, difference=difference, baseline=beside.name, kept_beside=kept)
 
 
 def _written_sources(
@@ -135,12 +106,8 @@ def _written_sources(
     metric = next((each for each in (*LIKELIHOOD, *task.measures()) if each.name == found.headline), None)
     if metric is None or found.kept is None or any(name not in found.kept.columns for name in metric.needs):
         return []
-    sources, kept = {each.id: _source(each) for each in examples}, found.kept
+    sources, kept = {each.id: each.source for each in examples}, found.kept
     return source_scores(metric, kept.columns, kept.clusters, [sources[id] for id in kept.ids], config)
-
-
-def _source(example: Judged) -> str:
-    return str(example.facts.get("source", ""))
 
 
 def context_of(bundle: Bundle, config: EvaluateConfig) -> int:

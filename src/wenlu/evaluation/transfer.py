@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from wenlu.bundle import Bundle
 from wenlu.evaluation.bootstrap import Difference, paired_difference
-from wenlu.evaluation.labelled import Judged, context_of
+from wenlu.evaluation.judged import Judged
+from wenlu.evaluation.labelled import context_of
 from wenlu.evaluation.reading import as_it_answers
 from wenlu.evaluation.settings import EvaluateConfig
 from wenlu.generation.answering import answers_to

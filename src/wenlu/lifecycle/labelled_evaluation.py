@@ -13,7 +13,8 @@ from wenlu.errors import DataError
 from wenlu.evaluation import EvaluateConfig, Evaluation
 from wenlu.evaluation.facts import facts_of
 from wenlu.evaluation.joined import joined
-from wenlu.evaluation.labelled import Judged, evaluate_answers
+from wenlu.evaluation.judged import Judged
+from wenlu.evaluation.labelled import evaluate_answers
 from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.examples import read_examples
 from wenlu.lifecycle.life import member_root

@@ -10,15 +10,18 @@ from pydantic_core import PydanticCustomError
 from wenlu.config import Config, check, did_you_mean
 from wenlu.corpus.augment import AugmentConfig
 from wenlu.corpus.prepare import DataConfig
+from wenlu.corpus.sources import SourceList
 from wenlu.corpus.steps import step_kind
 from wenlu.corpus.word_sentences import WordsConfig
 from wenlu.distributed import DistributedConfig
 from wenlu.evaluation import EvaluateConfig
+from wenlu.evaluation.linear.settings import FeaturesConfig
 from wenlu.evaluation.verse import VerseConfig
 from wenlu.evaluation.words import WordTestsConfig
 from wenlu.generation import SamplingConfig
-from wenlu.lifecycle.fold_settings import FoldsConfig
 from wenlu.lifecycle.check_settings import CheckConfig, CheckField
+from wenlu.lifecycle.fold_settings import FoldsConfig
+from wenlu.lifecycle.ladder.settings import CompareConfig
 from wenlu.lifecycle.member_settings import Member, MemberName, with_columns
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
 from wenlu.models import Ability, family
@@ -65,6 +68,8 @@ class Recipe(Config):
     evaluate: EvaluateConfig = EvaluateConfig()
     folds: FoldsConfig | None = None
     """With this section `wenlu evaluate` cross-validates the recipe; the other verbs pass over it."""
+    features: FeaturesConfig = FeaturesConfig()
+    compare: CompareConfig = CompareConfig()
     verse: VerseConfig | None = None
     generate: SamplingConfig = SamplingConfig()
     vectors: VectorsConfig | None = None
@@ -103,7 +108,7 @@ class Recipe(Config):
         data = self.own_data
         if not isinstance(self.task, LabelledConfig):
             return data
-        told = self.task.told
+        told = self._told
         held_out = {
             name: told(part) if isinstance(part, tuple) else part
             for name, part in (("validation", data.validation), ("test", data.test))
@@ -112,6 +117,14 @@ class Recipe(Config):
         if self.task.counts_characters(data.all_sources()):
             steps = tuple(step for step in steps if not step_kind(step.step).changes_text)
         return data.model_copy(update={"train": told(data.train), **held_out, "steps": steps})
+
+    def _told(self, specs: SourceList) -> SourceList:
+        """Sources that know which columns the task and `[features]` read."""
+        assert isinstance(self.task, LabelledConfig), "asked of labelled tasks"
+        return tuple(
+            spec.model_copy(update={"meta": tuple(dict.fromkeys((*spec.meta, *self.features.columns)))})
+            for spec in self.task.told(specs)
+        )
 
     @property
     def task_evaluate(self) -> EvaluateConfig:

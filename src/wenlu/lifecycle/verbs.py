@@ -28,6 +28,8 @@ from wenlu.lifecycle.base import with_base
 from wenlu.lifecycle.check import CheckReport, check_life
 from wenlu.lifecycle.evaluate import evaluate
 from wenlu.lifecycle.folds import candidates_of, cross_validate
+from wenlu.lifecycle.ladder.standing import Ladder
+from wenlu.lifecycle.ladder.verb import climb
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.stages import (
@@ -45,7 +47,7 @@ from wenlu.progress import QUIET, Progress
 from wenlu.rundir import Run, atomic, provenance
 from wenlu.rundir.listing import RunRow, list_runs
 from wenlu.rundir.trackers import check_installed
-from wenlu.tasks import LABELLED_TASKS
+from wenlu.tasks import LABELLED_TASKS, LabelledConfig
 from wenlu.tokenizers import FertilityReport, Tokenizer, fertility
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "data",
     "evaluate",
     "finetune",
+    "ladder",
     "predict",
     "pretrain",
     "run",
@@ -188,6 +191,23 @@ def finetune(
         )
     _refuse_foreign_test(Path(recipe), overrides)
     return run(recipe, out, overrides, progress=progress)
+
+
+def ladder(
+    recipe: str | Path, out: str | Path | None = None, overrides: Sequence[str] = (), *, progress: Progress = QUIET
+) -> Ladder:
+    """Train cheap models and the recipe's own on its split, as `[compare]` says, and compare them.
+
+    Raises UsageError where the recipe has no labelled examples, or as `finetune`.
+    """
+    settings = load(Recipe, Path(recipe), overrides)
+    if not isinstance(settings.task, LabelledConfig):
+        what = f"{settings.task.name} has no labelled examples to compare models on"
+        raise UsageError(f"{recipe}: {what}; two trained runs are compared by: wenlu compare RUN RUN")
+    _refuse_foreign_test(Path(recipe), overrides)
+    out = Path("runs") / f"compare-{settings.name}" if out is None else out
+    with _begin(recipe, out, overrides, progress, trains=False) as life:
+        return climb(_read(life))
 
 
 def _refuse_foreign_test(path: Path, overrides: Sequence[str]) -> None:

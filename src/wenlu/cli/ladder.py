@@ -1,0 +1,107 @@
+"""The table that `wenlu compare RECIPE.toml` prints."""
+
+from __future__ import annotations
+
+import json as encoder
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from wenlu.cli.settings import prepare_process
+
+SIGNS = {"not distinguishable": "≈", "worse": "worse", "better": "better"}
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+    from wenlu.lifecycle.ladder.standing import Ladder
+
+
+def climb(recipe: Path, overrides: list[str], out: Path | None, *, json: bool) -> None:
+    """Train what the budget allows, and print how the rungs compare."""
+    prepare_process(recipe, overrides)
+    from rich.console import Console
+
+    from wenlu.cli.progress import TerminalProgress
+    from wenlu.lifecycle import verbs
+
+    with TerminalProgress() as progress:
+        found = verbs.ladder(recipe, out, overrides, progress=progress)
+    if json:
+        typer.echo(encoder.dumps(found.to_json(), ensure_ascii=False))
+    else:
+        Console().print(render(found))
+
+
+def render(found: Ladder) -> Group:
+    """The rungs from the bottom up, what was left out, what features bring, and the verdict."""
+    from rich.console import Group
+    from rich.markup import escape
+
+    parts: list[Table | str] = [_rungs(found)]
+    parts += [escape(f"left out: {each.name}: {each.reason}") for each in found.left_out]
+    if found.ablation:
+        parts.append(_ablation(found))
+    parts += _strongest(found)
+    where = f"{found.path / 'ladder.json'}, pareto.svg; a rung is a run: wenlu compare, evaluate or predict rungs/NAME"
+    return Group(*parts, f"[bold]{escape(found.verdict)}[/]", escape(where))
+
+
+def _rungs(found: Ladder) -> Table:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    title = f"{found.headline}, {found.better} is better; {found.split} split, {found.n:,} examples"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("rung", found.headline, "interval", "", "p", "training", "ms/text", "MB", "front"):
+        table.add_column(column, justify="left" if column in ("rung", "") else "right", no_wrap=True)
+    for each in found.standings:
+        told, pair = each.scores[0], each.against_best
+        interval = "" if told["low"] is None else f"{told['low']:.3f}–{told['high']:.3f}"
+        cells = (
+            f"{each.value:.4f}" if math.isfinite(each.value) else "–",
+            interval,
+            "best" if each.is_best else "" if pair is None else SIGNS[pair.verdict],
+            "" if pair is None else f"{pair.corrected:.4f}",
+            f"{each.outcome.seconds:.1f} s",
+            f"{each.outcome.milliseconds_per_text:.2f}",
+            f"{each.outcome.bytes / 1e6:.2f}",
+            "●" if each.on_front else "",
+        )
+        table.add_row(escape(each.name), *cells)
+    table.caption = "≈ not distinguishable from the best; front: nothing else is as good, as fast and as small"
+    table.caption_justify = "left"
+    return table
+
+
+def _ablation(found: Ladder) -> Table:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=f"{found.ablation[0].model} without a group of features", title_justify="left")
+    table.box = box.SIMPLE_HEAD
+    for column in ("left out", "features", found.headline, "what it brings", "p", "verdict"):
+        table.add_column(column, justify="left" if column in ("left out", "verdict") else "right")
+    for each in found.ablation:
+        interval = "" if each.low is None else f" ({each.low:+.3f} to {each.high:+.3f})"
+        values = (f"{each.features:,}", f"{each.value:.4f}", f"{each.difference:+.4f}{interval}", f"{each.p_value:.4f}")
+        table.add_row(escape(each.left_out), *values, SIGNS.get(each.verdict, each.verdict))
+    return table
+
+
+def _strongest(found: Ladder) -> list[str]:
+    from rich.markup import escape
+
+    linear = [each for each in found.standings if each.outcome.told.get("strongest")]
+    if not linear:
+        return []
+    best = max(linear, key=lambda each: each.value if found.better == "higher" else -each.value)
+    lines = [f"words that weigh most in {best.name}:"]
+    for label, pairs in list(best.outcome.told["strongest"].items())[:20]:
+        lines.append(f"  {label}: {', '.join(word for word, _ in pairs)}")
+    return [escape(line) for line in lines]

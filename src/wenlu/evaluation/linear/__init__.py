@@ -1,0 +1,1 @@
+"""Linear models over features of a text: fitted in seconds, stored without pickle, explained exactly by w·x."""

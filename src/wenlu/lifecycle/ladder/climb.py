@@ -1,0 +1,136 @@
+"""Climb the ladder: one rung after the other, from the cheapest, as far as the budget goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from wenlu.errors import WenluError
+from wenlu.evaluation.linear.learners import ready
+from wenlu.evaluation.linear.predictor import LinearTask
+from wenlu.lifecycle.cache import stage_key
+from wenlu.lifecycle.examples import surveyed
+from wenlu.lifecycle.labelled_evaluation import held_out_split
+from wenlu.lifecycle.ladder.linear import LinearBench, climb_linear
+from wenlu.lifecycle.ladder.neural import LEAST_SECONDS, climb_neural
+from wenlu.lifecycle.ladder.outcome import FOLDER, LeftOut, Outcome
+from wenlu.lifecycle.ladder.parts import Parts
+from wenlu.lifecycle.life import Life
+from wenlu.tasks import LabelledTask, new_task
+from wenlu.tokenizers import Tokenizer
+
+CODE = ("evaluation", "metrics", "tasks", "lifecycle/ladder")
+NEURAL_CODE = (*CODE, "training", "models", "kernels", "generation")
+SMALL_SHARE = 0.25
+"""Of what is left when it begins, the small network may have so much: the recipe's own model has the rest."""
+
+
+@dataclass
+class Climb:
+    """A ladder on its way up.
+
+    Attributes:
+        slowest: seconds that the slowest linear rung took, by which the next is thought to.
+    """
+
+    life: Life
+    parts: Parts
+    bench: LinearBench
+    slowest: float = 0.0
+
+    @classmethod
+    def begin(cls, life: Life) -> Climb:
+        recipe = life.recipe
+        task = new_task(surveyed(life.root), Tokenizer.load(life.root / "tokenizer"))
+        assert isinstance(task, LabelledTask), "only recipes with labelled examples come here"
+        split = held_out_split(life.root, recipe.task_evaluate)
+        parts = Parts.read(life.root, task, split)
+        ready()
+        evaluate = recipe.task_evaluate.model_copy(update={"split": split, "baseline": False})
+        return cls(life, parts, LinearBench(parts, recipe.features, evaluate, life.progress))
+
+    def rungs(self) -> list[str]:
+        """Those of the task, from the cheapest."""
+        if isinstance(self.parts.task, LinearTask):
+            is_graded = self.parts.task.name == "grading"
+            cheap = (
+                ["mean-score", "ridge-regression"]
+                if is_graded
+                else ["prior", "linear-svm", "logistic-regression", "nb-svm"]
+            )
+            return [*cheap, "gru", "recipe"]
+        return ["recipe"]
+
+    def climb(self) -> list[Outcome | LeftOut]:
+        wanted = self.life.recipe.compare.rungs
+        found: list[Outcome | LeftOut] = []
+        for name in self.rungs():
+            if wanted == "auto" or name in wanted:
+                found.append(self._rung(name))
+        return found
+
+    def left(self) -> float:
+        """Seconds of the budget."""
+        spent = sum(seconds for stage, seconds in self.life.cache.seconds().items() if stage.startswith("rung "))
+        return self.life.recipe.compare.budget.amount - spent
+
+    def folder(self, name: str) -> Path:
+        return self.life.out / FOLDER / name
+
+    def _rung(self, name: str) -> Outcome | LeftOut:
+        stage, folder = f"rung {name}", self.folder(name)
+        key = self._key(name)
+        if self.life.cache.is_done(stage, key) and (folder / "rung.json").is_file():
+            return Outcome.read(folder)
+        granted = self.life.cache.facts(stage).get("seconds") if self.life.cache.is_started(stage, key) else None
+        seconds = self._grant(name) if granted is None else granted
+        if isinstance(seconds, str):
+            return LeftOut(name, seconds)
+        begin = time.perf_counter()
+        try:
+            with self.life.working(stage, key):
+                self.life.cache.choose(stage, {"seconds": seconds})
+                folder.mkdir(parents=True, exist_ok=True)
+                outcome = self._work(name)(name, folder, seconds)
+                outcome.save(folder)
+        except WenluError as error:
+            if error.exit_code >= 75:  # it is to stop, not to go on with the next
+                raise
+            return LeftOut(name, str(error))
+        if name not in ("gru", "recipe"):
+            self.slowest = max(self.slowest, time.perf_counter() - begin)
+        return outcome
+
+    def _work(self, name: str) -> Callable[[str, Path, float], Outcome]:
+        if name in ("gru", "recipe"):
+            recipe, life = self.life.recipe, self.life
+            return lambda name, folder, seconds: climb_neural(name, recipe, life, self.parts, folder, seconds)
+        return lambda name, folder, seconds: climb_linear(name, self.bench, folder, seconds)
+
+    def _grant(self, name: str) -> float | str:
+        """The seconds that a rung may take, or why it has none."""
+        left = self.left()
+        spare = f"{max(0.0, left):.0f} s are left of compare.budget"
+        if name in ("gru", "recipe"):
+            share = SMALL_SHARE * left if name == "gru" and "recipe" in self._wanted() else 0.9 * left
+            return share if share >= LEAST_SECONDS else f"{spare}, too little to train it"
+        if left <= self.slowest:
+            return f"{spare}, and the linear model before it took {self.slowest:.0f} s"
+        return left
+
+    def _wanted(self) -> list[str]:
+        wanted = self.life.recipe.compare.rungs
+        return [name for name in self.rungs() if wanted == "auto" or name in wanted]
+
+    def _key(self, name: str) -> str:
+        recipe = self.life.recipe
+        settings = [recipe.task, recipe.features, recipe.task_evaluate]
+        code = CODE
+        if name in ("gru", "recipe"):
+            settings += [recipe.train, recipe.schedule]
+            settings += [recipe.model, recipe.optimizer] if name == "recipe" else []
+            code = NEURAL_CODE
+        inputs = [self.life.key("examples"), str(recipe.seed), name]
+        return stage_key(settings, code=code, inputs=inputs)

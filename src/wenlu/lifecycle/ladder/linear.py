@@ -1,0 +1,180 @@
+"""The rungs of linear models: fitted on the training part, chosen on the validation part."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wenlu.evaluation import EvaluateConfig
+from wenlu.evaluation.answered import evaluation_of
+from wenlu.evaluation.linear.explain import strongest
+from wenlu.evaluation.linear.features import Features
+from wenlu.evaluation.linear.groups import Sparse
+from wenlu.evaluation.linear.learners import CLASSIFIERS, GRADERS, MEAN, PRIOR, Learner, Targets
+from wenlu.evaluation.linear.predictor import LinearModel, LinearTask, calibrated, fitted, item_of, targets_of
+from wenlu.evaluation.linear.settings import FeaturesConfig
+from wenlu.evaluation.linear.stored import FOLDER, save_linear
+from wenlu.lifecycle.ladder.outcome import Outcome, bytes_below
+from wenlu.lifecycle.ladder.parts import Part, Parts
+from wenlu.progress import Progress
+from wenlu.tasks.text_classification import TextClassification
+
+LEARNERS: dict[str, Learner] = {each.name: each for each in (*CLASSIFIERS, *GRADERS, PRIOR, MEAN)}
+WHAT = {
+    "prior": "how often each label stands in the training part",
+    "mean-score": "the mean score of the training part",
+    "linear-svm": "linear support vectors",
+    "logistic-regression": "logistic regression",
+    "nb-svm": "support vectors over log-count ratios",
+    "ridge-regression": "ridge regression",
+}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The features of a part, what they are to tell, and how long they took."""
+
+    values: Sparse
+    targets: Targets
+    seconds: float
+
+
+@dataclass
+class LinearBench:
+    """What the linear rungs share: features, found once."""
+
+    parts: Parts
+    config: FeaturesConfig
+    evaluate: EvaluateConfig
+    progress: Progress
+    features: Features | None = None
+    rows: dict[str, Rows] = field(default_factory=dict)
+
+    @property
+    def task(self) -> LinearTask:
+        assert isinstance(self.parts.task, LinearTask), "linear rungs are of tasks that they can do"
+        return self.parts.task
+
+    def prepare(self) -> Features:
+        """Raises DataError where a group of features finds nothing."""
+        if self.features is None:
+            begin = time.perf_counter()
+            self.progress.start("features", total=len(self.parts.train), unit="texts")
+            self.features, values = Features.fit(self.config, _items(self.parts.train))
+            targets = targets_of(self.task, self.parts.train.examples)
+            self.rows["train"] = Rows(values, targets, time.perf_counter() - begin)
+            self.progress.finish(f"{values.shape[1]:,}")
+        return self.features
+
+    def rows_of(self, name: str) -> Rows:
+        features = self.prepare()
+        if name not in self.rows:
+            part: Part = getattr(self.parts, name)
+            begin = time.perf_counter()
+            values = features.rows(_items(part))
+            self.rows[name] = Rows(values, targets_of(self.task, part.examples), time.perf_counter() - begin)
+        return self.rows[name]
+
+    def value(self, model: LinearModel, name: str) -> float:
+        """The first metric of the task on a part."""
+        part, metric = getattr(self.parts, name), self.task.measures()[0]
+        answers = model.read(model.weights.scores(self.rows_of(name).values))
+        return metric.compute(self.task.judged(part.examples, answers))
+
+    def choose(self, learner: Learner, seconds: float) -> tuple[LinearModel, dict[str, Any]]:
+        """The model with the strength that does best on the validation part, of those that can be tried in time."""
+        features, train = self.prepare(), self.rows_of("train")
+        is_higher = self.task.measures()[0].better == "higher"
+        begin, best, tried = time.perf_counter(), None, {}
+        for strength in learner.strengths:
+            model = fitted(learner, self.task, features, train.values, train.targets, strength)
+            if not len(self.parts.validation) or len(learner.strengths) == 1:
+                return model, {}
+            value = self.value(model, "validation")
+            tried[f"{strength:g}"] = round(value, 4)
+            if best is None or (value > best[0] if is_higher else value < best[0]):
+                best = value, strength, model
+            spent = time.perf_counter() - begin
+            if spent * (len(tried) + 1) / len(tried) > seconds:
+                break
+        assert best is not None, "a learner has a strength"
+        return best[2], {"strength": best[1], "on validation": tried}
+
+
+def climb_linear(name: str, bench: LinearBench, folder: Path, seconds: float) -> Outcome:
+    """Fit, choose, store and score a linear model."""
+    learner = LEARNERS[name]
+    if name in ("prior", "mean-score"):
+        return _climb_nothing(name, bench, folder)
+    begin = time.perf_counter()
+    bench.progress.start(name)
+    model, chosen = bench.choose(learner, seconds)
+    if len(bench.parts.validation):
+        held_out = bench.rows_of("validation")
+        model = calibrated(model, held_out.values, held_out.targets)
+    took = time.perf_counter() - begin
+    if "train" in bench.rows:
+        took += bench.rows["train"].seconds
+    chosen |= {"features": {group.name: len(group.names) for group in model.features.groups}}
+    chosen |= {"words": model.features.config.words}
+    test = bench.rows_of("test")
+    begin = time.perf_counter()
+    answers = model.read(model.weights.scores(test.values))
+    answering = time.perf_counter() - begin + test.seconds
+    return _kept(name, model, bench, folder, answers, took, answering, chosen)
+
+
+def _climb_nothing(name: str, bench: LinearBench, folder: Path) -> Outcome:
+    begin = time.perf_counter()
+    features, targets = Features.nothing(), targets_of(bench.task, bench.parts.train.examples)
+    rows = features.rows(_items(bench.parts.train))
+    model = fitted(LEARNERS[name], bench.task, features, rows, targets, 1.0)
+    took = time.perf_counter() - begin
+    begin = time.perf_counter()
+    answers = model.answer_items(_items(bench.parts.test))
+    return _kept(name, model, bench, folder, answers, took, time.perf_counter() - begin, {})
+
+
+def _kept(
+    name: str,
+    model: LinearModel,
+    bench: LinearBench,
+    folder: Path,
+    answers: list[Any],
+    seconds: float,
+    answering: float,
+    chosen: dict[str, Any],
+) -> Outcome:
+    save_linear(folder / FOLDER, model)
+    told = {"task": bench.task.name, "system": name, "train": f"{len(bench.parts.train)}-examples"}
+    evaluation_of(model.task, bench.parts.test.judged, answers, bench.evaluate, told).save(folder)
+    strong = {label: [list(pair) for pair in pairs] for label, pairs in strongest(model).items()}
+    return Outcome(
+        name=name,
+        what=WHAT[name],
+        seconds=seconds,
+        milliseconds_per_text=1000 * answering / max(1, len(bench.parts.test)),
+        bytes=bytes_below(folder / FOLDER),
+        chosen=chosen,
+        told={"strongest": strong} if strong else {},
+    )
+
+
+def _items(part: Part) -> list[Any]:
+    return [item_of(example, columns) for example, columns in zip(part.examples, part.columns, strict=True)]
+
+
+def without(bench: LinearBench, learner: Learner, strength: float, group: str) -> LinearModel:
+    """The model that is fitted without a group of features, whose weights are zero."""
+    features, train = bench.prepare(), bench.rows_of("train")
+    keep = np.ones(train.values.shape[1], bool)
+    keep[features.places[group]] = False
+    several = isinstance(bench.task, TextClassification) and bench.task.config.several
+    found = learner.fit(train.values[:, keep], train.targets, strength, several)
+    weights = np.zeros((len(found.bias), len(keep)))
+    weights[:, keep] = found.weights
+    return LinearModel(bench.task, features, type(found)(weights, found.bias, found.presence))

@@ -1,0 +1,64 @@
+"""The parts of a recipe's data as every rung sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from wenlu.corpus.prepare import read_split, splits
+from wenlu.errors import DataError
+from wenlu.evaluation.facts import facts_of
+from wenlu.evaluation.judged import Judged
+from wenlu.tasks import LabelledTask
+
+
+@dataclass(frozen=True)
+class Part:
+    """Examples in their order, and the columns of each one's record."""
+
+    judged: tuple[Judged, ...]
+    columns: tuple[dict[str, str], ...]
+
+    @classmethod
+    def read(cls, root: Path, split: str, task: LabelledTask) -> Self:
+        """That of the data below `root`; empty where there is none. Records that are no examples are left out, as
+        the survey of the examples has told."""
+        judged, columns = [], []
+        for record in read_split(root / "data", split) if split in splits(root / "data") else ():
+            try:
+                example = type(task).example_of(record, task.config)
+            except DataError:
+                continue
+            facts = facts_of(record, task.config)
+            judged.append(Judged(record.id, record.meta.get("cluster") or record.id, example, facts))
+            columns.append(dict(record.meta))
+        return cls(tuple(judged), tuple(columns))
+
+    @property
+    def examples(self) -> list[Any]:
+        return [each.example for each in self.judged]
+
+    def __len__(self) -> int:
+        return len(self.judged)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Fitted on `train`, chosen on `validation`, scored once on `test`."""
+
+    task: LabelledTask
+    train: Part
+    validation: Part
+    test: Part
+
+    @classmethod
+    def read(cls, root: Path, task: LabelledTask, held_out: str) -> Self:
+        """Where `held_out` is the validation part nothing can be chosen on it, for it is what is scored."""
+        nothing = Part((), ())
+        return cls(
+            task=task,
+            train=Part.read(root, "train", task),
+            validation=Part.read(root, "validation", task) if held_out != "validation" else nothing,
+            test=Part.read(root, held_out, task),
+        )

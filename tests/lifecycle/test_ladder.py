@@ -1,0 +1,165 @@
+"""The ladder of a recipe: rungs from nothing to the recipe's own model on one split, and what that comes to."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+from tests.lifecycle.test_labelled_life import RECIPE, WORDS
+
+from wenlu.cli.ladder import render
+from wenlu.config import check
+from wenlu.errors import ConfigError, UsageError
+from wenlu.evaluation.comparison import compare
+from wenlu.evaluation.linear.stored import FOLDER, load_linear
+from wenlu.lifecycle import verbs
+from wenlu.lifecycle.ladder.outcome import Outcome
+from wenlu.lifecycle.ladder.settings import CompareConfig
+from wenlu.lifecycle.ladder.standing import Ladder, Standing, pareto, verdict_of
+from wenlu.tasks.text_classification import LabelledText
+
+COLUMNS = ["data.text=mail", "data.label=kind", 'features.numbers=["stars"]']
+SETTINGS = [*COLUMNS, "features.characters=[2,3]", "train.duration=2 steps", "train.validations=1"]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A word decides; the recipe's own model has two steps to find out."""
+    folder = tmp_path_factory.mktemp("ladder")
+    with (folder / "mails.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["mail", "kind", "stars"])
+        writer.writeheader()
+        for n in range(100):
+            for label, words in WORDS.items():
+                mail = f"{words[n % 3]} number {n} {words[n // 3 % 3]}"
+                writer.writerow({"mail": mail, "kind": label, "stars": n % 5})
+    path = folder / "classify.toml"
+    path.write_text(RECIPE.replace("FILE", str(folder / "mails.csv")))
+    return path
+
+
+@pytest.fixture(scope="module")
+def ladder(recipe: Path) -> Ladder:
+    return verbs.ladder(recipe, recipe.parent / "out", SETTINGS)
+
+
+def test_a_linear_model_wins_where_a_word_decides(ladder: Ladder) -> None:
+    values = {each.name: each.value for each in ladder.standings}
+    assert list(values)[:4] == ["prior", "linear-svm", "logistic-regression", "nb-svm"]
+    assert list(values)[-1] == "recipe"
+    assert values["linear-svm"] == values["nb-svm"] == 1.0
+    assert values["recipe"] < 1.0
+    assert ladder.best.name in ("linear-svm", "logistic-regression", "nb-svm")
+    assert "is enough" in ladder.verdict or "is as good as" in ladder.verdict
+    assert "The recipe's own model does worse here" in ladder.verdict
+    recipe = next(each for each in ladder.standings if each.name == "recipe")
+    assert not recipe.on_front
+    assert recipe.against_best is not None
+    assert recipe.against_best.verdict == "worse"
+
+
+def test_what_was_found_is_plain_data(ladder: Ladder) -> None:
+    told = json.loads((ladder.path / "ladder.json").read_text())
+    assert told == json.loads(json.dumps(ladder.to_json()))
+    first = told["metrics"][0]
+    assert first.keys() == {"name", "value", "low", "high", "n", "unit", "better", "signature"}
+    assert first["name"] == "prior.accuracy"
+    assert {"a", "b", "p_value", "verdict"} <= told["pairs"][0].keys()
+    svm = next(rung for rung in told["rungs"] if rung["name"] == "linear-svm")
+    assert svm["seconds"] > 0
+    assert svm["milliseconds_per_text"] > 0
+    assert svm["megabytes"] > 0
+    assert svm["chosen"]["features"].keys() == {"words", "characters", "numbers"}
+    assert {word for word, _ in svm["strongest"]["spam"]} & set(WORDS["spam"])
+    assert [row["left_out"] for row in told["ablation"]] == ["words", "characters", "numbers"]
+    svg = ElementTree.fromstring((ladder.path / "pareto.svg").read_text())
+    assert len(list(svg.iter("{http://www.w3.org/2000/svg}circle"))) == len(told["rungs"])
+
+
+def test_a_second_climb_fits_nothing_again(recipe: Path, ladder: Ladder) -> None:
+    kept = ladder.path / "rungs" / "linear-svm" / FOLDER / "linear.skops"
+    before = kept.stat().st_mtime_ns, (ladder.path / "rungs/recipe/model/model.safetensors").stat().st_mtime_ns
+    again = verbs.ladder(recipe, ladder.path, SETTINGS)
+    after = kept.stat().st_mtime_ns, (ladder.path / "rungs/recipe/model/model.safetensors").stat().st_mtime_ns
+    assert before == after
+    assert again.to_json() == ladder.to_json()
+
+
+def test_rungs_are_runs_to_compare_and_to_load(ladder: Ladder) -> None:
+    found = compare([ladder.path / "rungs" / name for name in ("linear-svm", "recipe")])
+    assert found.pairs[0].verdict == "better"
+    model = load_linear(ladder.path / "rungs" / "nb-svm" / FOLDER)
+    with pytest.raises(Exception, match="columns stars are features of this model"):
+        model.answer([LabelledText("free cash")])
+
+
+def test_the_table_says_it_in_words(ladder: Ladder) -> None:
+    text = io.StringIO()
+    Console(file=text, width=100).print(render(ladder))
+    assert ladder.verdict.split(":")[0] in " ".join(text.getvalue().split())
+    assert "linear-svm without a group of features" in text.getvalue()
+    assert "logistic-regression" in text.getvalue()
+
+
+def test_what_does_not_fit_in_the_budget_is_left_out_and_says_so(recipe: Path, tmp_path: Path) -> None:
+    given = [*SETTINGS, "compare.budget=2 seconds", "compare.rungs=prior,gru,recipe"]
+    found = verbs.ladder(recipe, tmp_path / "out", given)
+    assert [each.name for each in found.standings] == ["prior"]
+    assert [each.name for each in found.left_out] == ["gru", "recipe"]
+    assert all("s are left of compare.budget, too little to train it" in each.reason for each in found.left_out)
+    assert "The recipe's own model did not take part." in found.verdict
+
+
+def test_what_cannot_be_compared_is_told(recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no labelled examples to compare models on"):
+        verbs.ladder(Path("recipes/tiny.toml"), tmp_path / "a")
+    with pytest.raises(UsageError, match=r"data\.train is yours, but data\.test is still the recipe's own"):
+        verbs.ladder(Path("recipes/spam.toml"), tmp_path / "b", ["data.train=mine.jsonl"])
+    with pytest.raises(UsageError, match=r"no rung of the ladder could be climbed: compare\.rungs names none"):
+        verbs.ladder(recipe, tmp_path / "c", [*SETTINGS, "compare.rungs=mean-score"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"budget": "3 epochs"}, r"budget: '3 epochs' is no time; write '5 minutes'"),
+        ({"rungs": "prior,svm"}, "no rung 'svm'; did you mean"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check(CompareConfig, settings, where="[compare]")
+
+
+def test_the_front_has_what_nothing_else_beats_in_everything() -> None:
+    costs = [(-0.9, 5.0), (-0.8, 1.0), (-0.8, 2.0), (-0.9, 5.0), (float("nan"), 0.5), (float("nan"), 0.6)]
+    assert pareto(costs) == {0, 1, 3, 4}
+
+
+def standing(name: str, value: float, seconds: float, *, is_best: bool = False) -> Standing:
+    outcome = Outcome(name, name, seconds, 1.0, 1)
+    return Standing(outcome, ({"value": value, "low": None, "high": None},), is_best=is_best)
+
+
+def test_a_verdict_names_the_model_that_is_worth_it(ladder: Ladder) -> None:
+    assert ladder.comparison is not None
+    pair = next(pair for pair in ladder.comparison.pairs if pair.verdict == "worse")
+    behind = {"worse": pair, "tied": replace(pair, verdict="not distinguishable", corrected=0.5)}
+    svm, recipe = standing("linear-svm", 0.93, 3.0), standing("recipe", 0.95, 300.0, is_best=True)
+    tied = verdict_of([replace(svm, against_best=behind["tied"]), recipe], 400, "accuracy")
+    assert tied == (
+        "The linear svm is as good as the recipe's own model as far as 400 examples tell (accuracy 0.9300 and 0.9500, "
+        "p = 0.5000), for 3 s of training in place of 5 minutes."
+    )
+    worse = verdict_of([replace(svm, against_best=replace(pair, corrected=0.01)), recipe], 400, "accuracy")
+    assert worse == (
+        "The recipe's own model is better than all others: accuracy 0.9500 after 5 minutes of training, beside 0.9300 "
+        "of the linear svm after 3 s (p = 0.0100)."
+    )
