@@ -127,7 +127,7 @@ class Climb:
     def _key(self, name: str) -> str:
         recipe = self.life.recipe
         settings = [recipe.task, recipe.features, recipe.task_evaluate]
-        code = CODE
+        code: tuple[str, ...] = CODE
         if name in ("gru", "recipe"):
             settings += [recipe.train, recipe.schedule]
             settings += [recipe.model, recipe.optimizer] if name == "recipe" else []
