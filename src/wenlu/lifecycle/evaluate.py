@@ -21,6 +21,7 @@ from wenlu.generation.labelled import member_named
 from wenlu.lifecycle.examples import read_examples
 from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run, evaluate_members, evaluate_records
 from wenlu.lifecycle.life import member_root
+from wenlu.lifecycle.readings import log_reading
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.word_evaluation import evaluate_word_model
 from wenlu.progress import QUIET, Progress
@@ -103,7 +104,7 @@ def _of_model(target: str, overrides: Sequence[str], progress: Progress) -> Eval
     if not settings.data.test:
         if not is_run:
             raise UsageError(f"{path}: has no held-out texts of its own (no data/); give some with data.test=FILE")
-        return evaluate_run(bundle, path, settings.evaluate, progress=progress)
+        return _read(path, evaluate_run(bundle, path, settings.evaluate, progress=progress), progress)
     records = read_texts(settings.data.test, progress)
     return evaluate_texts(
         bundle,
@@ -152,7 +153,8 @@ def _of_labelled(
     if not settings.data.test:
         if not is_run:
             raise UsageError(f"{path}: has no held-out examples of its own (no data/); give some with data.test=FILE")
-        return evaluate_labelled_run(bundle, path, settings.evaluate, sampling=sampling, progress=progress)
+        found = evaluate_labelled_run(bundle, path, settings.evaluate, sampling=sampling, progress=progress)
+        return _read(path, found, progress)
     config = task.config.model_copy(update={"columns": {**task.config.columns, **columns}})
     records = read_texts(config.told(settings.data.test), progress)
     training = list(read_examples(path, "train", task.config)) if is_run and settings.evaluate.baseline else []
@@ -160,6 +162,13 @@ def _of_labelled(
     return evaluate_records(
         bundle, records, evaluate, columns=config, training=training, sampling=sampling, progress=progress
     )
+
+
+def _read(run: Path, evaluation: Evaluation, progress: Progress) -> Evaluation:
+    """What was found on what a run held out, of which the run keeps a log."""
+    if (run / "model").is_dir():  # of several tasks the model is the whole run's
+        log_reading(run, run, evaluation, progress)
+    return evaluation
 
 
 def _refuse_settled(given: Mapping[str, Any], path: Path) -> None:

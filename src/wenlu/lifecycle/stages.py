@@ -22,6 +22,7 @@ from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run
 from wenlu.lifecycle.life import Life, member_root
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
+from wenlu.lifecycle.readings import log_reading
 from wenlu.lifecycle.report import write_report
 from wenlu.lifecycle.training import openings, train_life
 from wenlu.lifecycle.vectors_start import vectors_fingerprint
@@ -159,6 +160,7 @@ def evaluate_stage(life: Life) -> Life:
                 )
                 evaluation = replace(evaluation, scores=(*evaluation.scores, *scores))
             evaluation.save(life.out)
+            log_reading(life.root, life.out, evaluation, life.progress)
     return life.with_key("evaluate", key)
 
 
