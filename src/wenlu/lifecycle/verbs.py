@@ -24,6 +24,7 @@ from wenlu.lifecycle.architectures import architectures_stage
 from wenlu.lifecycle.augmentation import augment_stage
 from wenlu.lifecycle.base import with_base
 from wenlu.lifecycle.evaluate import evaluate
+from wenlu.lifecycle.forgetting import forgetting_stage
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.stages import (
@@ -199,7 +200,7 @@ def _begin(
     processes = from_environment().size
     if recipe.members and not trains:
         raise UsageError(f"{path}: has several tasks, each with data of its own; run it whole: wenlu finetune {path}")
-    sections = [name for name in ("vectors", "architectures", "members") if getattr(recipe, name)]
+    sections = [name for name in ("vectors", "architectures", "members", "forgetting") if getattr(recipe, name)]
     if processes > 1 and (sections or not trains):
         what = f"the section [{sections[0]}]" if sections else "what comes before training"
         raise UsageError(f"{processes} processes were started, and {what} is for one; run the command without torchrun")
@@ -225,7 +226,7 @@ def _trained(life: Life) -> Life:
     life = train_stage(life)
     if not life.world.is_first:
         return life
-    return members.scored_stages(life) if life.recipe.members else evaluate_stage(life)
+    return members.scored_stages(life) if life.recipe.members else forgetting_stage(evaluate_stage(life))
 
 
 def _summary(life: Life) -> RunSummary:
