@@ -87,4 +87,6 @@ def test_a_fixed_share_is_had_whatever_the_size() -> None:
     assert copies({"new": 900, "old": 90}, 1.0, {}, {"old": 0.2}) == {"new": 1, "old": 2.5}
     assert copies({"new": 900, "old": 9000}, 1.0, {}, {"old": 0.2}) == {"new": 1, "old": 0.025}
     with pytest.raises(ConfigError, match="shares: come to 1; leave some for the other sources"):
-        check(DataConfig, {"train": "a.txt", "shares": {"a": 0.5, "b": 0.5}}, where="test")
+        check(DataConfig, {"train": ["a", "b"], "shares": {"a": 0.5, "b": 0.5}}, where="test")
+    with pytest.raises(ConfigError, match="shares: no source 'c' in train"):
+        check(DataConfig, {"train": ["a", "b"], "shares": {"c": 0.5}}, where="test")

@@ -91,9 +91,10 @@ class DataConfig(Config):
         if fractions >= 1:
             raise ValueError(f"validation and test together take {fractions:g} of the records; leave some for training")
         names = [name_of(spec) for spec in self.train]
-        strangers = [name for name in self.without if name not in names]
-        if strangers:
-            raise ValueError(f"without: no source {strangers[0]!r} in train; {did_you_mean(strangers[0], names)}")
+        for key in ("without", "shares"):
+            strangers = [name for name in getattr(self, key) if name not in names]
+            if strangers:
+                raise ValueError(f"{key}: no source {strangers[0]!r} in train; {did_you_mean(strangers[0], names)}")
         if sum(self.shares.values()) >= 1:
             raise ValueError(f"shares: come to {sum(self.shares.values()):g}; leave some for the other sources")
         if len({*names} - {*self.without}) == 0:

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from wenlu.bundle import Bundle, load
+from wenlu.bundle import Bundle, load, model_path
 from wenlu.corpus.prepare import read_split
 from wenlu.corpus.record import Record
 from wenlu.corpus.shard_writer import write_tokens
+from wenlu.corpus.source import SourceSpec
 from wenlu.errors import UsageError
 from wenlu.evaluation import EvaluateConfig, Evaluation, evaluate_texts
 from wenlu.evaluation.bootstrap import paired_difference
@@ -77,7 +78,8 @@ def forgetting_stage(life: Life) -> Life:
     config = life.recipe.forgetting
     if config is None:
         return life
-    specs = [*config.probes, *(spec for older in config.older for spec in older.test)]
+    models = [SourceSpec(path=str(model_path(older.model))) for older in config.older]
+    specs = [*config.probes, *models, *(spec for older in config.older for spec in older.test)]
     inputs = [life.key("evaluate"), inputs_fingerprint(specs)]
     key = stage_key([config], code=("evaluation", "lifecycle/forgetting"), inputs=inputs)
     if not life.cache.is_done("forgetting", key):

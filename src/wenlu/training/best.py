@@ -47,7 +47,8 @@ class Best:
             self.since += 1
 
     def facts(self) -> dict[str, float | int | None]:
-        facts = {"value": self.value if math.isfinite(self.value) else None, "since": self.since}
+        value = self.value if math.isfinite(self.value) else None
+        facts: dict[str, float | int | None] = {"value": value, "since": self.since}
         return {**facts, "is_spent": True} if self.is_spent else facts
 
     def restore(self, weights: Mapping[str, Tensor], facts: Mapping[str, float | int | None]) -> None:
