@@ -153,7 +153,7 @@ def preserved(run: Path) -> float | None:
 
 def told(row: dict[str, Any]) -> str:
     ends = f"{row['low']:+.4f} … {row['high']:+.4f}"
-    return f"{row['set']} {row['fraction']:.0%} {row['way']}: {row['plain']:.4f} + {row['gain']:+.4f} ({ends})"
+    return f"{row['set']} {row['fraction']:.0%} {row['way']}: {row['plain']:.4f} {row['gain']:+.4f} ({ends})"
 
 
 def page(rows: Sequence[dict[str, Any]], plan: Plan, seeds: int) -> str:
