@@ -80,3 +80,13 @@ def test_a_fraction_leaves_what_is_held_out(two: Path) -> None:
     part = {record.id for record in read_split(two / "data", "train")}
     assert len(part) == np.round(0.25 * len(whole))
     assert part < whole
+
+
+def test_a_fixed_share_is_had_whatever_the_size() -> None:
+    """A fifth of all from a source of 90 beside 900 others: 225 in 1,125; of one with 9,000 only 225 come."""
+    assert copies({"new": 900, "old": 90}, 1.0, {}, {"old": 0.2}) == {"new": 1, "old": 2.5}
+    assert copies({"new": 900, "old": 9000}, 1.0, {}, {"old": 0.2}) == {"new": 1, "old": 0.025}
+    with pytest.raises(ConfigError, match="shares: come to 1; leave some for the other sources"):
+        check(DataConfig, {"train": ["a", "b"], "shares": {"a": 0.5, "b": 0.5}}, where="test")
+    with pytest.raises(ConfigError, match="shares: no source 'c' in train"):
+        check(DataConfig, {"train": ["a", "b"], "shares": {"c": 0.5}}, where="test")

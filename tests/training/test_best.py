@@ -26,6 +26,24 @@ def test_it_is_restored() -> None:
     assert (again.value, again.since, again.weights["w"].item()) == (1.0, 1, 7.0)
 
 
+def test_a_validation_that_is_not_allowed_is_the_last_and_its_weights_are_not_kept() -> None:
+    best, again = Best(None), Best(None)
+    best.begin({"w": torch.tensor([0.0])})
+    best.meet(2.0, {"w": torch.tensor([2.0])})
+    best.meet(1.0, {"w": torch.tensor([1.0])}, is_allowed=False)
+    assert best.is_over
+    assert best.weights["w"].item() == 2.0
+    again.restore(best.weights, best.facts())
+    assert again.is_over
+
+
+def test_without_an_allowed_validation_the_first_weights_are_kept() -> None:
+    best = Best(None)
+    best.begin({"w": torch.tensor([0.0])})
+    best.meet(1.0, {"w": torch.tensor([1.0])}, is_allowed=False)
+    assert best.weights["w"].item() == 0.0
+
+
 def test_a_copy_is_kept_and_not_the_weight_itself() -> None:
     best, weight = Best(None), torch.tensor([1.0])
     best.meet(1.0, {"w": weight})

@@ -62,6 +62,7 @@ def words_of(summary: RunSummary, seconds: float) -> str:
     if summary.evaluation is not None:
         lines += _scores(summary.evaluation)
     lines += [_transfer(row) for row in summary.transfer]
+    lines += [_forgetting(row) for row in (summary.evaluation or {}).get("forgetting", [])]
     lines += [f"report         {summary.path / 'report.html'}   (after {seconds:.0f} s)", "", "Try next:"]
     if members := (summary.evaluation or {}).get("members"):
         task = f"task={next(iter(members))}"
@@ -90,6 +91,15 @@ def _scores(evaluation: dict[str, Any]) -> list[str]:
         lines.append(f"  {'n-gram' if evaluation['task'] == 'causal-lm' else 'baseline':<12} {baseline['value']:.4f}")
         lines.append(f"  difference   {evaluation['difference']['verdict']}")
     return lines
+
+
+def _forgetting(row: dict[str, Any]) -> str:
+    """What the base could do, before and after."""
+    ends = "no interval" if row["low"] is None else f"{row['low']:+.4f} … {row['high']:+.4f}"
+    return (
+        f"{row['name']}: {row['metric'].replace('_', ' ')} {row['before']:.4f} before, {row['after']:.4f} after: "
+        f"{row['difference']:+.4f} ({ends}), {row['verdict']}"
+    )
 
 
 def _transfer(row: dict[str, Any]) -> str:

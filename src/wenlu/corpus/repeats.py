@@ -20,12 +20,14 @@ def training_records(folder: Path) -> Iterator[Record]:
     Those that come again follow when all have been met, so that copies do not stand beside each other.
     """
     settings = DataSummary.open(folder).settings
-    if settings.get("temperature") is None:
+    temperature, shares = settings.get("temperature"), settings.get("shares") or {}
+    if temperature is None and not shares:
         yield from read_split(folder, "train")
         return
     sizes = Counter(record.meta["source"] for record in read_split(folder, "train"))
     specs = [SourceSpec.model_validate(spec) for spec in settings["train"]]
-    times = copies(sizes, settings["temperature"], {name_of(spec): spec.weight for spec in specs})
+    weights = {name_of(spec): spec.weight for spec in specs} if temperature is not None else {}
+    times = copies(sizes, temperature or 1.0, weights, shares)
     for number in range(math.ceil(max(times.values()))):
         for record in read_split(folder, "train"):
             wanted = times[record.meta["source"]] - number
@@ -33,15 +35,26 @@ def training_records(folder: Path) -> Iterator[Record]:
                 yield record
 
 
-def copies(sizes: Mapping[str, int], temperature: float, weights: Mapping[str, float]) -> dict[str, float]:
-    """How often a record of each source is met, so that p_i ∝ w_i n_i^(1/T) is the share of source i, and none is met
-    less than once.
+def copies(
+    sizes: Mapping[str, int],
+    temperature: float,
+    weights: Mapping[str, float],
+    shares: Mapping[str, float] | None = None,
+) -> dict[str, float]:
+    """How often a record of each source is met: p_i ∝ w_i n_i^(1/T) is the share of source i, and none is met less than
+    once.
 
     A fraction is of the records: 1.25 meets a quarter of them twice.
+
+    Args:
+        shares: of some sources, fixed; they may be met less than once. The rest is for the others, as said above.
     """
-    shares = chances([*sizes.values()], temperature).tolist()
-    often = {
-        name: weights.get(name, 1.0) * share / size for (name, size), share in zip(sizes.items(), shares, strict=True)
-    }
+    fixed = {name: share for name, share in (shares or {}).items() if name in sizes}
+    others = {name: size for name, size in sizes.items() if name not in fixed}
+    drawn = chances([*others.values()], temperature).tolist()
+    often = {name: weights.get(name, 1.0) * share / others[name] for name, share in zip(others, drawn, strict=True)}
     least = min(often.values())
-    return {name: round(value / least, 9) for name, value in often.items()}
+    times = {name: round(value / least, 9) for name, value in often.items()}
+    met = sum(times[name] * size for name, size in others.items())
+    left = 1 - sum(fixed.values())
+    return times | {name: share / left * met / sizes[name] for name, share in fixed.items()}

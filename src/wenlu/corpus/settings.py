@@ -53,6 +53,9 @@ class DataConfig(Config):
     temperature: PositiveFloat | None = None
     """T of w_i n_i^(1/T), the share of source i, with n_i training records and the weight w_i, in what is learnt from:
     records of small sources come again. 1 keeps the sizes, but for weights; a large T gives all the same share."""
+    shares: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
+    """By the name of a source: its share of what is learnt from, whatever its size; its records come again, or some of
+    them do not come. The other sources have the rest."""
     without: tuple[str, ...] = ()
     """Names of sources whose training records are left out, once the others are held out: what does a source buy?"""
     fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -88,9 +91,12 @@ class DataConfig(Config):
         if fractions >= 1:
             raise ValueError(f"validation and test together take {fractions:g} of the records; leave some for training")
         names = [name_of(spec) for spec in self.train]
-        strangers = [name for name in self.without if name not in names]
-        if strangers:
-            raise ValueError(f"without: no source {strangers[0]!r} in train; {did_you_mean(strangers[0], names)}")
+        for key in ("without", "shares"):
+            strangers = [name for name in getattr(self, key) if name not in names]
+            if strangers:
+                raise ValueError(f"{key}: no source {strangers[0]!r} in train; {did_you_mean(strangers[0], names)}")
+        if sum(self.shares.values()) >= 1:
+            raise ValueError(f"shares: come to {sum(self.shares.values()):g}; leave some for the other sources")
         if len({*names} - {*self.without}) == 0:
             raise ValueError("without: names all sources of train; leave one to learn from")
         for spec in self.all_sources():

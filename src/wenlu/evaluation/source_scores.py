@@ -29,7 +29,7 @@ def source_scores(
         return []
     names, found = np.array(sources), []
     for name, count in counts.most_common():
-        places = np.flatnonzero(names == name)
+        places: list[int] = np.flatnonzero(names == name).tolist()
         own = {key: columns[key][places] for key in metric.needs}
         near = [clusters[place] for place in places.tolist()]
         row = {"source": name, "metric": metric.name, "n": count, "unit": metric.unit, "better": metric.better}

@@ -103,6 +103,10 @@ def augment(root: Path, config: AugmentConfig, *, seed: int, progress: Progress 
         counts.append((name, len(found), unchanged, leaks))
     judged = _judged(root, task_config, rows, config, seed, progress)
     made = [Made(*each, judged.get(each[0])) for each in counts]
+    if judged:
+        progress.start("labels kept")
+        told_of = (f"{way} {kept.share:.1%} ({kept.low:.1%} to {kept.high:.1%})" for way, kept in judged.items())
+        progress.finish(", ".join(told_of))
     for each in made:
         if each.kept is not None and each.kept.share < config.warn_below:
             progress.warn(

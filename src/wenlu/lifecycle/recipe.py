@@ -21,6 +21,7 @@ from wenlu.evaluation.words import WordTestsConfig
 from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.check_settings import CheckConfig, CheckField
 from wenlu.lifecycle.fold_settings import FoldsConfig
+from wenlu.lifecycle.forgetting_settings import ForgettingConfig
 from wenlu.lifecycle.ladder.settings import CompareConfig
 from wenlu.lifecycle.member_settings import Member, MemberName, with_columns
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
@@ -56,6 +57,7 @@ class Recipe(Config):
     """With `task = "multi-task"` the tasks that share the model, each with its own data, in place of `[data]`."""
     data: Annotated[DataConfig | None, Field(validate_default=True)] = None
     augment: AugmentConfig | None = None
+    forgetting: ForgettingConfig | None = None
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelSettings = ModelSettings()
     architectures: ArchitecturesConfig | None = None
@@ -105,7 +107,7 @@ class Recipe(Config):
 
         Of the usual steps those that change texts are left out where answers count the characters of these.
         """
-        data = self.own_data
+        data = self.own_data if self.forgetting is None else self.forgetting.with_replay(self.own_data)
         if not isinstance(self.task, LabelledConfig):
             return data
         told = self._told
@@ -194,6 +196,16 @@ class Recipe(Config):
         if labelled and self.data and labelled.counts_characters(self.data.all_sources()):
             why = "its answers say at which characters of a text they are, and no way keeps these"
         raise ValueError(f"augment: is for text-classification and grading, but task is {self.task.name}: {why}")
+
+    @model_validator(mode="after")
+    def _may_forget(self) -> Self:
+        if self.forgetting is None:
+            return self
+        if self.model.base is None or self.members:
+            raise ValueError("forgetting: is of what a base could do, trained for one task; name it in model.base")
+        if self.forgetting.budget is not None and not self.train.keep_best:
+            raise ValueError("forgetting.budget: the best weights within it are kept; set train.keep_best=true")
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

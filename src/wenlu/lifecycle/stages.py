@@ -125,6 +125,9 @@ def train_stage(life: Life) -> Life:
     settings = [recipe.trained_task, recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
     before = life.key("examples" if recipe.has_examples else "tokens")
     inputs = [before, str(recipe.seed), *vectors_fingerprint(recipe.train), *base_fingerprint(recipe)]
+    if recipe.forgetting is not None:
+        settings.append(recipe.forgetting)
+        inputs.append(inputs_fingerprint(recipe.forgetting.probes))
     key = stage_key(settings, code=TRAINING_CODE, inputs=inputs)
     life.release()
     if not life.cache.is_done("train", key):

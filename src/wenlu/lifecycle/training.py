@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from wenlu.lifecycle.auto_size import Start, choose_size
 from wenlu.lifecycle.base import base_config, begin_head_with_base, begin_with_base
 from wenlu.lifecycle.calibration import calibrated
 from wenlu.lifecycle.examples import read_examples, surveyed, training_examples
+from wenlu.lifecycle.forgetting import budget_of
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.mixed_training import each_calibrated, mixed_data, multi_task
 from wenlu.lifecycle.model_card import Subject, model_card
@@ -78,6 +80,7 @@ def train_life(life: Life) -> TrainState:
     model = task.trained(_begun(life, recipe, build(), data, tokenizer))
     begin_head_with_base(recipe, task, model)
     model = model.to(device)
+    data = replace(data, budget=budget_of(life, model, tokenizer))
     freeze(model, recipe.train.frozen)
     if "steps" not in facts:
         here, processes = life.world.local_size, life.world.size

@@ -28,6 +28,7 @@ from wenlu.lifecycle.base import with_base
 from wenlu.lifecycle.check import CheckReport, check_life
 from wenlu.lifecycle.evaluate import evaluate
 from wenlu.lifecycle.folds import candidates_of, cross_validate
+from wenlu.lifecycle.forgetting import forgetting_stage
 from wenlu.lifecycle.ladder.standing import Ladder
 from wenlu.lifecycle.ladder.verb import climb
 from wenlu.lifecycle.life import Life
@@ -258,7 +259,7 @@ def _begin(
     processes = from_environment().size
     if recipe.members and not trains:
         raise UsageError(f"{path}: has several tasks, each with data of its own; run it whole: wenlu finetune {path}")
-    sections = [name for name in ("vectors", "architectures", "members") if getattr(recipe, name)]
+    sections = [name for name in ("vectors", "architectures", "members", "forgetting") if getattr(recipe, name)]
     if processes > 1 and (sections or not trains):
         what = f"the section [{sections[0]}]" if sections else "what comes before training"
         raise UsageError(f"{processes} processes were started, and {what} is for one; run the command without torchrun")
@@ -284,7 +285,7 @@ def _trained(life: Life) -> Life:
     life = train_stage(life)
     if not life.world.is_first:
         return life
-    return members.scored_stages(life) if life.recipe.members else evaluate_stage(life)
+    return members.scored_stages(life) if life.recipe.members else forgetting_stage(evaluate_stage(life))
 
 
 def _summary(life: Life) -> RunSummary:

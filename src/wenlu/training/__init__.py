@@ -1,6 +1,7 @@
 """Training: the loop, optimizers, schedules, probe, resume."""
 
 from wenlu.training.bigrams import check_bigram_start, start_from_bigrams
+from wenlu.training.budget import Budget, nats_of
 from wenlu.training.checkpoints import gathered
 from wenlu.training.config import TrainConfig
 from wenlu.training.footprint import fitted
@@ -17,6 +18,7 @@ from wenlu.training.vectors import check_vectors_start, start_from_vectors
 __all__ = [
     "OPTIMIZERS",
     "AdamWConfig",
+    "Budget",
     "OptimizerConfig",
     "OptimizerField",
     "ScheduleConfig",
@@ -31,6 +33,7 @@ __all__ = [
     "fitted",
     "freeze",
     "gathered",
+    "nats_of",
     "placed",
     "resolve_duration",
     "start_from_bigrams",

@@ -145,10 +145,10 @@ class TrainState:
         """Whether there is no more patience."""
         return self.best is not None and self.best.is_over
 
-    def look_back(self, value: float) -> None:
-        """Take note of a validation of the weights that the model has now."""
+    def look_back(self, value: float, *, is_allowed: bool = True) -> None:
+        """Take note of a validation of the weights that the model has now, and whether they may be kept."""
         if self.best is not None:
-            self.best.meet(value, self.placement.weights)
+            self.best.meet(value, self.placement.weights, is_allowed=is_allowed)
 
     def _averages(self) -> Mapping[str, Tensor]:
         return self.optimizer.averages() if self.ema is None else self.ema.weights

@@ -18,6 +18,7 @@ from wenlu.tokenizers import Tokenizer
 from wenlu.training.activations import layers_recomputed
 from wenlu.training.batches import Batches
 from wenlu.training.best import Best
+from wenlu.training.budget import Budget
 from wenlu.training.config import TrainConfig
 from wenlu.training.guard import guarded
 from wenlu.training.memory import is_out_of_memory
@@ -34,12 +35,13 @@ from wenlu.training.validation import device_of, validate
 
 @dataclass(frozen=True)
 class TrainData:
-    """What to learn from, what to measure on, and what to continue along the way."""
+    """What to learn from, what to measure on, what to continue along the way, and what not to unlearn."""
 
     train: Rows
     validation: Rows | None
     prompt: str | None = None
     tokenizer: Tokenizer | None = None
+    budget: Budget | None = None
 
 
 def train(
@@ -115,6 +117,8 @@ def new_state(
     if config.keep_best and placement.is_cut:
         raise UsageError('train.keep_best: each process holds a part of the model; use distributed.parallel="ddp"')
     best = Best(config.patience) if config.keep_best else None
+    if best is not None and data.budget is not None and data.budget.most is not None:
+        best.begin(placement.weights)
     return TrainState(
         model, optimizer, ema=config.ema, spike_factor=config.spike_factor, best=best, placement=placement
     )
@@ -158,7 +162,12 @@ def look(state: TrainState, task: Task, data: TrainData, config: TrainConfig, ru
     """Log what the model says of held-out rows, and how it continues the prompt; returns what progress shows of it."""
     assert data.validation is not None, "only a run with held-out rows is looked at"
     readings = validate(task, state.model, data.validation, config, state.placement)
-    state.look_back(readings[0].value)
+    is_allowed = True
+    if data.budget is not None:
+        nats = data.budget.nats(state.model, config, state.placement)
+        log(run, state, "probe", nats, "nats/target")
+        is_allowed = data.budget.allows(nats)
+    state.look_back(readings[0].value, is_allowed=is_allowed)
     for reading in readings:
         log(run, state, reading.name, reading.value, reading.unit)
     if config.ema is not None:

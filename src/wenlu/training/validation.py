@@ -17,11 +17,18 @@ SEED = 0
 """What is random of a held-out row is the same at each validation and in each run, so that scores compare."""
 
 
-@torch.no_grad()
 def validate(
     task: Task, model: LanguageModel, source: Rows, config: TrainConfig, placement: Placement | None = None
 ) -> tuple[Reading, ...]:
-    """The task's readings over the rows that hold the first `validation_tokens` tokens, the main one first.
+    """The task's readings of `held_out_totals`, the main one first."""
+    return task.readings(held_out_totals(task, model, source, config, placement), source)
+
+
+@torch.no_grad()
+def held_out_totals(
+    task: Task, model: LanguageModel, source: Rows, config: TrainConfig, placement: Placement | None = None
+) -> Totals:
+    """The losses over the rows that hold the first `validation_tokens` tokens.
 
     Processes share the rows of each batch. One that gets none reads a row without counting it, since others may wait
     for its part of the weights.
@@ -43,7 +50,7 @@ def validate(
     placement.rest()
     model.train()
     torch.set_rng_state(random)
-    return task.readings(totals, source)
+    return totals
 
 
 def device_of(model: LanguageModel) -> torch.device:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from wenlu import __version__
-from wenlu.lifecycle.report import answers, augmentation, corpus, origins, results, sources, transfer
+from wenlu.lifecycle.report import answers, augmentation, corpus, forgetting, origins, results, sources, transfer
 from wenlu.lifecycle.report.facts import Facts
 from wenlu.lifecycle.report.html import Html, element, join
 from wenlu.lifecycle.report.numbers import amount, is_number, number
@@ -15,6 +15,7 @@ SECTIONS = (
     ("curves", results.curves),
     ("evaluation", results.evaluation),
     ("sources", sources.sources),
+    ("forgetting", forgetting.forgetting),
     ("transfer", transfer.transfer),
     ("architectures", results.architectures),
     ("answers", answers.answers),
