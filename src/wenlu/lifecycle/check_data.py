@@ -77,7 +77,7 @@ def _sample(root: Path, task: Task, name: str) -> Sample:
         labels if len(labels) == len(train) else (),
         [example for _, example in pairs] if isinstance(task, LabelledTask) else (),
         [record for record, _ in pairs],
-        [text[:MOST_CHARACTERS] for record, _ in few for text in _texts(task, record)],
+        [text[:MOST_CHARACTERS] for record, _ in few for text in _texts(task, record)][: 4 * MOST_TEXTS],
     )
 
 

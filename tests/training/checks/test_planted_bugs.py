@@ -49,6 +49,7 @@ from wenlu.training.checks import (
     of_tokenizer,
     written_answers,
 )
+from wenlu.training.checks.start import loss_at_start
 
 GOOD = AdamWConfig(lr=5e-3, weight_decay=0.0)
 WIDTH = 16
@@ -331,6 +332,14 @@ class OtherOrder(TextClassification):
 def test_labels_in_another_order_than_the_heads(new_tokenizer: NewTokenizer) -> None:
     subject, examples = of_labels(OtherOrder, new_tokenizer)
     assert "answers" in on_model(subject, examples=examples)
+
+
+def test_a_base_that_knows_less_than_a_guess(text: TokenData) -> None:
+    subject = replace(of_text(text), is_new=False)
+    assert failures(loss_at_start(subject, subject.batch())) == set()  # a guess itself is but warned of
+    with torch.no_grad():
+        subject.model.lm_head.weight.normal_(std=3.0)  # type: ignore[operator, union-attr]
+    assert failures(loss_at_start(subject, subject.batch())) == {"loss-at-start"}
 
 
 @pytest.mark.parametrize("rate", [30.0, 1e-12], ids=["exploded", "vanishing"])
