@@ -24,6 +24,7 @@ SETTINGS = [
     "train.duration=60 steps",
     "train.checkpoints=30",
     "train.allocator=as-is",
+    "check=false",
     "train.threads=2",
     "train.dtype=bfloat16",
     "optimizer.name=muon",

@@ -47,6 +47,7 @@ SETTINGS = [
     "train.validations=2",
     "train.checkpoints=3",
     "train.allocator=as-is",
+    "check=false",
     "train.threads=1",
     "train.dtype=float32",
     "train.start=random",

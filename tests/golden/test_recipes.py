@@ -42,6 +42,7 @@ TINY = [
     "train.dtype=float64",
     "train.threads=1",
     "train.allocator=as-is",
+    "check=false",
     "train.validations=2",
     "train.validation_tokens=256",
 ]
@@ -105,7 +106,7 @@ def overrides(recipe: str, folder: Path) -> list[str]:
         return [*tiny, f"data.train={source}", "model.parameters=60000"]
     content = tomllib.loads(Path(f"recipes/{recipe}.toml").read_text(encoding="utf-8"))
     if "base" in content.get("model", {}):  # which is large; a tiny one from random weights takes its place
-        tiny.append(f"model={_table(family='llama')}")
+        tiny.append(f"model={table(family='llama')}")
     return [*tiny, *SIZES, f"data.train={source}", *OWN.get(recipe, ())]
 
 
@@ -120,20 +121,21 @@ def labelled_overrides(recipe: Recipe, folder: Path) -> list[str]:
     for prefix, task in tasks.items():
         source = folder / f"{prefix}examples.jsonl"
         source.write_text("".join(json.dumps(row) + "\n" for row in LABELLED[task].rows * 12))
-        own.append(f"{prefix}data={_table(train=str(source), steps=[], split_by='random', validation=0.1, test=0.1)}")
+        own.append(f"{prefix}data={table(train=str(source), steps=[], split_by='random', validation=0.1, test=0.1)}")
         own += [f"{prefix}task.{key}={json.dumps(value)}" for key, value in LABELLED[task].settings.items()]
     return [
         adamw(recipe.name),
-        f"model={_table(family=chosen, **sizes)}",
-        f"train={_table(**TRAIN_OF_LABELLED)}",
+        f"model={table(family=chosen, **sizes)}",
+        f"train={table(**TRAIN_OF_LABELLED)}",
         "tokenizer.kind=char",
         "tokenizer.vocab_size=auto",
+        "check=false",
         *own,
         *OWN.get(recipe.name, ()),
     ]
 
 
-def _table(**values: Any) -> str:
+def table(**values: Any) -> str:
     return "{" + ", ".join(f"{key} = {json.dumps(value)}" for key, value in values.items()) + "}"
 
 

@@ -25,6 +25,7 @@ from wenlu.models import FAMILIES, Ability
 PROOF = os.environ.get("WENLU_PROOF") == "1"
 TINY = {
     "name": "tiny",
+    "check": False,
     "data": {"train": {"path": "stdlib", "limit": 12}, "validation": 0.2},
     "tokenizer": {"vocab_size": 300},
     "model": {"size": "auto"},

@@ -24,6 +24,7 @@ from wenlu.tasks.dialogues.chat import Chat
 
 RECIPE = """
 name = "tiny"
+check = false
 
 [task]
 name = "dialogue"

@@ -18,6 +18,7 @@ from wenlu.tasks import Embedding
 
 TINY = """
 name = "tiny"
+check = false
 
 [task]
 name = "{task}"

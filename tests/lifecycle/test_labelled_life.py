@@ -31,6 +31,7 @@ from wenlu.tasks import TextClassification
 
 RECIPE = """
 name = "tiny-labels"
+check = false
 [task]
 name = "text-classification"
 [data]

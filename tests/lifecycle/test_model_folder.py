@@ -28,7 +28,7 @@ TEXTS = [
     "",
 ]
 TINY = Path("recipes/tiny.toml")
-FAST = ["train.duration=12 steps", "train.allocator=as-is", "train.threads=1", "train.dtype=float32"]
+FAST = ["train.duration=12 steps", "train.allocator=as-is", "check=false", "train.threads=1", "train.dtype=float32"]
 CAUSAL = [row for row in FAMILIES if Ability.CAUSAL in row.abilities and row.hf_types]
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 64}
 SIZES |= {"intermediate_size": 24}

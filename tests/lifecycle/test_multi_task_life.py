@@ -23,6 +23,7 @@ from wenlu.tasks import Grading, MultiTask, TextClassification
 
 RECIPE = """
 name = "tiny-multi"
+check = false
 [task]
 name = "multi-task"
 temperature = 2

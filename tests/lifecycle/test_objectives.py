@@ -29,6 +29,7 @@ MASKED = [
     "train.duration=12 steps",
     "train.checkpoints=3",
     "train.allocator=as-is",
+    "check=false",
     "train.threads=1",
     "train.dtype=float32",
 ]

@@ -20,6 +20,7 @@ from wenlu.tasks import TokenClassification
 
 RECIPE = """
 name = "tiny"
+check = false
 task = {{name = "{task}", head_dropout = 0.0}}
 [data]
 train = {{path = "{train}", kind = "{kind}"}}

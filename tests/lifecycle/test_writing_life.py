@@ -27,6 +27,7 @@ from wenlu.tasks.labelled.writing import TextPair
 
 RECIPE = """
 name = "tiny"
+check = false
 
 [task]
 name = "{task}"

@@ -80,7 +80,7 @@ def test_start_and_path_belong_together(settings: dict[str, str]) -> None:
 
 
 def pretrain(out: Path, vectors: Path) -> None:
-    fast = ["train.duration=2 steps", "train.allocator=as-is", "train.threads=1", "train.dtype=float32"]
+    fast = ["train.duration=2 steps", "train.allocator=as-is", "check=false", "train.threads=1", "train.dtype=float32"]
     start = ["data.train={path = 'stdlib', limit = 20}", "train.start=vectors", f"train.vectors={vectors}"]
     wenlu.pretrain(Path("recipes/tiny.toml"), out, [*fast, *start])
 

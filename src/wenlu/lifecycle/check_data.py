@@ -19,7 +19,7 @@ from wenlu.training.checks import Finding, Known
 
 MOST_READ = 100_000
 """Records of a part that are read; of larger ones the first."""
-MOST_EXAMPLES, MOST_TEXTS, MOST_CHARACTERS, MOST_WRITTEN = 1000, 60, 1000, 64
+MOST_EXAMPLES, MOST_TEXTS, MOST_CHARACTERS, MOST_WRITTEN = 300, 40, 800, 64
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,7 @@ class Sample:
         name: of the member, where there are several tasks.
         train, held_out: what is compared, of the training part and of others by their name.
         labels: of the training records, where each has one.
-        examples: some, evenly from all of the training part. texts: some, shortened.
-        encoded: how many tokens the texts of the examples are.
+        examples, records: some, evenly from all of the training part. texts: a few of them, shortened.
     """
 
     name: str
@@ -78,7 +77,7 @@ def _sample(root: Path, task: Task, name: str) -> Sample:
         labels if len(labels) == len(train) else (),
         [example for _, example in pairs] if isinstance(task, LabelledTask) else (),
         [record for record, _ in pairs],
-        [text[:MOST_CHARACTERS] for record, _ in few for text in _texts(task, record)],
+        [text[:MOST_CHARACTERS] for record, _ in few for text in _texts(task, record)][: 4 * MOST_TEXTS],
     )
 
 
@@ -104,11 +103,13 @@ def _texts(task: Task, record: Record) -> Iterator[str]:
 
 
 def _known(record: Record, example: Any) -> Known:
-    """What tells a record from others: its text, and the rest of the question where there is more."""
-    asked = [
-        value for name in ("second", "context", "question") if isinstance(value := getattr(example, name, None), str)
-    ]
-    return Known.of("\n".join([record.text, *asked]), record.meta.get("cluster", ""))
+    """What tells a record from others: its text, and the rest of the question where there is more.
+
+    Near-duplicates are told by the text alone, which says little where it is but a part of what is asked.
+    """
+    more = [value for name in ("second", "context") if isinstance(value := getattr(example, name, None), str)]
+    answer = {name: value for name, value in vars(example).items() if name != "id"} if example is not None else ""
+    return Known.of("\n".join([record.text, *more]), repr(answer), "" if more else record.meta.get("cluster", ""))
 
 
 def data_findings(known: Sequence[Sample], context: int) -> list[Finding]:

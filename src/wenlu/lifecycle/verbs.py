@@ -25,7 +25,7 @@ from wenlu.lifecycle import members
 from wenlu.lifecycle.architectures import architectures_stage
 from wenlu.lifecycle.augmentation import augment_stage
 from wenlu.lifecycle.base import with_base
-from wenlu.lifecycle.check import CheckReport, check_life
+from wenlu.lifecycle.check import CheckReport, check_life, check_stage
 from wenlu.lifecycle.evaluate import evaluate
 from wenlu.lifecycle.folds import candidates_of, cross_validate
 from wenlu.lifecycle.forgetting import forgetting_stage
@@ -117,7 +117,7 @@ def run(
     with _begin(recipe, out, overrides, progress) as life:
         if life.recipe.vectors is not None:
             return _summary(vectors_life(life))
-        life = _read(life)
+        life = check_stage(_read(life))
         life = _trained(life) if life.recipe.architectures is None else architectures_stage(life)
         if life.world.is_first:
             report_stage(samples_stage(life))
@@ -156,7 +156,7 @@ def pretrain(
     with _begin(recipe, out, overrides, progress) as life:
         if life.recipe.vectors is not None:
             return _summary(vectors_until_model(life))
-        return _summary(train_stage(_read(life)))
+        return _summary(train_stage(check_stage(_read(life))))
 
 
 def check(

@@ -49,6 +49,7 @@ from wenlu.training.checks import (
     of_tokenizer,
     written_answers,
 )
+from wenlu.training.checks.start import loss_at_start
 
 GOOD = AdamWConfig(lr=5e-3, weight_decay=0.0)
 WIDTH = 16
@@ -280,6 +281,15 @@ def test_a_layer_that_is_cut_off_from_the_loss(text: TokenData) -> None:
     assert "gradients" in on_model(subject, steps=5)
 
 
+def test_a_part_that_nobody_calls_is_no_failure(new_tokenizer: NewTokenizer) -> None:
+    subject, _ = of_labels(TextClassification, new_tokenizer)
+    subject.model.body.pooler = torch.nn.Linear(4, 4)  # type: ignore[union-attr, assignment]
+    found = of_model(subject, GOOD, clip_norm=1.0, seconds=1.0, most_steps=2)
+    (gradients,) = [finding for finding in found if finding.name == "gradients"]
+    assert gradients.verdict == "pass"
+    assert gradients.found.endswith("2 others are not used, as body.pooler.weight")
+
+
 def test_a_gradient_that_is_turned_round(text: TokenData) -> None:
     subject = of_text(text)
 
@@ -322,6 +332,14 @@ class OtherOrder(TextClassification):
 def test_labels_in_another_order_than_the_heads(new_tokenizer: NewTokenizer) -> None:
     subject, examples = of_labels(OtherOrder, new_tokenizer)
     assert "answers" in on_model(subject, examples=examples)
+
+
+def test_a_base_that_knows_less_than_a_guess(text: TokenData) -> None:
+    subject = replace(of_text(text), is_new=False)
+    assert failures(loss_at_start(subject, subject.batch())) == set()  # a guess itself is but warned of
+    with torch.no_grad():
+        subject.model.lm_head.weight.normal_(std=3.0)  # type: ignore[operator, union-attr]
+    assert failures(loss_at_start(subject, subject.batch())) == {"loss-at-start"}
 
 
 @pytest.mark.parametrize("rate", [30.0, 1e-12], ids=["exploded", "vanishing"])
@@ -375,7 +393,7 @@ def test_answers_that_lose_their_end_in_short_rows(new_tokenizer: NewTokenizer) 
 def test_rows_that_stand_in_training_and_in_the_test() -> None:
     train, test = [Known.of(text) for text in ENGLISH[:40]], [Known.of(text) for text in ENGLISH[38:]]
     assert failures([leakage(train, test, "test")]) == {"leakage"}
-    near = [Known(key.key, "7") for key in test[2:]]
+    near = [replace(known, cluster="7") for known in test[2:]]
     assert failures([leakage([replace(train[0], cluster="7")], near, "test")]) == {"leakage"}
     assert failures([leakage(train[:38], test, "test")]) == set()
 
@@ -386,7 +404,9 @@ def test_labels_that_are_nearly_all_the_same() -> None:
 
 
 def test_training_records_that_mostly_repeat() -> None:
-    assert failures([duplicates([Known.of(text) for text in ENGLISH[:4] * 3])]) == {"duplicates"}
+    assert failures([duplicates([Known.of(text, "cat") for text in ENGLISH[:4] * 3])]) == {"duplicates"}
+    answered = [Known.of(text, str(number)) for number, text in enumerate(ENGLISH[:4] * 3)]
+    assert failures([duplicates(answered)]) == set()  # several answers to a question are no repetition
 
 
 def test_equal_texts_with_different_labels() -> None:

@@ -21,17 +21,23 @@ class Known:
     """A record as far as these checks compare it.
 
     Attributes:
-        key: the same for texts that differ in case and spaces alone.
+        key: of what is asked; the same where it differs in case and spaces alone.
+        whole: of that and the answer.
         cluster: what near-duplicates share; empty where that is not known.
     """
 
     key: bytes
+    whole: bytes
     cluster: str = ""
 
     @classmethod
-    def of(cls, text: str, cluster: str = "") -> Self:
-        plain = " ".join(text.casefold().split())
-        return cls(blake2b(plain.encode("utf-8", "replace"), digest_size=16).digest(), cluster)
+    def of(cls, text: str, answer: str = "", cluster: str = "") -> Self:
+        return cls(_digest(text), _digest(f"{text}\0{answer}"), cluster)
+
+
+def _digest(text: str) -> bytes:
+    plain = " ".join(text.casefold().split())
+    return blake2b(plain.encode("utf-8", "replace"), digest_size=16).digest()
 
 
 def label_balance(labels: Sequence[str], *, weighted: bool = False) -> Finding:
@@ -52,8 +58,8 @@ def label_balance(labels: Sequence[str], *, weighted: bool = False) -> Finding:
 
 def duplicates(records: Sequence[Known]) -> Finding:
     """Which share of the training part says again what an earlier record says."""
-    share = 1 - len({record.key for record in records}) / len(records)
-    near = 1 - len({record.cluster or record.key for record in records}) / len(records)
+    share = 1 - len({record.whole for record in records}) / len(records)
+    near = 1 - len({record.cluster or record.whole for record in records}) / len(records)
     said = f"{share:.1%} of {len(records):,} training records repeat another one, {max(share, near):.1%} nearly"
     verdict = graded(share, warn=REPEATED_WARNS, fail=REPEATED_FAILS)
     fix = 'Remove them with data.steps = ["repair", "exact-dedup"], or "near-dedup": what repeats is learnt by heart.'

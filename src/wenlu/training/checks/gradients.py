@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wenlu.tasks import Batch, ReplacedTokens
 from wenlu.training.checks.finding import Finding
 from wenlu.training.checks.subject import Subject
 
 HEADS = ("task_head.", "lm_head.")
+WHOLES = ("", "body")
+"""Modules that hold all others."""
 STEP = 0.01
 """The share of the loss that a step along the gradient is to change."""
 LEAST_AGREEING, AGREEING = 0.3, 0.7
@@ -22,15 +25,37 @@ LEAST_AGREEING, AGREEING = 0.3, 0.7
 def gradients(subject: Subject, batch: Batch) -> list[Finding]:
     """Of a loss on weights that moved a little, since a new model's outputs begin at zero."""
     moved = subject.jittered()
-    loss = moved.loss(batch)
+    with _called(moved.model) as called:
+        loss = moved.loss(batch)
     if not loss.sum.requires_grad:
         fix = "Is everything frozen, or the loss cut off from the weights (detach, item, no_grad)?"
         return [Finding("gradients", "failure", "the loss depends on no weight that is trained", fix)]
     torch.autograd.backward(loss.sum)
-    return [_reached(moved), _heads(moved, batch), *_direction(moved, batch)]
+    return [_reached(moved, called), _heads(moved, batch), *_direction(moved, batch)]
 
 
-def _reached(moved: Subject) -> Finding:
+@contextmanager
+def _called(model: nn.Module) -> Iterator[set[str]]:
+    """The names of the modules that are called within."""
+    names: set[str] = set()
+    hooks = [
+        module.register_forward_pre_hook(lambda _module, _given, name=name: names.add(name))
+        for name, module in model.named_modules()
+        if name not in WHOLES
+    ]
+    yield names
+    for hook in hooks:
+        hook.remove()
+
+
+def _is_in_use(name: str, called: set[str]) -> bool:
+    """Whether the weight is of a part that was called, or of a head; a base may have others, as BERT's pooler."""
+    parts = name.split(".")[:-1]
+    owners = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
+    return bool(owners & called) or name.startswith(HEADS)
+
+
+def _reached(moved: Subject, called: set[str]) -> Finding:
     trained = {name: weight for name, weight in moved.model.named_parameters() if weight.requires_grad}
     silent = [name for name, weight in trained.items() if weight.grad is None or not bool(weight.grad.any())]
     spoilt = [
@@ -38,7 +63,9 @@ def _reached(moved: Subject) -> Finding:
         for name, weight in trained.items()
         if weight.grad is not None and not bool(torch.isfinite(weight.grad).all())
     ]
-    numbers = {"trained": len(trained), "silent": len(silent), "spoilt": len(spoilt)}
+    unused = [name for name in silent if not _is_in_use(name, called)]
+    silent = [name for name in silent if name not in unused]
+    numbers = {"trained": len(trained), "silent": len(silent), "spoilt": len(spoilt), "unused": len(unused)}
     if spoilt:
         fix = "Look for a division by zero or an overflow on the way from these weights to the loss."
         said = f"the gradient of {len(spoilt)} of {len(trained)} tensors is not finite, as of {spoilt[0]}"
@@ -47,7 +74,9 @@ def _reached(moved: Subject) -> Finding:
         fix = "Connect them to the loss, or freeze them (train.frozen): as they are they never learn."
         said = f"the gradient does not reach {len(silent)} of {len(trained)} tensors: {', '.join(silent[:3])}"
         return Finding("gradients", "failure", said, fix, numbers)
-    said = f"the gradient reaches all of {len(trained)} tensors that are trained, and is finite"
+    said = f"the gradient reaches all of {len(trained) - len(unused)} tensors that are trained, and is finite"
+    if unused:
+        said += f"; {len(unused)} others are not used, as {unused[0]}"
     return Finding("gradients", "pass", said, numbers=numbers)
 
 

@@ -23,6 +23,8 @@ LEARNT = 0.1
 """Of the loss before the first step: what is left where eight examples are known by heart."""
 ENOUGH_STEPS = 40
 """Fewer do not prove that something cannot be learnt."""
+PATIENCE = 5.0
+"""So many times the seconds may be spent until there are enough steps."""
 RISING, RESTING, THROWN = 1.02, 0.98, 2.0
 """Of the loss at the start: over the first it rose, over the second it did not fall, and a rate that threw it over the
 third on its way is too high."""
@@ -73,7 +75,7 @@ def overfit(
 ) -> tuple[list[Finding], Course]:
     """Whether the eight are learnt at all, and whether the recipe's rate moves the loss down.
 
-    `seconds` bounds each attempt.
+    `seconds` bounds each attempt once there are steps enough to tell.
     """
     own = subject.copied()
     batch = own.batch()
@@ -102,7 +104,10 @@ def learn(
     state = TrainState(subject.model, optimizer)
     losses: list[float] = []
     began = time.perf_counter()
-    while len(losses) < most_steps and not (losses and time.perf_counter() - began > seconds):
+    while len(losses) < most_steps:
+        patience = seconds if len(losses) > ENOUGH_STEPS else PATIENCE * seconds
+        if losses and time.perf_counter() - began > patience:
+            break
         loss = subject.loss(batch)
         value = loss.sum.item() / max(1, loss.count)
         losses.append(value)

@@ -22,7 +22,7 @@ def trained_tokens(found: Shares) -> Finding:
     """Whether anything is learnt from the batches, and from most of their rows."""
     share = found.trained / max(1, found.read)
     numbers = {"trained": found.trained, "read": found.read, "share": share, "silent_rows": found.silent}
-    said = f"{found.trained:,} of {found.read:,} tokens are trained on ({share:.1%})"
+    said = f"{found.trained:,} targets in {found.rows:,} rows of {found.read:,} tokens ({share:.1%})"
     if not found.trained:
         return Finding(
             "trained-tokens",

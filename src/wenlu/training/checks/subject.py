@@ -15,6 +15,7 @@ from wenlu.corpus.examples import Examples
 from wenlu.corpus.mixed_examples import MixedExamples
 from wenlu.corpus.packing import Ids, Rows
 from wenlu.models import LanguageModel
+from wenlu.models.layers.decoder import Decoder
 from wenlu.tasks import Batch, CausalLM, Draw, GenerativeTask, Loss, PrefixLM, Task
 from wenlu.tasks.multi_task import MixedBatch
 from wenlu.training.validation import device_of
@@ -135,4 +136,19 @@ def shallow(model: LanguageModel, most: int = LARGE) -> LanguageModel:
         for name, child in module.named_children():
             if name == "layers" and isinstance(child, nn.ModuleList) and len(child) > KEPT_LAYERS:
                 memo[id(child)] = copy.deepcopy(nn.ModuleList(child[:KEPT_LAYERS]), memo)
-    return copy.deepcopy(model, memo)
+    cut = copy.deepcopy(model, memo)
+    for module in cut.modules():
+        if isinstance(module, LanguageModel) and isinstance(getattr(module, "layers", None), nn.ModuleList):
+            _tell(module)
+    return cut
+
+
+def _tell(model: LanguageModel) -> None:
+    """Give what the model knows of each of its layers the length that it has now."""
+    config: Any = model.config
+    told: dict[str, Any] = {"num_hidden_layers": KEPT_LAYERS}
+    if "layer_types" in type(config).model_fields:
+        told["layer_types"] = config.layer_types[:KEPT_LAYERS]
+    model.config = config.model_copy(update=told)
+    if isinstance(model, Decoder):
+        model.views = model.views[:KEPT_LAYERS]

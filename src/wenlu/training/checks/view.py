@@ -101,11 +101,14 @@ def _row(task: Task, tokenizer: Tokenizer, batch: Batch, row: int) -> SeenRow:
     match layout(task, batch):
         case "next":
             kinds: list[Kind] = ["context", *("trained" if target != IGNORED else "context" for target in targets)]
-            whole = [*ids, targets[-1] if targets[-1] != IGNORED else ids[-1]]
-            whole, kinds = (whole, kinds) if targets[-1] != IGNORED else (whole[:-1], kinds[:-1])
-            last = max((place for place, kind in enumerate(kinds) if kind == "trained"), default=real - 1)
-            kinds = [kind if place <= max(last, real - 1) else "padding" for place, kind in enumerate(kinds)]
-            return SeenRow(tuple(_runs(tokenizer, whole, kinds)))
+            asked = [place + 1 for place, target in enumerate(targets) if target != IGNORED]
+            whole = [*ids, IGNORED]
+            for place in asked:
+                whole[place] = targets[place - 1]
+            stop = max(real, *asked) + 1 if asked and max(asked) >= real else real
+            kinds = [kind if place < stop else "padding" for place, kind in enumerate(kinds)]
+            length = len(ids) + (whole[-1] != IGNORED)
+            return SeenRow(tuple(_runs(tokenizer, whole[:length], kinds[:length])))
         case "written":
             kinds = ["context" if place < real else "padding" for place in range(len(ids))]
             written = [target for target in targets if target != IGNORED]
