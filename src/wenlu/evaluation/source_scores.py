@@ -31,7 +31,7 @@ def source_scores(
     for name, count in counts.most_common():
         places: list[int] = np.flatnonzero(names == name).tolist()
         own = {key: columns[key][places] for key in metric.needs}
-        near = [clusters[place] for place in places.tolist()]
+        near = [clusters[place] for place in places]
         row = {"source": name, "metric": metric.name, "n": count, "unit": metric.unit, "better": metric.better}
         try:
             told = interval(

@@ -60,14 +60,14 @@ def test_attachments_are_left_out(tmp_path: Path) -> None:
 
 
 def test_malformed_mails_are_read_as_far_as_they_go(tmp_path: Path) -> None:
-    data = b"Subject: =?utf-8?b?!!!?=\nContent-Type: text/plain; charset=nonsense\n\ncaf\xe9 \x00here"
+    data = b"Subject: =?utf-8?b?!!!?=\nContent-Type: text/plain; charset=nonsense\n\nAndr\xe9 \x00here"
     text = read(tmp_path, data)
     assert text.startswith("Subject: ")
-    assert text.endswith("caf\ufffd here")
+    assert text.endswith("Andr\ufffd here")
 
 
 def test_without_a_charset_the_source_says_how_bytes_are_read(tmp_path: Path) -> None:
-    assert read(tmp_path, b"Subject: s\n\ncaf\xe9", encoding="latin-1").endswith("café")
+    assert read(tmp_path, b"Subject: s\n\nAndr\xe9", encoding="latin-1").endswith("André")
 
 
 def test_a_mail_without_words_is_dropped(tmp_path: Path) -> None:
