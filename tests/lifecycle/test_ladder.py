@@ -21,12 +21,20 @@ from wenlu.cli.app import app
 from wenlu.cli.ladder import render
 from wenlu.config import check
 from wenlu.errors import ConfigError, DataError, UsageError
+from wenlu.evaluation import EvaluateConfig
 from wenlu.evaluation.comparison import compare
-from wenlu.evaluation.linear.stored import FOLDER, load_linear
+from wenlu.evaluation.linear.settings import FeaturesConfig
+from wenlu.evaluation.linear.stored import FOLDER, load_linear, no_tokenizer
 from wenlu.lifecycle import verbs
+from wenlu.lifecycle.examples import surveyed
+from wenlu.lifecycle.ladder import linear
+from wenlu.lifecycle.ladder.linear import LinearBench
 from wenlu.lifecycle.ladder.outcome import Outcome
+from wenlu.lifecycle.ladder.parts import Parts
 from wenlu.lifecycle.ladder.settings import CompareConfig
 from wenlu.lifecycle.ladder.standing import Ladder, Standing, pareto, verdict_of
+from wenlu.progress import QUIET
+from wenlu.tasks import new_task
 from wenlu.tasks.text_classification import LabelledText
 
 COLUMNS = ["data.text=mail", "data.label=kind", 'features.numbers=["stars"]']
@@ -132,7 +140,8 @@ def test_the_table_says_it_in_words(ladder: Ladder) -> None:
     text = rendered(ladder)
     assert ladder.verdict.split(":")[0] in " ".join(text.split())
     assert "linear-svm without a group of features" in text
-    assert "logistic-regression" in text
+    assert max(map(len, rendered(ladder, width=80).splitlines())) <= 80
+    assert "logistic-regression" in rendered(ladder, width=80)
 
 
 def test_what_does_not_fit_in_the_budget_is_left_out_and_says_so(recipe: Path, tmp_path: Path) -> None:
@@ -142,6 +151,15 @@ def test_what_does_not_fit_in_the_budget_is_left_out_and_says_so(recipe: Path, t
     assert [each.name for each in found.left_out] == ["gru", "recipe"]
     assert all("s are left of compare.budget, too little to train it" in each.reason for each in found.left_out)
     assert "The recipe's own model did not take part." in found.verdict
+
+
+def test_features_that_would_take_too_long_are_not_begun(monkeypatch: pytest.MonkeyPatch, ladder: Ladder) -> None:
+    monkeypatch.setattr(linear, "PROBED", 10)
+    parts = Parts.read(ladder.path, new_task(surveyed(ladder.path), no_tokenizer()), "test")  # type: ignore[arg-type]
+    bench = LinearBench(parts, FeaturesConfig(), EvaluateConfig(), QUIET)
+    with pytest.raises(UsageError, match=r"would take about \d+ s, and 0 s are left of compare\.budget; features"):
+        bench.check_time(1e-9)
+    bench.check_time(1e9)
 
 
 def test_what_cannot_be_compared_is_told(recipe: Path, tmp_path: Path) -> None:
@@ -258,7 +276,7 @@ def test_tags_are_climbed_from_the_commonest_to_their_neighbours(tmp_path: Path)
     assert found.verdict.startswith("The window is better than all others: entity_f1 1.0000 after")
 
 
-def rendered(found: Ladder) -> str:
+def rendered(found: Ladder, width: int = 100) -> str:
     text = io.StringIO()
-    Console(file=text, width=100).print(render(found))
+    Console(file=text, width=width).print(render(found))
     return text.getvalue()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wenlu.errors import UsageError
 from wenlu.evaluation import EvaluateConfig
 from wenlu.evaluation.answered import evaluation_of
 from wenlu.evaluation.linear.explain import strongest
 from wenlu.evaluation.linear.features import Features
-from wenlu.evaluation.linear.groups import Sparse
+from wenlu.evaluation.linear.groups import Item, Sparse
 from wenlu.evaluation.linear.learners import CLASSIFIERS, GRADERS, MEAN, PRIOR, Learner, Targets
 from wenlu.evaluation.linear.predictor import LinearModel, LinearTask, calibrated, fitted, item_of, targets_of
 from wenlu.evaluation.linear.settings import FeaturesConfig
@@ -21,6 +23,8 @@ from wenlu.lifecycle.ladder.parts import Part, Parts
 from wenlu.progress import Progress
 from wenlu.tasks.text_classification import TextClassification
 
+PROBED = 100
+"""Training texts by which is told how long the features of all take; of fewer than twice as many nothing is asked."""
 CHOOSING_SHARE = 0.15
 """Of what is left of the budget, so much may go into trying strengths; the first is always tried."""
 WHAT = {
@@ -73,6 +77,23 @@ class LinearBench:
             self.progress.finish(f"{values.shape[1]:,}")
         return self.features
 
+    def check_time(self, seconds: float) -> None:
+        """Raise UsageError where a sample says that finding the features of all texts takes longer than so."""
+        items = _items(self.parts.train)
+        if self.features is not None or len(items) < 2 * PROBED:
+            return
+        sample = items[:: len(items) // PROBED]
+        begin = time.perf_counter()
+        Features.fit(self.config.model_copy(update={"fewest_texts": 1}), sample)
+        took = time.perf_counter() - begin
+        whole = [*items, *_items(self.parts.validation), *_items(self.parts.test)]
+        expected = took * _characters(whole) / max(1, _characters(sample))
+        if expected > seconds:
+            raise UsageError(
+                f"finding the features of all texts would take about {expected:.0f} s, and {max(0.0, seconds):.0f} s "
+                'are left of compare.budget; features.characters="none" is several times faster'
+            )
+
     def rows_of(self, name: str) -> Rows:
         features = self.prepare()
         if name not in self.rows:
@@ -115,6 +136,7 @@ def climb_linear(name: str, bench: LinearBench, folder: Path, seconds: float) ->
     learner = learner_of(name, bench.task)
     if name in ("prior", "mean-score"):
         return _climb_nothing(name, bench, folder)
+    bench.check_time(seconds)
     bench.prepare()
     if len(bench.parts.validation):
         bench.rows_of("validation")
@@ -167,8 +189,12 @@ def _kept(
     )
 
 
-def _items(part: Part) -> list[Any]:
+def _items(part: Part) -> list[Item]:
     return [item_of(example, columns) for example, columns in zip(part.examples, part.columns, strict=True)]
+
+
+def _characters(items: Sequence[Item]) -> int:
+    return sum(len(item.text) for item in items)
 
 
 def without(bench: LinearBench, learner: Learner, strength: float, group: str) -> LinearModel:
