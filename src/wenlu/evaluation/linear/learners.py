@@ -18,7 +18,7 @@ from wenlu.evaluation.linear.weights import ODDS, Weights, each_label
 Targets = np.ndarray[Any, Any]
 """(n, L) of 0 and 1, or shares (n, T) of scales."""
 TOLERANCE = 1e-2
-"""Of liblinear's dual solver: a smaller one costs several times as long for the same answers (docs/log.md)."""
+"""Of liblinear's dual solver; scikit-learn's own is 1e-4. The validation part judges what is reached."""
 INTERPOLATION = 0.25
 """Of NB-SVM, between naive Bayes (0) and support vectors (1): Wang & Manning 2012, section 4.1."""
 
