@@ -11,13 +11,11 @@ import typer
 
 from wenlu.cli.settings import prepare_process
 
-SIGNS = {"not distinguishable": "≈", "worse": "worse", "better": "better"}
-
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from wenlu.lifecycle.ladder.standing import Ladder
+    from wenlu.lifecycle.ladder.standing import Ladder, Standing
 
 
 def climb(recipe: Path, overrides: list[str], out: Path | None, *, json: bool) -> None:
@@ -46,7 +44,7 @@ def render(found: Ladder) -> Group:
     if found.ablation:
         parts.append(_ablation(found))
     parts += _strongest(found)
-    where = f"{found.path / 'ladder.json'}, pareto.svg; a rung is a run: wenlu compare, evaluate or predict rungs/NAME"
+    where = f"{found.path / 'ladder.json'}, pareto.svg; a rung is a run: wenlu compare or predict rungs/NAME"
     return Group(*parts, f"[bold]{escape(found.verdict)}[/]", escape(where))
 
 
@@ -56,26 +54,31 @@ def _rungs(found: Ladder) -> Table:
     from rich.table import Table
 
     title = f"{found.headline}, {found.better} is better; {found.split} split, {found.n:,} examples"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("rung", found.headline, "interval", "", "p", "training", "ms/text", "MB", "front"):
-        table.add_column(column, justify="left" if column in ("rung", "") else "right", no_wrap=True)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("rung", found.headline, "interval", "p", "training", "ms/text", "MB"):
+        table.add_column(column, justify="left" if column == "rung" else "right", no_wrap=True)
     for each in found.standings:
-        told, pair = each.scores[0], each.against_best
-        interval = "" if told["low"] is None else f"{told['low']:.3f}–{told['high']:.3f}"
-        cells = (
+        told = each.scores[0]
+        table.add_row(
+            f"{'●' if each.on_front else ' '} {escape(each.name)}",
             f"{each.value:.4f}" if math.isfinite(each.value) else "–",
-            interval,
-            "best" if each.is_best else "" if pair is None else SIGNS[pair.verdict],
-            "" if pair is None else f"{pair.corrected:.4f}",
+            "" if told["low"] is None else f"{told['low']:.3f}–{told['high']:.3f}",
+            _against(each),
             f"{each.outcome.seconds:.1f} s",
             f"{each.outcome.milliseconds_per_text:.2f}",
-            f"{each.outcome.bytes / 1e6:.2f}",
-            "●" if each.on_front else "",
+            f"{each.outcome.bytes / 1e6:.2f}" if each.outcome.bytes else "–",
         )
-        table.add_row(escape(each.name), *cells)
-    table.caption = "≈ not distinguishable from the best; front: nothing else is as good, as fast and as small"
+    table.caption = "p: against the best, ≈ not distinguishable; ●: nothing else is as good, as fast and as small"
     table.caption_justify = "left"
     return table
+
+
+def _against(standing: Standing) -> str:
+    pair = standing.against_best
+    if pair is None:
+        return "best" if standing.is_best else "–"
+    p_value = f"{pair.corrected:.3f}" if pair.corrected >= 0.001 else "<0.001"
+    return f"≈ {p_value}" if pair.verdict == "not distinguishable" else p_value
 
 
 def _ablation(found: Ladder) -> Table:
@@ -90,7 +93,7 @@ def _ablation(found: Ladder) -> Table:
     for each in found.ablation:
         interval = "" if each.low is None else f" ({each.low:+.3f} to {each.high:+.3f})"
         values = (f"{each.features:,}", f"{each.value:.4f}", f"{each.difference:+.4f}{interval}", f"{each.p_value:.4f}")
-        table.add_row(escape(each.left_out), *values, SIGNS.get(each.verdict, each.verdict))
+        table.add_row(escape(each.left_out), *values, "≈" if each.verdict == "not distinguishable" else each.verdict)
     return table
 
 

@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from wenlu.bundle import Bundle, VectorsBundle
+    from wenlu.evaluation.linear.prediction import Stored
     from wenlu.generation.filling import FillingConfig
     from wenlu.generation.labelled import AnsweringConfig
     from wenlu.generation.neighbours import NeighboursConfig
@@ -29,6 +30,9 @@ def predict(
     text: Annotated[str | None, typer.Option(help="One prompt, in place of a file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Output file; an interrupted run goes on where it stopped.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin --out anew.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Of a linear model: what each feature adds to the score.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="With --text: one object; with --out: a summary.")] = False,
 ) -> None:
     """Answer each prompt of FILE with one JSON object a line, in order; a bad row gets an `error` in its place.
@@ -46,6 +50,7 @@ def predict(
     from wenlu.cli.progress import TerminalProgress
     from wenlu.config import check, override
     from wenlu.errors import DataError, Interrupted, UsageError
+    from wenlu.evaluation.linear.prediction import linear_folder, load_stored, predict_linear
     from wenlu.generation import filling, labelled, neighbours
     from wenlu.generation import predict as prediction
 
@@ -54,7 +59,15 @@ def predict(
         raise UsageError("give either a FILE of prompts (- for standard input) or --text TEXT")
     if text is not None and out is not None:
         raise UsageError("--text answers on the screen; --out belongs to a FILE of prompts")
-    if vectors_path(model) is not None:
+    if (linear := linear_folder(model)) is not None:
+        stored, asking = load_stored(linear), check(labelled.AnsweringConfig, override({}, overrides), where="predict")
+        if text is not None:
+            _name_and_explain(stored, text, asking, explain=explain, json=json)
+            return
+        answer = partial(predict_linear, stored, config=asking, explained=explain)
+    elif explain:
+        raise UsageError(f"{model}: is no linear model, whose score is a sum that --explain takes apart")
+    elif vectors_path(model) is not None:
         listing = check(neighbours.NeighboursConfig, override({}, overrides), where="predict")
         vectors = load_any(model)
         assert isinstance(vectors, VectorsBundle), f"{model} was told to hold word vectors"
@@ -123,6 +136,21 @@ def _label(bundle: Bundle, text: str, config: AnsweringConfig, *, json: bool) ->
     if line is not None:
         sure = line.get("probability")
         typer.echo(f"{line['prediction']}" + ("" if sure is None else f"  {sure:.3f}"))
+
+
+def _name_and_explain(stored: Stored, text: str, config: AnsweringConfig, *, explain: bool, json: bool) -> None:
+    from wenlu.evaluation.linear.prediction import answer_linear
+
+    line = _told(answer_linear(stored, [_row(text)], config, explained=explain), json=json)
+    if line is None:
+        return
+    sure = line.get("probability")
+    typer.echo(f"{line['prediction']}" + ("" if sure is None else f"  {sure:.3f}"))
+    for told in line.get("explanation", []):
+        typer.echo(f"{told['output']}: {told['score']:+.4f} = {told['bias']:+.4f} (bias)")
+        for part in told["features"]:
+            typer.echo(f"  {part['adds']:+9.4f}  {part['feature']}")
+        typer.echo(f"  {told['others']:+9.4f}  all other features")
 
 
 def _fill(bundle: Bundle, text: str, config: FillingConfig, *, json: bool) -> None:

@@ -17,7 +17,7 @@ from wenlu.evaluation.bootstrap import RESAMPLES, paired_difference
 from wenlu.evaluation.facts import LABEL, NUMBER
 from wenlu.evaluation.kept import FILE, Kept
 from wenlu.evaluation.linear.stored import FOLDER as LINEAR
-from wenlu.evaluation.linear.stored import holds_linear, linear_task
+from wenlu.evaluation.linear.stored import linear_task
 from wenlu.evaluation.paired_tests import McNemar, holm, mcnemar, randomisation
 from wenlu.evaluation.slices import Slice, slices
 from wenlu.evaluation.written import LIKELIHOOD
@@ -263,7 +263,7 @@ def _told(path: Path, *, by_line: bool = False) -> list[dict[str, Any]]:
 
 
 def _metrics(run: Path) -> tuple[Metric, ...]:
-    if holds_linear(run / LINEAR):
+    if (run / LINEAR).is_dir():
         return linear_task(run / LINEAR).measures()
     folds = sorted((run / FOLDS).glob("seed-*")) if not (run / "model").is_dir() else []
     folder = model_path(str(folds[0] if folds else run))

@@ -127,7 +127,7 @@ def predict_answers(
     task = _task(bundle)
     if config.given and not isinstance(task, GenerativeTask):
         raise UsageError(f"{next(iter(config.given))}: {task.name} writes no text, so there is nothing to generate")
-    rows = _rows_of(task, source, config)
+    rows = rows_of(task, source, config)
     if wants_squad(task, out, config):
         return write_as_squad(answer_examples(bundle, rows, config), out, overwrite=overwrite, progress=progress)
     mark = signature(bundle, config)
@@ -197,7 +197,8 @@ def _task(bundle: Bundle) -> LabelledTask:
     return bundle.task
 
 
-def _rows_of(task: LabelledTask, source: Path | BinaryIO, config: AnsweringConfig) -> Iterator[Row | BadRow]:
+def rows_of(task: LabelledTask, source: Path | BinaryIO, config: AnsweringConfig) -> Iterator[Row | BadRow]:
+    """The records of a file, or the lines of standard input; raises UsageError, DataError as `predict_answers`."""
     asked = [role for role in task.config.roles if not role.is_answer]
     names = {role.name: config.columns.get(role.name, task.config.column(role.name)) for role in asked}
     for key in config.columns:

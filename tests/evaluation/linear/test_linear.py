@@ -10,24 +10,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import FeatureUnion
 from sklearn.svm import LinearSVC
 
+from wenlu import models
 from wenlu.config import check
 from wenlu.errors import ConfigError, DataError, WeightsError
 from wenlu.evaluation.linear import learners, stored
+from wenlu.evaluation.linear.dense import Encoded
 from wenlu.evaluation.linear.explain import explain, strongest
 from wenlu.evaluation.linear.features import Features
 from wenlu.evaluation.linear.groups import Item
 from wenlu.evaluation.linear.learners import Learner, log_count_ratio
 from wenlu.evaluation.linear.predictor import LinearModel, calibrated, fitted, item_of, targets_of
 from wenlu.evaluation.linear.settings import FeaturesConfig
+from wenlu.lifecycle.model_folder import write_model_folder
 from wenlu.tasks.grades.settings import GradingConfig, ScoredText
 from wenlu.tasks.grading import Grading
 from wenlu.tasks.text_classification import LabelledText, TextClassification, TextClassificationConfig
+from wenlu.tokenizers import TokenizerConfig, train_tokenizer
 
 TEXTS = [
     ("win free cash now", "spam"),
@@ -101,7 +106,7 @@ def test_nb_svm_weighs_a_word_by_its_ratio() -> None:
     by_hand = [(0.75 * mean + 0.25 * svm.coef_[0][j]) * ratio[j] for j in (0, 1)]
     weights = learners.fit_nb_svm(present * 0.3, np.stack([~is_it, is_it], axis=1), 1.0, False)
     np.testing.assert_allclose(2 * weights.weights[1], by_hand, rtol=1e-6)
-    assert weights.presence
+    assert weights.reads == "presence"
 
 
 @pytest.mark.parametrize("learner", ALL, ids=lambda each: each.name)
@@ -124,7 +129,8 @@ def test_it_names_the_words_that_speak_for_a_label() -> None:
 
 @pytest.mark.parametrize("learner", learners.CLASSIFIERS, ids=lambda each: each.name)
 def test_it_learns_what_decides(learner: Learner) -> None:
-    model = trained(learner, classification(), EXAMPLES)
+    strength = 300.0 if learner.name == "bag-of-ngrams" else 1.0  # epochs
+    model = trained(learner, classification(), EXAMPLES, strength=strength)
     answers = model.answer([LabelledText("cash, free"), LabelledText("lunch meeting")])
     assert [model.task.told(answer)["prediction"] for answer in answers] == ["spam", "ham"]
 
@@ -190,6 +196,20 @@ def test_scores_are_graded_by_ridge_regression() -> None:
     assert mean[0].scores == (2.0,)
 
 
+def test_a_bag_answers_the_mean_of_what_its_ngrams_say() -> None:
+    rows = csr_matrix(np.array([[0.5, 0.7, 0.0], [0.0, 0.0, 0.0]]))
+    weights = learners.Weights(np.array([[1.0, 3.0, 100.0]]), np.array([0.25]), "mean")
+    np.testing.assert_allclose(weights.scores(rows), [[2.25], [0.25]])
+
+
+def test_a_bag_that_is_kept_as_weights_says_what_its_vectors_said() -> None:
+    """The loss falls to nothing only where the product of vectors and layer is what was trained."""
+    rows = csr_matrix(np.eye(4))
+    shares = np.array([[0.1], [0.9], [0.4], [0.6]])
+    weights = learners.GRADERS[1].fit(rows, shares, 300.0, False)
+    np.testing.assert_allclose(weights.scores(rows), shares, atol=0.02)
+
+
 @pytest.mark.parametrize("learner", ALL, ids=lambda each: each.name)
 def test_a_stored_model_says_the_same(learner: Learner, tmp_path: Path) -> None:
     model = trained(learner, classification(), EXAMPLES)
@@ -241,3 +261,29 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: 
 def test_terms_that_stand_nowhere_twice_are_told() -> None:
     with pytest.raises(DataError, match=r"features\.words: no term stands in 2 of 2 training texts; lower"):
         Features.fit(FeaturesConfig(), [Item("aa"), Item("bb")])
+
+
+def test_word_vectors_are_a_group_by_their_mean(tmp_path: Path) -> None:
+    (tmp_path / "words.vec").write_text("2 2\nfree 3.0 0.0\nlunch 0.0 4.0\n")
+    config = FeaturesConfig(words="none", characters="none", vectors=str(tmp_path / "words.vec"))
+    features, rows = Features.fit(config, [Item("Free lunch, unknown"), Item("free"), Item("nothing")])
+    np.testing.assert_allclose(rows.toarray(), [[0.6, 0.8], [1, 0], [0, 0]], atol=1e-6)
+    assert [group for group, _ in features.names] == ["vectors", "vectors"]
+
+
+def test_an_encoder_is_a_group_by_its_mean_hidden_state(tmp_path: Path) -> None:
+    """In batches as alone: padding does not count."""
+    tokenizer = train_tokenizer(TokenizerConfig(kind="char", vocab_size="auto"), iter(["abc def"]))
+    family = models.family("bert")
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = check(family.config, {**sizes, "vocab_size": tokenizer.vocab_size}, where="test")
+    torch.manual_seed(0)
+    model = family.build(config)
+    write_model_folder(tmp_path, model, family, tokenizer, generation={}, card="")
+    texts = ["abc", "a", "def abc", ""]
+    group = Encoded(str(tmp_path), 32)
+    together = group.rows([Item(text) for text in texts]).toarray()
+    alone = np.concatenate([group.rows([Item(text)]).toarray() for text in texts])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert len(group.names) == together.shape[1] == 16
+    np.testing.assert_allclose(np.linalg.norm(together[0]), 1.0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from wenlu.corpus.steps import stem, stop_words, words
 from wenlu.corpus.steps.stem import StemConfig
 from wenlu.corpus.steps.stop_words import StopWordsConfig
 from wenlu.corpus.steps.words import WordsConfig
+from wenlu.evaluation.linear.dense import Encoded, MeanVectors
 from wenlu.evaluation.linear.groups import SIGNS, SPACES, Categories, Group, Item, Numbers, Sparse, Terms
 from wenlu.evaluation.linear.settings import FeaturesConfig
 
@@ -26,10 +28,12 @@ class Features:
 
     Attributes:
         config: with every "auto" resolved.
+        seconds: that each group took to be fitted.
     """
 
     config: FeaturesConfig
     groups: tuple[Group, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @classmethod
     def fit(cls, config: FeaturesConfig, items: Sequence[Item]) -> tuple[Self, Sparse]:
@@ -38,25 +42,15 @@ class Features:
         Raises DataError where a group finds nothing, UsageError where a package is missing.
         """
         config = _resolved(config, items)
+        begin = time.perf_counter()
         items = _prepared(config, items)
-        groups: list[Group] = []
-        rows = []
-        if config.words != "none":
-            pattern = SPACES if config.words == "cut" else SIGNS
-            group, found = Terms.fit("words", config.word_ngrams, pattern, items, config.fewest_texts, config.most)
+        groups, rows, seconds = [], [], {}
+        for group, found in _fitted(config, items):
             groups.append(group)
             rows.append(found)
-        if not isinstance(config.characters, str):
-            group, found = Terms.fit("characters", config.characters, "", items, config.fewest_texts, config.most)
-            groups.append(group)
-            rows.append(found)
-        others: list[Group] = []
-        if config.numbers:
-            others.append(Numbers.fit(config.numbers, items))
-        if config.categories:
-            others.append(Categories.fit(config.categories, items, config.fewest_texts))
-        rows += [group.rows(items) for group in others]
-        return cls(config, (*groups, *others)), _beside(rows, len(items))
+            seconds[group.name] = time.perf_counter() - begin
+            begin = time.perf_counter()
+        return cls(config, tuple(groups), seconds), _beside(rows, len(items))
 
     @classmethod
     def nothing(cls) -> Self:
@@ -82,6 +76,20 @@ class Features:
         items = _prepared(self.config, items) if self.groups else items
         return _beside([group.rows(items) for group in self.groups], len(items))
 
+    def only(self, names: Collection[str]) -> Self:
+        """Some of the groups."""
+        kept = tuple(group for group in self.groups if group.name in names)
+        columns: dict[str, Any] = {name: () for name in ("numbers", "categories") if name not in names}
+        columns |= {name: "none" for name in ("words", "characters") if name not in names}
+        seconds = {name: seconds for name, seconds in self.seconds.items() if name in names}
+        return type(self)(self.config.model_copy(update=columns), kept, seconds)
+
+    def of_whole(self, whole: Self, rows: Sparse) -> Sparse:
+        """The columns of these groups, of rows of `whole`, which has more."""
+        if len(self.groups) == len(whole.groups):
+            return rows
+        return _beside([rows[:, whole.places[group.name]] for group in self.groups], rows.shape[0])
+
     def state(self) -> dict[str, Any]:
         """As plain data and arrays."""
         groups = [{"name": group.name, **group.state()} for group in self.groups]
@@ -93,8 +101,32 @@ class Features:
         return cls(FeaturesConfig.model_validate_json(state["config"]), groups)
 
 
+def _fitted(config: FeaturesConfig, items: Sequence[Item]) -> Iterator[tuple[Group, Sparse]]:
+    fewest, most = config.fewest_texts, config.most
+    if config.words != "none":
+        pattern = SPACES if config.words == "cut" else SIGNS
+        yield Terms.fit("words", config.word_ngrams, pattern, items, fewest, most)
+    if not isinstance(config.characters, str):
+        yield Terms.fit("characters", config.characters, "", items, fewest, most)
+    others: list[Group] = []
+    if config.vectors is not None:
+        others.append(MeanVectors(config.vectors))
+    if config.encoder is not None:
+        others.append(Encoded(config.encoder, config.encoder_tokens))
+    if config.numbers:
+        others.append(Numbers.fit(config.numbers, items))
+    if config.categories:
+        others.append(Categories.fit(config.categories, items, fewest))
+    for group in others:
+        yield group, group.rows(items)
+
+
 def _group(state: Mapping[str, Any]) -> Group:
     match state["name"]:
+        case "vectors":
+            return MeanVectors.of(state)
+        case "encoder":
+            return Encoded.of(state)
         case "numbers":
             return Numbers.of(state)
         case "categories":

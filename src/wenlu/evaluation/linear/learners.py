@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from wenlu.errors import MissingExtra
+from wenlu.evaluation.linear.bag import fit_grades, fit_labels
 from wenlu.evaluation.linear.groups import Floats, Sparse
 from wenlu.evaluation.linear.weights import ODDS, Weights, each_label
 
 Targets = np.ndarray[Any, Any]
 """(n, L) of 0 and 1, or shares (n, T) of scales."""
 TOLERANCE = 1e-2
-"""Of liblinear's dual solver: a smaller one costs several times as long for the same answers (docs/log.md)."""
+"""Of liblinear's dual solver; scikit-learn's own is 1e-4. The validation part judges what is reached."""
 INTERPOLATION = 0.25
 """Of NB-SVM, between naive Bayes (0) and support vectors (1): Wang & Manning 2012, section 4.1."""
 
@@ -27,7 +28,7 @@ class Learner:
     """A way to fit weights.
 
     Attributes:
-        strengths: settings to choose among on the validation part, the default first.
+        strengths: settings to choose among on the validation part, the default first: C, alpha, or epochs.
         fit: of rows, targets, a strength, and whether several labels may hold.
         words_only: it counts words alone, where there are any.
     """
@@ -64,7 +65,7 @@ def fit_nb_svm(rows: Sparse, holds: Targets, c: float, several: bool) -> Weights
 
     The weights have the ratios in them, so that what they multiply is 0 or 1.
     """
-    return each_label(partial(_interpolated, c=c), rows, holds, several=several, presence=True)
+    return each_label(partial(_interpolated, c=c), rows, holds, several=several, reads="presence")
 
 
 def log_count_ratio(present: Sparse, is_it: Targets) -> Floats:
@@ -100,8 +101,12 @@ CLASSIFIERS = (
     Learner("linear-svm", (1.0, 0.1, 10.0), fit_svm),
     Learner("logistic-regression", (10.0, 1.0, 100.0), fit_logistic),
     Learner("nb-svm", (0.1, 0.01, 1.0), fit_nb_svm, words_only=True),
+    Learner("bag-of-ngrams", (10.0, 5.0, 20.0), fit_labels, words_only=True),
 )
-GRADERS = (Learner("ridge-regression", (1.0, 0.3, 3.0), fit_ridge),)
+GRADERS = (
+    Learner("ridge-regression", (1.0, 0.3, 3.0), fit_ridge),
+    Learner("bag-of-ngrams", (10.0, 5.0, 20.0), fit_grades, words_only=True),
+)
 PRIOR = Learner("prior", (1.0,), fit_prior)
 MEAN = Learner("mean-score", (1.0,), fit_mean)
 

@@ -71,11 +71,12 @@ def targets_of(task: LinearTask, examples: Sequence[Any]) -> Targets:
     return holds
 
 
-def counted_places(learner: Learner, features: Features) -> slice | None:
-    """The columns that a learner of words alone counts; None: all."""
+def seen_by(learner: Learner, features: Features) -> Features:
+    """The features that a learner counts: of one that counts words alone these, or characters where there are none."""
     if not learner.words_only:
-        return None
-    return next((features.places[name] for name in ("words", "characters") if name in features.places), None)
+        return features
+    name = next((name for name in ("words", "characters") if name in features.places), None)
+    return features if name is None else features.only({name})
 
 
 def fitted(
@@ -83,17 +84,13 @@ def fitted(
 ) -> LinearModel:
     """The model that a learner makes of training rows."""
     several = isinstance(task, TextClassification) and task.config.several
-    places = counted_places(learner, features)
-    if places is None:
-        return LinearModel(task, features, learner.fit(rows, targets, strength, several))
-    found = learner.fit(rows[:, places], targets, strength, several)
-    weights = np.zeros((len(found.bias), rows.shape[1]))
-    weights[:, places] = found.weights
-    return LinearModel(task, features, Weights(weights, found.bias, found.presence))
+    seen = seen_by(learner, features)
+    return LinearModel(task, seen, learner.fit(seen.of_whole(features, rows), targets, strength, several))
 
 
 def calibrated(model: LinearModel, rows: Sparse, targets: Targets) -> LinearModel:
-    """With the temperature of held-out rows, where they are enough; scores of grades have none."""
+    """The model with the temperature that held-out rows of its features tell, where they are enough; scores of grades
+    have none."""
     task = model.task
     if not isinstance(task, TextClassification) or len(targets) < FEWEST:
         return model

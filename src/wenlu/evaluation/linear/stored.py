@@ -40,7 +40,7 @@ def save_linear(folder: Path, model: LinearModel) -> None:
         "features": model.features.state(),
         "weights": weights.weights.astype(np.float32),
         "bias": weights.bias.astype(np.float32),
-        "presence": weights.presence,
+        "reads": weights.reads,
     }
     packed = skops.dumps(state, compression=zipfile.ZIP_DEFLATED)
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ def load_linear(folder: Path) -> LinearModel:
                 f"{folder / FILE}: holds {', '.join(strangers[:3])}, which no model of ours does; refused"
             )
         state: dict[str, Any] = skops.loads(packed)
-        weights = Weights.of(state["weights"], state["bias"], presence=bool(state["presence"]))
+        weights = Weights.of(state["weights"], state["bias"], reads=state["reads"])
         return LinearModel(task, Features.of(state["features"]), weights)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{folder / FILE}: damaged ({error}); fit it again") from error

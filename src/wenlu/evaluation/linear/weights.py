@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from wenlu.evaluation.linear.groups import Floats, Sparse
 
+Reads = Literal["value", "presence", "mean"]
 ODDS = 10.0
 """The logarithm of the odds of a label that all training texts have, or none."""
 
@@ -21,20 +22,25 @@ class Weights:
     Attributes:
         weights: (L, F), of numbers that float32 holds, so that a stored model says the same.
         bias: (L,).
-        presence: of a feature counts whether it is there, not how much.
+        reads: of a feature its value; whether it is there ("presence"); or that as a share of those that are ("mean").
     """
 
     weights: Floats
     bias: Floats
-    presence: bool = False
+    reads: Reads = "value"
 
     @classmethod
-    def of(cls, weights: Floats, bias: Floats, *, presence: bool = False) -> Weights:
-        return cls(_rounded(weights), _rounded(bias), presence)
+    def of(cls, weights: Floats, bias: Floats, *, reads: Reads = "value") -> Weights:
+        return cls(_rounded(weights), _rounded(bias), reads)
 
     def values(self, rows: Sparse) -> Sparse:
         """Rows (n, F) of features as the weights multiply them."""
-        return rows.sign() if self.presence else rows
+        if self.reads == "value":
+            return rows
+        there = rows.sign()
+        if self.reads == "presence":
+            return there
+        return there.multiply(1 / np.maximum(1, there.getnnz(axis=1))[:, None]).tocsr()
 
     def scores(self, rows: Sparse) -> Floats:
         """(n, L)."""
@@ -46,7 +52,7 @@ Fit = Callable[[Sparse, np.ndarray[Any, np.dtype[np.bool_]]], tuple[Floats, floa
 
 
 def each_label(
-    fit: Fit, rows: Sparse, holds: np.ndarray[Any, Any], *, several: bool, presence: bool = False
+    fit: Fit, rows: Sparse, holds: np.ndarray[Any, Any], *, several: bool, reads: Reads = "value"
 ) -> Weights:
     """One model for each label against the others; of two that exclude each other one model for both, whose score each
     has half of, so that softmax of the two is the sigmoid of it.
@@ -67,7 +73,7 @@ def each_label(
     if pair:
         weights[1], bias[1] = weights[1] / 2, bias[1] / 2
         weights[0], bias[0] = -weights[1], -bias[1]
-    return Weights.of(weights, bias, presence=presence)
+    return Weights.of(weights, bias, reads=reads)
 
 
 def _rounded(values: Floats) -> Floats:

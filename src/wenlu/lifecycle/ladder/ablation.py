@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from wenlu.evaluation import paired_difference
-from wenlu.evaluation.linear.predictor import LinearModel
+from wenlu.evaluation.linear.predictor import LinearModel, fitted
 from wenlu.evaluation.paired_tests import holm, randomisation
-from wenlu.lifecycle.ladder.linear import LEARNERS, LinearBench, without
+from wenlu.lifecycle.ladder.linear import LinearBench, learner_of, without
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,18 @@ class Ablated:
 
 def ablate(name: str, strength: float, bench: LinearBench) -> list[Ablated]:
     """Each group of features left out of the learner `name` with a strength, on the held-out part."""
-    learner, task, evaluate = LEARNERS[name], bench.task, bench.evaluate
+    learner, task, evaluate = learner_of(name, bench.task), bench.task, bench.evaluate
     features, metric = bench.prepare(), task.measures()[0]
     if len(features.groups) < 2:
         return []
     clusters = [each.cluster for each in bench.parts.test.judged]
 
     def columns(model: LinearModel) -> Any:
-        answers = model.read(model.weights.scores(bench.rows_of("test").values))
+        answers = model.read(model.weights.scores(bench.seen(model, "test")))
         return task.judged(bench.parts.test.examples, answers)
 
     train = bench.rows_of("train")
-    several = getattr(task.config, "several", False)
-    whole = columns(LinearModel(task, features, learner.fit(train.values, train.targets, strength, several)))
+    whole = columns(fitted(learner, task, features, train.values, train.targets, strength))
     found: list[Ablated] = []
     for group in features.groups:
         own = columns(without(bench, learner, strength, group.name))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from wenlu.errors import UsageError
 from wenlu.evaluation import EvaluateConfig
 from wenlu.evaluation.answered import evaluation_of
 from wenlu.evaluation.linear.explain import strongest
 from wenlu.evaluation.linear.features import Features
-from wenlu.evaluation.linear.groups import Sparse
+from wenlu.evaluation.linear.groups import Item, Sparse
 from wenlu.evaluation.linear.learners import CLASSIFIERS, GRADERS, MEAN, PRIOR, Learner, Targets
 from wenlu.evaluation.linear.predictor import LinearModel, LinearTask, calibrated, fitted, item_of, targets_of
 from wenlu.evaluation.linear.settings import FeaturesConfig
@@ -23,7 +23,10 @@ from wenlu.lifecycle.ladder.parts import Part, Parts
 from wenlu.progress import Progress
 from wenlu.tasks.text_classification import TextClassification
 
-LEARNERS: dict[str, Learner] = {each.name: each for each in (*CLASSIFIERS, *GRADERS, PRIOR, MEAN)}
+PROBED = 100
+"""Training texts by which is told how long the features of all take; of fewer than twice as many nothing is asked."""
+CHOOSING_SHARE = 0.15
+"""Of what is left of the budget, so much may go into trying strengths; the first is always tried."""
 WHAT = {
     "prior": "how often each label stands in the training part",
     "mean-score": "the mean score of the training part",
@@ -31,16 +34,21 @@ WHAT = {
     "logistic-regression": "logistic regression",
     "nb-svm": "support vectors over log-count ratios",
     "ridge-regression": "ridge regression",
+    "bag-of-ngrams": "the mean of learnt vectors of n-grams",
 }
+
+
+def learner_of(name: str, task: LinearTask) -> Learner:
+    own = (*CLASSIFIERS, PRIOR) if isinstance(task, TextClassification) else (*GRADERS, MEAN)
+    return next(each for each in own if each.name == name)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The features of a part, what they are to tell, and how long they took."""
+    """The features of a part, and what they are to tell."""
 
     values: Sparse
     targets: Targets
-    seconds: float
 
 
 @dataclass
@@ -62,27 +70,45 @@ class LinearBench:
     def prepare(self) -> Features:
         """Raises DataError where a group of features finds nothing."""
         if self.features is None:
-            begin = time.perf_counter()
             self.progress.start("features", total=len(self.parts.train), unit="texts")
             self.features, values = Features.fit(self.config, _items(self.parts.train))
             targets = targets_of(self.task, self.parts.train.examples)
-            self.rows["train"] = Rows(values, targets, time.perf_counter() - begin)
+            self.rows["train"] = Rows(values, targets)
             self.progress.finish(f"{values.shape[1]:,}")
         return self.features
+
+    def check_time(self, seconds: float) -> None:
+        """Raise UsageError where a sample says that finding the features of all texts takes longer than so."""
+        items = _items(self.parts.train)
+        if self.features is not None or len(items) < 2 * PROBED:
+            return
+        sample = items[:: len(items) // PROBED]
+        begin = time.perf_counter()
+        Features.fit(self.config.model_copy(update={"fewest_texts": 1}), sample)
+        took = time.perf_counter() - begin
+        whole = [*items, *_items(self.parts.validation), *_items(self.parts.test)]
+        expected = took * _characters(whole) / max(1, _characters(sample))
+        if expected > seconds:
+            raise UsageError(
+                f"finding the features of all texts would take about {expected:.0f} s, and {max(0.0, seconds):.0f} s "
+                'are left of compare.budget; features.characters="none" is several times faster'
+            )
 
     def rows_of(self, name: str) -> Rows:
         features = self.prepare()
         if name not in self.rows:
             part: Part = getattr(self.parts, name)
-            begin = time.perf_counter()
-            values = features.rows(_items(part))
-            self.rows[name] = Rows(values, targets_of(self.task, part.examples), time.perf_counter() - begin)
+            self.rows[name] = Rows(features.rows(_items(part)), targets_of(self.task, part.examples))
         return self.rows[name]
+
+    def seen(self, model: LinearModel, name: str) -> Sparse:
+        """The rows of a part with the features that the model has."""
+        return model.features.of_whole(self.prepare(), self.rows_of(name).values)
 
     def value(self, model: LinearModel, name: str) -> float:
         """The first metric of the task on a part."""
         part, metric = getattr(self.parts, name), self.task.measures()[0]
-        answers = model.read(model.weights.scores(self.rows_of(name).values))
+        answers = model.read(model.weights.scores(self.seen(model, name)))
         return metric.compute(self.task.judged(part.examples, answers))
 
     def choose(self, learner: Learner, seconds: float) -> tuple[LinearModel, dict[str, Any]]:
@@ -107,32 +133,31 @@ class LinearBench:
 
 def climb_linear(name: str, bench: LinearBench, folder: Path, seconds: float) -> Outcome:
     """Fit, choose, store and score a linear model."""
-    learner = LEARNERS[name]
+    learner = learner_of(name, bench.task)
     if name in ("prior", "mean-score"):
         return _climb_nothing(name, bench, folder)
+    bench.check_time(seconds)
+    bench.prepare()
+    if len(bench.parts.validation):
+        bench.rows_of("validation")
     begin = time.perf_counter()
     bench.progress.start(name)
-    model, chosen = bench.choose(learner, seconds)
+    model, chosen = bench.choose(learner, CHOOSING_SHARE * seconds)
     if len(bench.parts.validation):
-        held_out = bench.rows_of("validation")
-        model = calibrated(model, held_out.values, held_out.targets)
-    took = time.perf_counter() - begin
-    if "train" in bench.rows:
-        took += bench.rows["train"].seconds
+        model = calibrated(model, bench.seen(model, "validation"), bench.rows_of("validation").targets)
+    took = time.perf_counter() - begin + sum(model.features.seconds.values())
     chosen |= {"features": {group.name: len(group.names) for group in model.features.groups}}
     chosen |= {"words": model.features.config.words}
-    test = bench.rows_of("test")
     begin = time.perf_counter()
-    answers = model.read(model.weights.scores(test.values))
-    answering = time.perf_counter() - begin + test.seconds
-    return _kept(name, model, bench, folder, answers, took, answering, chosen)
+    answers = model.answer_items(_items(bench.parts.test))
+    return _kept(name, model, bench, folder, answers, took, time.perf_counter() - begin, chosen)
 
 
 def _climb_nothing(name: str, bench: LinearBench, folder: Path) -> Outcome:
     begin = time.perf_counter()
     features, targets = Features.nothing(), targets_of(bench.task, bench.parts.train.examples)
     rows = features.rows(_items(bench.parts.train))
-    model = fitted(LEARNERS[name], bench.task, features, rows, targets, 1.0)
+    model = fitted(learner_of(name, bench.task), bench.task, features, rows, targets, 1.0)
     took = time.perf_counter() - begin
     begin = time.perf_counter()
     answers = model.answer_items(_items(bench.parts.test))
@@ -164,17 +189,16 @@ def _kept(
     )
 
 
-def _items(part: Part) -> list[Any]:
+def _items(part: Part) -> list[Item]:
     return [item_of(example, columns) for example, columns in zip(part.examples, part.columns, strict=True)]
 
 
+def _characters(items: Sequence[Item]) -> int:
+    return sum(len(item.text) for item in items)
+
+
 def without(bench: LinearBench, learner: Learner, strength: float, group: str) -> LinearModel:
-    """The model that is fitted without a group of features, whose weights are zero."""
-    features, train = bench.prepare(), bench.rows_of("train")
-    keep = np.ones(train.values.shape[1], bool)
-    keep[features.places[group]] = False
-    several = isinstance(bench.task, TextClassification) and bench.task.config.several
-    found = learner.fit(train.values[:, keep], train.targets, strength, several)
-    weights = np.zeros((len(found.bias), len(keep)))
-    weights[:, keep] = found.weights
-    return LinearModel(bench.task, features, type(found)(weights, found.bias, found.presence))
+    """The model that is fitted without a group of features."""
+    whole, train = bench.prepare(), bench.rows_of("train")
+    rest = whole.only({name for name in whole.places if name != group})
+    return fitted(learner, bench.task, rest, rest.of_whole(whole, train.values), train.targets, strength)

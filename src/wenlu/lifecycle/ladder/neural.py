@@ -13,7 +13,6 @@ from wenlu.evaluation.answered import evaluation_of
 from wenlu.evaluation.labelled import context_of
 from wenlu.evaluation.reading import as_it_answers, dtype_of
 from wenlu.generation.answering import answers_to
-from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run
 from wenlu.lifecycle.ladder.outcome import Outcome, bytes_below
 from wenlu.lifecycle.ladder.parts import Parts
 from wenlu.lifecycle.life import Life
@@ -21,7 +20,7 @@ from wenlu.lifecycle.model_settings import ModelSettings
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.stages import examples_stage, train_stage
 from wenlu.progress import Named
-from wenlu.tasks import ReadingTask
+from wenlu.tasks import GenerativeTask, LabelledTask
 from wenlu.tasks.labelled.reading import ReadingConfig
 from wenlu.training import AdamWConfig
 
@@ -86,15 +85,12 @@ def _score(life: Life, parts: Parts) -> float:
     config = life.recipe.task_evaluate.model_copy(update={"baseline": False})
     bundle = load(life.out / "model")
     task = bundle.task
-    if not isinstance(task, ReadingTask):
-        begin = time.perf_counter()
-        found = evaluate_labelled_run(bundle, life.out, config, sampling=life.recipe.generate, progress=life.progress)
-        found.save(life.out)
-        return time.perf_counter() - begin
+    assert isinstance(task, LabelledTask), "only recipes with labelled examples come here"
+    sampling = life.recipe.generate if isinstance(task, GenerativeTask) else None
     model, context = as_it_answers(bundle.model, config), context_of(bundle, config)
     config = config.model_copy(update={"dtype": dtype_of(model), "context": context})
     begin = time.perf_counter()
-    answers = answers_to(replace(bundle, model=model), parts.test.examples, context, progress=life.progress)
+    answers = answers_to(replace(bundle, model=model), parts.test.examples, context, sampling, progress=life.progress)
     answering = time.perf_counter() - begin
     told = {"task": task.name, "ctx": str(context), "dtype": config.dtype, "tok": bundle.tokenizer.fingerprint[:8]}
     evaluation_of(task, parts.test.judged, answers, config, told).save(life.out)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from wenlu.corpus.prepare import read_split, splits
 from wenlu.errors import DataError
 from wenlu.evaluation.facts import facts_of
@@ -39,6 +41,13 @@ class Part:
     def examples(self) -> list[Any]:
         return [each.example for each in self.judged]
 
+    def drawn(self, most: int, seed: int) -> Self:
+        """At most so many of them, in their order."""
+        if len(self) <= most:
+            return self
+        places = sorted(np.random.default_rng(seed).choice(len(self), most, replace=False).tolist())
+        return type(self)(tuple(self.judged[n] for n in places), tuple(self.columns[n] for n in places))
+
     def __len__(self) -> int:
         return len(self.judged)
 
@@ -53,12 +62,17 @@ class Parts:
     test: Part
 
     @classmethod
-    def read(cls, root: Path, task: LabelledTask, held_out: str) -> Self:
-        """Where `held_out` is the validation part nothing can be chosen on it, for it is what is scored."""
+    def read(cls, root: Path, task: LabelledTask, held_out: str, most: int | None = None, seed: int = 0) -> Self:
+        """Where `held_out` is the validation part nothing can be chosen on it, for it is what is scored.
+
+        Args:
+            most: held-out examples, drawn at random.
+        """
         nothing = Part((), ())
+        test = Part.read(root, held_out, task)
         return cls(
             task=task,
             train=Part.read(root, "train", task),
             validation=Part.read(root, "validation", task) if held_out != "validation" else nothing,
-            test=Part.read(root, held_out, task),
+            test=test if most is None else test.drawn(most, seed),
         )

@@ -69,6 +69,7 @@ class Ladder:
     def to_json(self) -> dict[str, Any]:
         """Plain data: `metrics` are the headline of each rung, `pairs` each rung and the best."""
         told = {} if self.comparison is None else self.comparison.to_json()
+        told.pop("values", None)  # which stand with each rung, and of which some are no numbers
         headlines = [{**each.scores[0], "name": f"{each.name}.{self.headline}"} for each in self.standings]
         return {
             **told,
@@ -138,15 +139,15 @@ def verdict_of(standings: Sequence[Standing], n: int, headline: str) -> str:
         said = f"The {called(best)} is the only rung that has a score."
     elif cheapest is not best:
         said = (
-            f"The {called(cheapest)} is as good as the {called(best)} as far as {n:,} examples tell "
-            f"({headline} {cheapest.value:.4f} and {best.value:.4f}, p = {_p(cheapest)}), for "
+            f"The {called(cheapest)} is not distinguishable from the {called(best)} at n = {n:,} ({headline} "
+            f"{cheapest.value:.4f} and {best.value:.4f}, p = {_p(cheapest)}), and takes "
             f"{duration(cheapest.outcome.seconds)} of training in place of {duration(best.outcome.seconds)}."
         )
     elif tied:
         named = ", ".join(f"the {called(each)}" for each in tied)
         said = (
             f"The {called(best)} is enough: {headline} {best.value:.4f} after {duration(best.outcome.seconds)} of "
-            f"training; of {n:,} examples none of {named}, which cost more, does better."
+            f"training; at n = {n:,} none of {named}, which cost more, does better."
         )
     else:
         second = max(others, key=lambda each: -abs(each.value - best.value))

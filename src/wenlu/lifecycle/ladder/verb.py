@@ -15,6 +15,8 @@ from wenlu.lifecycle.life import Life
 from wenlu.rundir import atomic
 
 ABLATION = "ablation.json"
+ABLATION_SHARE = 0.1
+"""Of the budget, so much is there for it even where the recipe's own model took all."""
 ABLATED = ("linear-svm", "logistic-regression", "ridge-regression")
 
 
@@ -64,7 +66,8 @@ def _ablation(ladder: Climb, standings: list[Standing]) -> list[Ablated]:
     key = stage_key([life.recipe.features], code=CODE, inputs=[life.key("examples"), chosen.name, str(strength)])
     path = life.out / ABLATION
     if not (life.cache.is_done("ablation", key) and path.is_file()):
-        if ladder.left() < len(ladder.bench.prepare().groups) * ladder.slowest / 2:
+        spare = max(ladder.left(), ABLATION_SHARE * life.recipe.compare.budget.amount)
+        if spare < len(ladder.bench.prepare().groups) * ladder.slowest / 2:
             life.progress.warn("compare.budget is used up, so no group of features was left out to see what it brings")
             return []
         with life.working("ablation", key):
