@@ -25,7 +25,7 @@ ENOUGH_STEPS = 40
 """Fewer do not prove that something cannot be learnt."""
 PATIENCE = 5.0
 """So many times the seconds may be spent until there are enough steps."""
-RISING, RESTING, THROWN = 1.02, 0.98, 2.0
+RISING, RESTING, THROWN = 1.02, 0.999, 2.0
 """Of the loss at the start: over the first it rose, over the second it did not fall, and a rate that threw it over the
 third on its way is too high."""
 FALLING, WELL_UNDER, COMPARED = 0.97, 0.9, 8
@@ -114,6 +114,8 @@ def learn(
         if not math.isfinite(value) or value < 0 or state.diverged or not loss.sum.requires_grad:
             break
         if len(losses) > 4 and max(losses[-3:]) <= LEARNT * losses[0]:
+            break
+        if len(losses) > ENOUGH_STEPS and min(losses[-COMPARED:]) > RESTING * losses[0]:
             break
         torch.autograd.backward(loss.sum)
         state.masters.pull_gradients()
