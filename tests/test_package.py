@@ -24,6 +24,7 @@ VERBS = [
     "run",
     "runs",
     "tokenizer",
+    "tune",
 ]
 PUBLIC = sorted(["Bundle", "__version__", "ask", "load", *VERBS])
 

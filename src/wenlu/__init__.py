@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wenlu.evaluation.comparison import compare
     from wenlu.lifecycle.export import export
     from wenlu.lifecycle.parity import parity
+    from wenlu.lifecycle.search.tune import tune
     from wenlu.lifecycle.verbs import ask, chat, data, evaluate, finetune, predict, pretrain, run, runs, tokenizer
 
 _HOMES = {
@@ -25,6 +26,7 @@ _HOMES = {
     "export": ("wenlu.lifecycle.export", "export"),
     "load": ("wenlu.bundle", "load_any"),
     "parity": ("wenlu.lifecycle.parity", "parity"),
+    "tune": ("wenlu.lifecycle.search.tune", "tune"),
     **{
         verb: ("wenlu.lifecycle.verbs", verb)
         for verb in ("ask", "chat", "data", "evaluate", "finetune", "predict", "pretrain", "run", "runs", "tokenizer")
@@ -50,6 +52,7 @@ __all__ = [
     "run",
     "runs",
     "tokenizer",
+    "tune",
 ]
 
 

@@ -26,6 +26,7 @@ from wenlu.cli.run import run
 from wenlu.cli.runs import runs, runs_app
 from wenlu.cli.settings import help_of
 from wenlu.cli.tokenizer import tokenizer
+from wenlu.cli.tune import tune
 from wenlu.errors import Interrupted, Preempted, WenluError
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ VERBS = (
     (pretrain, "Text to a trained model."),
     (finetune, "Your own examples to a model for a task."),
     (evaluate, "Scores with intervals, beside a cheap baseline."),
+    (tune, "The settings with which a recipe learns best."),
     (compare, "Whether one model is better than another."),
     (predict, "Answers to a file of prompts."),
     (chat, "Write in turns with a model at the terminal."),

@@ -18,6 +18,7 @@ from wenlu.evaluation.words import WordTestsConfig
 from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.member_settings import Member, MemberName, with_columns
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
+from wenlu.lifecycle.search.settings import TuneConfig
 from wenlu.models import Ability, family
 from wenlu.models.vectors import VectorsConfig
 from wenlu.rundir.trackers import TrackingConfig
@@ -60,6 +61,8 @@ class Recipe(Config):
     evaluate: EvaluateConfig = EvaluateConfig()
     verse: VerseConfig | None = None
     generate: SamplingConfig = SamplingConfig()
+    tune: TuneConfig | None = None
+    """What `wenlu tune` searches; other verbs train with the recipe's own settings."""
     vectors: VectorsConfig | None = None
     """With this section the run trains word vectors, in place of a tokenizer and a model."""
     words: WordsConfig = WordsConfig()

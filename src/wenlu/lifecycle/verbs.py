@@ -104,7 +104,7 @@ def run(
     with _begin(recipe, out, overrides, progress) as life:
         if life.recipe.vectors is not None:
             return _summary(vectors_life(life))
-        life = _read(life)
+        life = read_stages(life)
         life = _trained(life) if life.recipe.architectures is None else architectures_stage(life)
         if life.world.is_first:
             report_stage(samples_stage(life))
@@ -143,7 +143,7 @@ def pretrain(
     with _begin(recipe, out, overrides, progress) as life:
         if life.recipe.vectors is not None:
             return _summary(vectors_until_model(life))
-        return _summary(train_stage(_read(life)))
+        return _summary(train_stage(read_stages(life)))
 
 
 def finetune(
@@ -211,7 +211,7 @@ def _begin(
         yield life
 
 
-def _read(life: Life) -> Life:
+def read_stages(life: Life) -> Life:
     """Up to what training reads: encoded documents, or examples."""
     if life.recipe.members:
         return members.read_stages(life)
