@@ -19,6 +19,7 @@ VERBS = [
     "export",
     "finetune",
     "parity",
+    "plan",
     "predict",
     "pretrain",
     "run",

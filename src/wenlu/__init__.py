@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wenlu.evaluation.comparison import compare
     from wenlu.lifecycle.export import export
     from wenlu.lifecycle.parity import parity
+    from wenlu.lifecycle.planning.plan import plan
     from wenlu.lifecycle.search.tune import tune
     from wenlu.lifecycle.verbs import ask, chat, data, evaluate, finetune, predict, pretrain, run, runs, tokenizer
 
@@ -26,6 +27,7 @@ _HOMES = {
     "export": ("wenlu.lifecycle.export", "export"),
     "load": ("wenlu.bundle", "load_any"),
     "parity": ("wenlu.lifecycle.parity", "parity"),
+    "plan": ("wenlu.lifecycle.planning.plan", "plan"),
     "tune": ("wenlu.lifecycle.search.tune", "tune"),
     **{
         verb: ("wenlu.lifecycle.verbs", verb)
@@ -47,6 +49,7 @@ __all__ = [
     "finetune",
     "load",
     "parity",
+    "plan",
     "predict",
     "pretrain",
     "run",

@@ -18,6 +18,7 @@ from wenlu.evaluation.words import WordTestsConfig
 from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.member_settings import Member, MemberName, with_columns
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
+from wenlu.lifecycle.planning.settings import PlanConfig
 from wenlu.lifecycle.search.settings import TuneConfig
 from wenlu.models import Ability, family
 from wenlu.models.vectors import VectorsConfig
@@ -61,6 +62,7 @@ class Recipe(Config):
     evaluate: EvaluateConfig = EvaluateConfig()
     verse: VerseConfig | None = None
     generate: SamplingConfig = SamplingConfig()
+    plan: PlanConfig = PlanConfig()
     tune: TuneConfig | None = None
     """What `wenlu tune` searches; other verbs train with the recipe's own settings."""
     vectors: VectorsConfig | None = None
