@@ -18,5 +18,5 @@ class PlanConfig(Config):
     """For the run; "auto": what is free where it will be."""
     minutes: PositiveFloat | None = None
     """Of training; none: it may take as long as it takes."""
-    probe_seconds: Annotated[float, Field(gt=0, le=20)] = 15.0
-    """For steps that are measured; one that was begun is ended."""
+    probe_seconds: Annotated[float, Field(gt=0, le=20)] = 8.0
+    """For steps; one that was begun is ended, and a look and a checkpoint come on top: by default under 20 in all."""
