@@ -20,11 +20,13 @@ VERBS = [
     "export",
     "finetune",
     "parity",
+    "plan",
     "predict",
     "pretrain",
     "run",
     "runs",
     "tokenizer",
+    "tune",
 ]
 PUBLIC = sorted(["Bundle", "__version__", "ask", "load", *VERBS])
 

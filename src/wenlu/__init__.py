@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from wenlu.evaluation.comparison import compare
     from wenlu.lifecycle.export import export
     from wenlu.lifecycle.parity import parity
+    from wenlu.lifecycle.planning.plan import plan
+    from wenlu.lifecycle.search.tune import tune
     from wenlu.lifecycle.verbs import (
         ask,
         chat,
@@ -37,6 +39,8 @@ _HOMES = {
     "export": ("wenlu.lifecycle.export", "export"),
     "load": ("wenlu.bundle", "load_any"),
     "parity": ("wenlu.lifecycle.parity", "parity"),
+    "plan": ("wenlu.lifecycle.planning.plan", "plan"),
+    "tune": ("wenlu.lifecycle.search.tune", "tune"),
     **{
         verb: ("wenlu.lifecycle.verbs", verb)
         for verb in (
@@ -70,11 +74,13 @@ __all__ = [
     "finetune",
     "load",
     "parity",
+    "plan",
     "predict",
     "pretrain",
     "run",
     "runs",
     "tokenizer",
+    "tune",
 ]
 
 

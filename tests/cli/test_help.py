@@ -27,7 +27,7 @@ from wenlu.cli.runs import SUBCOMMANDS
 PROOF = os.environ.get("WENLU_PROOF") == "1"
 PASTED = ("chat", "runs", "doctor")
 FIRST = "wenlu run recipes/tiny.toml --out runs/tiny"
-SHORT = {"finetune": ["train.duration=2 steps"]}
+SHORT = {"finetune": ["train.duration=2 steps"], "tune": ["train.duration=2 steps", "tune.trials=1"]}
 EXAMPLE = re.compile(r"Example: (.+)")
 
 

@@ -21,12 +21,14 @@ from wenlu.cli.evaluate import evaluate
 from wenlu.cli.export import export
 from wenlu.cli.finetune import finetune
 from wenlu.cli.parity import parity
+from wenlu.cli.plan import plan
 from wenlu.cli.predict import predict
 from wenlu.cli.pretrain import pretrain
 from wenlu.cli.run import run
 from wenlu.cli.runs import runs, runs_app
 from wenlu.cli.settings import help_of
 from wenlu.cli.tokenizer import tokenizer
+from wenlu.cli.tune import tune
 from wenlu.errors import Interrupted, Preempted, WenluError
 
 app = typer.Typer(
@@ -46,6 +48,8 @@ VERBS = (
     (pretrain, "Text to a trained model."),
     (finetune, "Your own examples to a model for a task."),
     (evaluate, "Scores with intervals, beside a cheap baseline."),
+    (plan, "What a recipe will take of this machine."),
+    (tune, "The settings with which a recipe learns best."),
     (compare, "Whether one model is better than another."),
     (predict, "Answers to a file of prompts."),
     (chat, "Write in turns with a model at the terminal."),

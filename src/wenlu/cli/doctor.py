@@ -36,6 +36,7 @@ EXTRAS = {
     "tasks": ("lxml", "sacrebleu", "scikit-learn"),
     "tensorboard": ("tensorboard",),
     "trackio": ("trackio",),
+    "tune": ("optuna", "cmaes", "scikit-learn"),
     "vectors": ("gensim",),
     "wandb": ("wandb",),
 }

@@ -25,6 +25,8 @@ from wenlu.lifecycle.forgetting_settings import ForgettingConfig
 from wenlu.lifecycle.ladder.settings import CompareConfig
 from wenlu.lifecycle.member_settings import Member, MemberName, with_columns
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
+from wenlu.lifecycle.planning.settings import PlanConfig
+from wenlu.lifecycle.search.settings import TuneConfig
 from wenlu.models import Ability, family
 from wenlu.models.vectors import VectorsConfig
 from wenlu.rundir.trackers import TrackingConfig
@@ -74,6 +76,9 @@ class Recipe(Config):
     compare: CompareConfig = CompareConfig()
     verse: VerseConfig | None = None
     generate: SamplingConfig = SamplingConfig()
+    plan: PlanConfig = PlanConfig()
+    tune: TuneConfig | None = None
+    """What `wenlu tune` searches; other verbs train with the recipe's own settings."""
     vectors: VectorsConfig | None = None
     """With this section the run trains word vectors, in place of a tokenizer and a model."""
     words: WordsConfig = WordsConfig()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run
 from wenlu.lifecycle.life import Life, member_root
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
+from wenlu.lifecycle.planning.outcome import compare_with_plan
 from wenlu.lifecycle.readings import log_reading
 from wenlu.lifecycle.report import write_report
 from wenlu.lifecycle.training import openings, train_life
@@ -119,8 +121,8 @@ def examples_stage(life: Life) -> Life:
     return life.with_key("examples", key)
 
 
-def train_stage(life: Life) -> Life:
-    """`tokens/` or `data/` → `checkpoints/` and `model/`; goes on from the newest checkpoint."""
+def train_key(life: Life) -> str:
+    """Of the training stage, from what all that it reads says of itself."""
     recipe = life.recipe
     settings = [recipe.trained_task, recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
     before = life.key("examples" if recipe.has_examples else "tokens")
@@ -128,15 +130,26 @@ def train_stage(life: Life) -> Life:
     if recipe.forgetting is not None:
         settings.append(recipe.forgetting)
         inputs.append(inputs_fingerprint(recipe.forgetting.probes))
-    key = stage_key(settings, code=TRAINING_CODE, inputs=inputs)
+    return stage_key(settings, code=TRAINING_CODE, inputs=inputs)
+
+
+def train_stage(life: Life) -> Life:
+    """`tokens/` or `data/` → `checkpoints/` and `model/`; goes on from the newest checkpoint."""
+    key = train_key(life)
     life.release()
     if not life.cache.is_done("train", key):
-        if life.world.is_first and not life.cache.is_started("train", key):
+        begin, is_new = time.perf_counter(), not life.cache.is_started("train", key)
+        if life.world.is_first and is_new:
             for old in (life.run.checkpoints, life.out / trackers.FOLDER):
                 shutil.rmtree(old, ignore_errors=True)
             life.run.forget_after(-1)
         with life.working("train", key):
             state = train_life(life.with_key("train", key))
+            if life.world.is_first:
+                seconds = time.perf_counter() - begin if is_new else None
+                compare_with_plan(
+                    life.run, key, seconds=seconds, step=state.step, tokens=state.tokens, trained=state.seconds
+                )
             life.run.finish(step=state.step, tokens=state.tokens, seconds=state.seconds)
     return life.with_key("train", key)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,16 +58,37 @@ from wenlu.training import (
     start_from_bigrams,
     train,
 )
+from wenlu.training.validation import device_of
 
 
-def train_life(life: Life) -> TrainState:
-    """Train what the life's recipe says, from `tokens/` to `model/`; goes on from the newest checkpoint."""
+@dataclass(frozen=True)
+class Beginning:
+    """All that training begins with.
+
+    Attributes:
+        recipe: with the size that "auto" stands for. build: makes the model anew, without a task's head.
+        facts: what was chosen. sized: what is to be remembered of the size.
+    """
+
+    recipe: Recipe
+    tokenizer: Tokenizer
+    task: Task
+    data: TrainData
+    model: LanguageModel
+    config: ModelConfig
+    build: Callable[[], LanguageModel]
+    facts: dict[str, Any]
+    sized: dict[str, Any]
+
+
+def begin_training(life: Life) -> Beginning:
+    """Read the data and make the model, on the device and with the threads that training takes."""
     if life.recipe.train.allocator == "auto":
         use_pool()
     tokenizer = Tokenizer.load(life.root / "tokenizer")
     task = task_of(life, tokenizer)
     data = _data(life, task, tokenizer)
-    before, device = life.cache.facts("train"), choose_device(life.recipe.train)
+    device = choose_device(life.recipe.train)
     facts = _chosen(life, device)
     torch.set_num_threads(facts["threads"])
     recipe, config, sized = _sized(life, task, data, tokenizer, getattr(torch, facts["dtype"]), device)
@@ -82,14 +104,21 @@ def train_life(life: Life) -> TrainState:
     model = model.to(device)
     data = replace(data, budget=budget_of(life, model, tokenizer))
     freeze(model, recipe.train.frozen)
+    return Beginning(recipe, tokenizer, task, data, model, config, build, facts, sized)
+
+
+def train_life(life: Life) -> TrainState:
+    """Train what the life's recipe says, from `tokens/` to `model/`; goes on from the newest checkpoint."""
+    before, begun = life.cache.facts("train"), begin_training(life)
+    recipe, task, data, model, facts = begun.recipe, begun.task, begun.data, begun.model, begun.facts
     if "steps" not in facts:
         here, processes = life.world.local_size, life.world.size
         resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress, processes=here)
         resolved = resolve_duration(
             resolved, recipe.optimizer, model, task, data, recipe.seed, processes=processes, folder=life.out
         )
-        facts |= {"steps": int(resolved.duration.amount), "device": device.type, **sized}
-        facts |= {"micro_batch_tokens": resolved.micro_batch_tokens, "model": config.model_dump(mode="json")}
+        facts |= {"steps": int(resolved.duration.amount), "device": device_of(model).type, **begun.sized}
+        facts |= {"micro_batch_tokens": resolved.micro_batch_tokens, "model": begun.config.model_dump(mode="json")}
         facts = life.world.gather(facts)[0]
     if facts != before:
         life.cache.choose("train", facts)
@@ -110,7 +139,7 @@ def train_life(life: Life) -> TrainState:
             progress=life.progress,
         )
     if life.world.is_first:
-        whole = gathered(state, task.trained(build()), life.run) if placement.is_cut else model
+        whole = gathered(state, task.trained(begun.build()), life.run) if placement.is_cut else model
         if isinstance(task, LabelledTask) and "validation" in splits(life.root / "data"):
             held_out = list(read_examples(life.root, "validation", task.config))
             task = calibrated(task, whole, held_out, recipe.train.context, life.progress)
@@ -118,7 +147,7 @@ def train_life(life: Life) -> TrainState:
             shares = task.shares(data.train, recipe.seed, state.step)
             life.cache.choose("train", {**life.cache.facts("train"), "shares": shares})
             task = each_calibrated(task, task.headed(whole), life.root, recipe.train.context, life.progress)
-        _write_model(life, task, whole, tokenizer)
+        _write_model(life, task, whole, begun.tokenizer)
     return state
 
 

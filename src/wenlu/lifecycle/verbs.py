@@ -117,7 +117,7 @@ def run(
     with _begin(recipe, out, overrides, progress) as life:
         if life.recipe.vectors is not None:
             return _summary(vectors_life(life))
-        life = check_stage(_read(life))
+        life = check_stage(read_stages(life))
         life = _trained(life) if life.recipe.architectures is None else architectures_stage(life)
         if life.world.is_first:
             report_stage(samples_stage(life))
@@ -156,7 +156,7 @@ def pretrain(
     with _begin(recipe, out, overrides, progress) as life:
         if life.recipe.vectors is not None:
             return _summary(vectors_until_model(life))
-        return _summary(train_stage(check_stage(_read(life))))
+        return _summary(train_stage(check_stage(read_stages(life))))
 
 
 def check(
@@ -171,7 +171,7 @@ def check(
         life = stack.enter_context(_begin(recipe, folder, overrides, progress))
         if life.recipe.vectors is not None:
             raise UsageError(f"{recipe}: makes word vectors, and what is checked is the training of a model")
-        report = check_life(_read(life), seconds=CHECK_SECONDS)
+        report = check_life(read_stages(life), seconds=CHECK_SECONDS)
         report.save(life.out, life.recipe.language)
         return report
 
@@ -208,7 +208,7 @@ def ladder(
     _refuse_foreign_test(Path(recipe), overrides)
     out = Path("runs") / f"compare-{settings.name}" if out is None else out
     with _begin(recipe, out, overrides, progress, trains=False) as life:
-        return climb(_read(life))
+        return climb(read_stages(life))
 
 
 def _refuse_foreign_test(path: Path, overrides: Sequence[str]) -> None:
@@ -272,7 +272,7 @@ def _begin(
         yield life
 
 
-def _read(life: Life) -> Life:
+def read_stages(life: Life) -> Life:
     """Up to what training reads: encoded documents, or examples."""
     if life.recipe.members:
         return members.read_stages(life)

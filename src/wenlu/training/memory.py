@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -73,6 +74,14 @@ def memory_use(device: torch.device) -> dict[str, float]:
     if device.type == "cuda":
         found["device_memory_peak"] = float(torch.cuda.max_memory_allocated(device))
     return found
+
+
+def reset_peak(device: torch.device) -> None:
+    """Let `memory_use` tell the most from now on, where the system allows it."""
+    with suppress(OSError):
+        (PROC / "self/clear_refs").write_text("5")
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def _limits() -> Iterator[tuple[int, int]]:

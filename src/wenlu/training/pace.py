@@ -38,12 +38,21 @@ SAVED_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds that an average step takes, a look at held-out rows, and a checkpoint; and what measuring them took."""
+    """Seconds that an average step takes, a look at held-out rows, and a checkpoint; and what measuring them took.
+
+    Attributes:
+        checkpoint_bytes: of a checkpoint, as far as a state holds tensors.
+    """
 
     step: float
     look: float
     checkpoint: float
     spent: float
+    checkpoint_bytes: int = 0
+
+    def steps_within(self, config: TrainConfig, seconds: float) -> float:
+        """How many steps fit, with all looks and checkpoints beside them."""
+        return (seconds - self.besides(config)) / self.step
 
     def besides(self, config: TrainConfig) -> float:
         """What training takes beside its steps."""
@@ -76,9 +85,10 @@ def measure_pace(
     batches = Batches(data.train, config.rows_per_step, seed, config.separate_documents)
     step = _seconds_of_average(state, task, batches, config, seconds)
     look = _seconds_of_look(state, task, data, config) if data.validation is not None and config.validations else 0.0
-    checkpoint = 0.0 if folder is None else _seconds_of_checkpoint(state, folder, keeps_best=config.keep_best)
+    size = bytes_of_checkpoint(state, keeps_best=config.keep_best)
+    checkpoint = 0.0 if folder is None else _seconds_of_checkpoint(state, folder, size)
     torch.set_rng_state(random)
-    return Pace(step, look, checkpoint, time.perf_counter() - begin)
+    return Pace(step, look, checkpoint, time.perf_counter() - begin, size)
 
 
 def seconds_of(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> float:
@@ -147,11 +157,15 @@ def _seconds_of_look(state: TrainState, task: Task, data: TrainData, config: Tra
     return time.perf_counter() - started
 
 
-def _seconds_of_checkpoint(state: TrainState, folder: Path, *, keeps_best: bool) -> float:
-    """Of all that a state holds, by the speed of writing, reading back and removing a part of it."""
-    tensors, written, size = state.tensors(), {}, 0
-    whole = sum(tensor.nbytes for tensor in tensors.values())
-    for name, tensor in tensors.items():
+def bytes_of_checkpoint(state: TrainState, *, keeps_best: bool) -> int:
+    best = sum(weight.nbytes for weight in state.placement.weights.values()) if keeps_best else 0
+    return best + sum(tensor.nbytes for tensor in state.tensors().values())
+
+
+def _seconds_of_checkpoint(state: TrainState, folder: Path, whole: int) -> float:
+    """Of so many bytes, by the speed of writing, reading back and removing a part of what a state holds."""
+    written, size = {}, 0
+    for name, tensor in state.tensors().items():
         written[name] = tensor
         size += tensor.nbytes
         if size >= SAVED_BYTES:
@@ -162,6 +176,4 @@ def _seconds_of_checkpoint(state: TrainState, folder: Path, *, keeps_best: bool)
         save(scratch, 0, written, {})
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    taken = time.perf_counter() - started
-    best = sum(weight.nbytes for weight in state.placement.weights.values()) if keeps_best else 0
-    return taken * (whole + best) / size
+    return (time.perf_counter() - started) * whole / size

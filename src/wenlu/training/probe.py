@@ -94,11 +94,11 @@ def _steps_in(
     """Steps that fit in `seconds`, with the looks, the checkpoints and the probe itself paid from it."""
     most = PROBE_SHARE * seconds
     pace = measure_pace(config, optimizer, model, task, data, seed, seconds=most, folder=folder)
-    left = seconds - pace.spent - pace.besides(config)
-    if left < pace.step:
+    steps = int(pace.steps_within(config, seconds - pace.spent))
+    if steps < 1:
         raise UsageError(
             f"train.duration of {seconds:g} seconds is too short: a step takes {pace.step:.2f} s, and the "
             f"{config.validations} validations and {max(1, config.checkpoints)} checkpoints {pace.besides(config):.1f} "
             "s on this machine"
         )
-    return int(left / pace.step)
+    return steps
