@@ -27,7 +27,19 @@ from wenlu.cli.runs import SUBCOMMANDS
 PROOF = os.environ.get("WENLU_PROOF") == "1"
 PASTED = ("chat", "runs", "doctor")
 FIRST = "wenlu run recipes/tiny.toml --out runs/tiny"
-SHORT = {"finetune": ["train.duration=2 steps"], "tune": ["train.duration=2 steps", "tune.trials=1"]}
+SMALL = "{family='bert', hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2}"
+TOKENIZER = "tokenizer={kind='char', vocab_size='auto'}"
+SHORT = {
+    "finetune": ["train.duration=2 steps", "check=false"],
+    "tune": ["train.duration=2 steps", "tune.trials=1"],
+    "ablate": [
+        "train.duration=2 steps",
+        'data.train=["a.jsonl", "b.jsonl"]',
+        f"model={SMALL}",
+        TOKENIZER,
+        "check=false",
+    ],
+}
 EXAMPLE = re.compile(r"Example: (.+)")
 
 
@@ -47,7 +59,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("examples")
     (path / "recipes").symlink_to(Path("recipes").absolute())
     rows = [{"text": f"{label} number {n}", "label": label} for n in range(30) for label in ("good", "bad")]
-    (path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name in ("a.jsonl", "b.jsonl"):
+        (path / name).write_text("".join(json.dumps({**row, "text": f"{name} {row['text']}"}) + "\n" for row in rows))
     paste(FIRST, path)
     shutil.copytree(path / "runs/tiny", path / "runs/pretrained")
     return path
@@ -88,10 +101,15 @@ def test_the_example_in_the_help_runs_when_pasted(
 
 
 @pytest.mark.parametrize("name", [name for name, _, _ in SUBCOMMANDS if name != "list"])
-def test_the_example_of_each_thing_to_do_with_runs_runs_when_pasted(name: str, folder: Path) -> None:
+def test_the_example_of_each_thing_to_do_with_runs_runs_when_pasted(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     line = example("runs", name)
     assert f"wenlu runs {name} " in line
-    paste(line, folder)
+    if name in SHORT:
+        call(line, folder, monkeypatch, SHORT[name])
+    else:
+        paste(line, folder)
 
 
 @pytest.mark.parametrize("verb", [*(verb for verb, _ in VERBS), *(verb for _, verb, _ in SUBCOMMANDS)])
