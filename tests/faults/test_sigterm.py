@@ -22,7 +22,7 @@ import pytest
 PROOF = os.environ.get("WENLU_PROOF") == "1"
 PHASES = {
     "start-up": ("wenlu.lifecycle.verbs:_begin", 1),
-    "data preparation": ("wenlu.corpus.writer:_HashedFile.write_record", 20),
+    "data preparation": ("wenlu.corpus.writer:HashedFile.write_record", 20),
     "tokenizer training": ("wenlu.lifecycle.stages:train_tokenizer", 1),
     "encoding": ("wenlu.corpus.shard_writer:_Writer.add", 1),
     "probe": ("wenlu.training.footprint:_activations", 1),

@@ -30,6 +30,8 @@ kind = "char"
 vocab_size = "auto"
 [model]
 MODEL
+[check]
+enabled = false
 [train]
 duration = "STEPS steps"
 context = 32

@@ -76,7 +76,7 @@ def ablate_sources(
     found = []
     for name in names:
         run = out / ("without-" + re.sub(r"[^\w.-]+", "-", name))
-        own = [*overrides, f"data.without={json.dumps([name])}", "evaluate.baseline=false", *labels]
+        own = [*overrides, f"data.without={json.dumps([name])}", "evaluate.baseline=false", "check=false", *labels]
         verbs.run(recipe, run, own, progress=Named(f"without {name}", progress))
         found.append(_bought(name, records.count(name), out / WHOLE, run))
     corrected = holm([each.p_value for each in found])
