@@ -54,7 +54,7 @@ def _rungs(found: Ladder) -> Table:
     from rich.table import Table
 
     title = f"{found.headline}, {found.better} is better; {found.split} split, {found.n:,} examples"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in ("rung", found.headline, "interval", "p", "training", "ms/text", "MB"):
         table.add_column(column, justify="left" if column == "rung" else "right", no_wrap=True)
     for each in found.standings:
