@@ -54,6 +54,10 @@ proof-%: $(VENV)/.dev
 	{ date -u +%Y-%m-%d; uname -srm; grep -m1 'model name' /proc/cpuinfo; git describe --always --dirty; \
 	  WENLU_PROOF=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests/$* --no-header --timeout=3000 --verbose --color=no; } | tee docs/proofs/$*.txt
 
+# The ladder of cheap models beside recipes on real data: is it worth it? Writes docs/results.md.
+proof-ladders: $(VENV)/.dev
+	$(BIN)/python benchmarks/ladders.py $(SET)
+
 # What recipes reach on real data; resumable, SEEDS=1 for a first look. Writes docs/results.md.
 proof-results: $(VENV)/.dev
 	$(BIN)/python benchmarks/results.py $(SET) $(if $(SEEDS),--seeds $(SEEDS))

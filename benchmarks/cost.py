@@ -29,6 +29,8 @@ STEPS, SECONDS = 5, 6.0
 KEPT = Path(__file__).parents[1] / ".make" / "cost.json"
 BEND = 0.15
 """A change of slope, in powers of the axis, from which on a bend is explained."""
+ENDS = (("lowest", "highest"), ("highest", "lowest"))
+"""Of the spread of steps: what bends the line most, up and down."""
 
 
 @dataclass(frozen=True)
@@ -145,27 +147,38 @@ def points_of(axis: str, values: list[Any], base: Point, threads: int) -> list[P
 
 
 def bends(values: list[float], rows: list[dict[str, float]]) -> list[str]:
-    """Where the slope changes in double logarithms, and what changes there."""
-    slopes = [
-        math.log(later["tokens_per_second"] / earlier["tokens_per_second"]) / math.log(right / left)
-        for (left, right), (earlier, later) in zip(pairwise(values), pairwise(rows), strict=True)
-    ]
+    """Where the slope changes in double logarithms by more than the spread of the steps explains, and why."""
     lines = []
-    for place, (before, after) in enumerate(pairwise(slopes), start=1):
-        if abs(after - before) >= BEND:
-            lines.append(
-                f"- at {values[place]:,}: the slope goes from {before:+.2f} to {after:+.2f}. {_around(rows, place)}"
-            )
-    return lines or [f"- no bend: the slope changes by less than {BEND:g} everywhere."]
+    for place in range(1, len(values) - 1):
+        near = rows[place - 1 : place + 2]
+        steps = [math.log(right / left) for left, right in pairwise(values[place - 1 : place + 2])]
+
+        def turn(first: float, middle: float, last: float, steps: list[float] = steps) -> float:
+            return math.log(last / middle) / steps[1] - math.log(middle / first) / steps[0]
+
+        ends = [turn(near[0][end], near[1][other], near[2][end]) for end, other in ENDS]
+        if min(ends) > 0 or max(ends) < 0:
+            bend = turn(*(row["tokens_per_second"] for row in near))
+            rate = turn(*(row["gflops"] for row in near))
+            if abs(bend) >= BEND:
+                lines.append(f"- at {values[place]:,}: the slope changes by {bend:+.2f}. {_reason(near, bend, rate)}")
+    return lines or [f"- no bend of {BEND:g} or more that the spread of the steps would not explain."]
 
 
-def _around(rows: list[dict[str, float]], place: int) -> str:
-    """What could be the reason, at the point and beside it."""
-    near = rows[place - 1 : place + 2]
-    update, attention = (", ".join(f"{row[name]:.0%}" for row in near) for name in ("update", "attention"))
-    speed = ", ".join(f"{row['gflops']:,.0f}" for row in near)
-    memory = ", ".join(f"{row['peak_bytes'] / 1e9:.2f}" for row in near)
-    return f"Around it: update {update}; attention {attention}; {speed} GFLOP/s; {memory} GB."
+def _reason(near: list[dict[str, float]], bend: float, rate: float) -> str:
+    """Tokens a second are arithmetic a second by arithmetic a token: which of the two bends, in its own numbers."""
+    speeds, attention, update = (
+        ", ".join(f"{row[name]:{form}}" for row in near)
+        for name, form in (("gflops", ",.0f"), ("attention", ".0%"), ("update", ".0%"))
+    )
+    work = bend - rate
+    reasons = []
+    if abs(work) >= BEND / 2:
+        grows = "more" if work < 0 else "less"
+        reasons.append(f"a token's work grows {grows} steeply ({work:+.2f}; attention {attention})")
+    if abs(rate) >= BEND / 2:
+        reasons.append(f"the arithmetic itself changes pace ({rate:+.2f}; {speeds} GFLOP/s, update {update})")
+    return f"Because {' and '.join(reasons)}."
 
 
 def page(axes: dict[str, list[Any]], base: Point, found: dict[str, dict[str, float]]) -> str:

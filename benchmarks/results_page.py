@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from results_data import ResultSet
+from results_ladders import ladders
 
 WANTED = 3
 HEAD = """# Results on real data
@@ -19,7 +20,11 @@ have seen the texts that they are tried on.
 """
 
 
-def page(sets: Mapping[str, ResultSet], found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def page(
+    sets: Mapping[str, ResultSet],
+    found: Mapping[str, Sequence[Mapping[str, Any]]],
+    climbed: Sequence[Mapping[str, Any]] = (),
+) -> str:
     rows = ["| set | recipe | score | ours | baseline | difference | minutes | peak memory | seeds |"]
     rows.append("|---|---|---|---|---|---|---|---|---|")
     parts = [HEAD]
@@ -29,6 +34,7 @@ def page(sets: Mapping[str, ResultSet], found: Mapping[str, Sequence[Mapping[str
             _row(name, chosen, runs) if runs else f"| {name} | [{chosen.recipe}]({_path(chosen)}) | not run yet |||||||"
         )
     parts.append("\n".join(rows))
+    parts += ladders(sets, climbed)
     parts += [_section(name, sets[name], runs) for name, runs in found.items() if runs]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 

@@ -32,7 +32,7 @@ PHASES = {
     "last step": ("wenlu.training.optimizers.optimizer:Optimizer.step", 12),
     "validation": ("wenlu.training.train:validate", 1),
     "saving": ("wenlu.rundir.checkpoint:_write", 2),
-    "model folder": ("wenlu.lifecycle.stages:write_model_folder", 1),
+    "model folder": ("wenlu.lifecycle.training:write_model_folder", 1),
     "evaluation": ("wenlu.lifecycle.stages:evaluate_run", 1),
     "report": ("wenlu.lifecycle.stages:write_report", 1),
 }
@@ -88,12 +88,17 @@ def serve() -> None:
         sys.stdout.flush()
 
 
+def place_of(phase: str) -> tuple[Any, str]:
+    """The module or class that has the phase's function, and its name there."""
+    module, _, path = PHASES[phase][0].partition(":")
+    *owners, name = path.split(".")
+    return functools.reduce(getattr, owners, importlib.import_module(module)), name
+
+
 def stop_in(phase: str, signals: int) -> None:
     """Let the process signal itself when the phase's function is called for the given time."""
-    (module, _, path), when = PHASES[phase][0].partition(":"), PHASES[phase][1]
-    *owners, name = path.split(".")
-    owner = functools.reduce(getattr, owners, importlib.import_module(module))
-    function, calls = getattr(owner, name), 0
+    (owner, name), when, calls = place_of(phase), PHASES[phase][1], 0
+    function = getattr(owner, name)
 
     @functools.wraps(function)
     def stopping(*args: Any, **settings: Any) -> Any:
@@ -152,6 +157,10 @@ def test_sigterm_ends_with_75_and_the_same_command_goes_on_to_the_same_model(
         assert (out / name).read_bytes() == (whole / name).read_bytes(), name
     hidden = [path.name for path in out.rglob(".*") if path.name != ".lock"]
     assert hidden == [], "nothing half written stays"
+
+
+def test_every_phase_has_a_function_that_is_still_there() -> None:
+    assert all(callable(getattr(*place_of(phase))) for phase in PHASES)
 
 
 if __name__ == "__main__":

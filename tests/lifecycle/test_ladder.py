@@ -144,6 +144,22 @@ def test_the_table_says_it_in_words(ladder: Ladder) -> None:
     assert "logistic-regression" in rendered(ladder, width=80)
 
 
+def test_five_texts_are_shown_with_what_the_model_that_is_worth_it_says(ladder: Ladder) -> None:
+    assert len({each.text for each in ladder.shown}) == 5
+    for each in ladder.shown:
+        assert each.label == next(label for label, words in WORDS.items() if each.text.split()[0] in words)
+        assert each.prediction == each.label  # a word decides, and a linear model is worth it
+        assert each.probability is not None
+        assert each.text.split()[0] in rendered(ladder)
+    assert f"wenlu predict {ladder.path / 'rungs' / ladder.worth.name} YOUR.csv" in rendered(ladder).replace("\n", "")
+
+
+def test_each_climb_is_logged_as_a_reading_of_the_test_part(ladder: Ladder) -> None:
+    first = json.loads((ladder.path / "test-readings.jsonl").read_text().splitlines()[0])
+    assert first["model"].startswith("ladder: prior, linear-svm, ")
+    assert (first["metric"], first["value"]) == ("accuracy", ladder.worth.value)
+
+
 def test_what_does_not_fit_in_the_budget_is_left_out_and_says_so(recipe: Path, tmp_path: Path) -> None:
     given = [*SETTINGS, "compare.budget=2 seconds", "compare.rungs=prior,gru,recipe"]
     found = verbs.ladder(recipe, tmp_path / "out", given)
@@ -203,6 +219,8 @@ def test_a_verdict_names_the_model_that_is_worth_it(ladder: Ladder) -> None:
         "The linear svm is not distinguishable from the recipe's own model at n = 400 (accuracy 0.9300 and 0.9500, "
         "p = 0.5000), and takes 3 s of training in place of 5 minutes."
     )
+    as_long = verdict_of([replace(standing("gru", 0.93, 299.9), against_best=behind["tied"]), recipe], 400, "accuracy")
+    assert "and takes as long to train: 5 minutes." in as_long
     worse = verdict_of([replace(svm, against_best=replace(pair, corrected=0.01)), recipe], 400, "accuracy")
     assert worse == (
         "The recipe's own model is better than all others: accuracy 0.9500 after 5 minutes of training, beside 0.9300 "

@@ -44,8 +44,12 @@ def render(found: Ladder) -> Group:
     if found.ablation:
         parts.append(_ablation(found))
     parts += _strongest(found)
-    where = f"{found.path / 'ladder.json'}, pareto.svg; a rung is a run: wenlu compare or predict rungs/NAME"
-    return Group(*parts, f"[bold]{escape(found.verdict)}[/]", escape(where))
+    if found.shown:
+        parts.append(_shown(found))
+    worth = found.path / "rungs" / found.worth.name
+    where = f"{found.path / 'ladder.json'}, pareto.svg; each rung is a run to compare, and to ask:"
+    ask = f"  wenlu predict {worth} YOUR.csv text=COLUMN --out answers.jsonl"
+    return Group(*parts, f"[bold]{escape(found.verdict)}[/]", escape(where), escape(ask))
 
 
 def _rungs(found: Ladder) -> Table:
@@ -94,6 +98,23 @@ def _ablation(found: Ladder) -> Table:
         interval = "" if each.low is None else f" ({each.low:+.3f} to {each.high:+.3f})"
         values = (f"{each.features:,}", f"{each.value:.4f}", f"{each.difference:+.4f}{interval}", f"{each.p_value:.4f}")
         table.add_row(escape(each.left_out), *values, "≈" if each.verdict == "not distinguishable" else each.verdict)
+    return table
+
+
+def _shown(found: Ladder) -> Table:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=f"{len(found.shown)} of the {found.split} texts, answered by {found.worth.name}")
+    table.title_justify, table.box = "left", box.SIMPLE_HEAD
+    for column in ("text", "right", "answer", "sure"):
+        table.add_column(column, justify="right" if column == "sure" else "left", overflow="ellipsis")
+    table.columns[0].no_wrap = True
+    for each in found.shown:
+        said = each.prediction if isinstance(each.prediction, str) else encoder.dumps(each.prediction)
+        sure = "" if each.probability is None else f"{each.probability:.0%}"
+        table.add_row(escape(" ".join(each.text.split())[:200]), escape(each.label or ""), escape(said), sure)
     return table
 
 

@@ -13,6 +13,7 @@ from wenlu.evaluation.comparison import Answers, Comparison, Pair, compare_answe
 from wenlu.evaluation.settings import EvaluateConfig
 from wenlu.lifecycle.ladder.ablation import Ablated
 from wenlu.lifecycle.ladder.outcome import LeftOut, Outcome
+from wenlu.lifecycle.ladder.shown import Shown
 from wenlu.metrics import Metric
 from wenlu.rundir import atomic
 
@@ -61,6 +62,12 @@ class Ladder:
     n: int
     verdict: str
     ablation: tuple[Ablated, ...] = field(default=())
+    shown: tuple[Shown, ...] = field(default=())
+    """What the rung that is worth its cost answers to a few of the texts."""
+
+    @property
+    def worth(self) -> Standing:
+        return worth_it(self.standings)
 
     @property
     def best(self) -> Standing:
@@ -80,10 +87,12 @@ class Ladder:
             "metrics": headlines,
             "pairs": told.get("pairs", []),
             "best": self.best.name,
+            "worth": self.worth.name,
             "verdict": self.verdict,
             "rungs": [_told(each) for each in self.standings],
             "left_out": [asdict(each) for each in self.left_out],
             "ablation": [asdict(each) for each in self.ablation],
+            "shown": [each.to_json() for each in self.shown],
             "budget_seconds": self.budget_seconds,
         }
 
@@ -128,20 +137,28 @@ def pareto(costs: Sequence[tuple[float, ...]]) -> set[int]:
     }
 
 
+def worth_it(standings: Sequence[Standing]) -> Standing:
+    """The quickest to train of the best and of those that are not distinguishable from it."""
+    best = next(each for each in standings if each.is_best)
+    return min([best, *_tied(standings)], key=lambda each: each.outcome.seconds)
+
+
+def _tied(standings: Sequence[Standing]) -> list[Standing]:
+    return [each for each in standings if each.against_best and each.against_best.verdict == "not distinguishable"]
+
+
 def verdict_of(standings: Sequence[Standing], n: int, headline: str) -> str:
     """What it comes to, in one or two sentences."""
     best = next(each for each in standings if each.is_best)
     recipe = next((each for each in standings if each.name == "recipe"), None)
     others = [each for each in standings if each.against_best is not None]
-    tied = [each for each in others if each.against_best and each.against_best.verdict == "not distinguishable"]
-    cheapest = min([best, *tied], key=lambda each: each.outcome.seconds)
+    tied, cheapest = _tied(standings), worth_it(standings)
     if not others:
         said = f"The {called(best)} is the only rung that has a score."
     elif cheapest is not best:
         said = (
             f"The {called(cheapest)} is not distinguishable from the {called(best)} at n = {n:,} ({headline} "
-            f"{cheapest.value:.4f} and {best.value:.4f}, p = {_p(cheapest)}), and takes "
-            f"{duration(cheapest.outcome.seconds)} of training in place of {duration(best.outcome.seconds)}."
+            f"{cheapest.value:.4f} and {best.value:.4f}, p = {_p(cheapest)}), and takes {_less(cheapest, best)}."
         )
     elif tied:
         named = ", ".join(f"the {called(each)}" for each in tied)
@@ -161,6 +178,11 @@ def verdict_of(standings: Sequence[Standing], n: int, headline: str) -> str:
     if recipe.against_best is not None and recipe.against_best.verdict == "worse":
         said += f" The recipe's own model does worse here: {recipe.value:.4f} (p = {_p(recipe)})."
     return said
+
+
+def _less(cheapest: Standing, best: Standing) -> str:
+    times = [duration(each.outcome.seconds) for each in (cheapest, best)]
+    return f"as long to train: {times[0]}" if times[0] == times[1] else "{} of training in place of {}".format(*times)
 
 
 def _p(standing: Standing) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 from wenlu.errors import UsageError
 from wenlu.lifecycle.cache import stage_key
@@ -10,8 +11,10 @@ from wenlu.lifecycle.ladder.ablation import Ablated, ablate, plain_ablation, rea
 from wenlu.lifecycle.ladder.climb import CODE, Climb
 from wenlu.lifecycle.ladder.outcome import LeftOut, Outcome
 from wenlu.lifecycle.ladder.plot import write_pareto
-from wenlu.lifecycle.ladder.standing import Ladder, Standing, stand, verdict_of
+from wenlu.lifecycle.ladder.shown import shown
+from wenlu.lifecycle.ladder.standing import Ladder, Standing, stand, verdict_of, worth_it
 from wenlu.lifecycle.life import Life
+from wenlu.lifecycle.readings import log_ladder
 from wenlu.rundir import atomic
 
 ABLATION = "ablation.json"
@@ -36,7 +39,10 @@ def climb(life: Life) -> Ladder:
     standings, compared = stand(
         outcomes, [ladder.folder(each.name) for each in outcomes], metrics, ladder.bench.evaluate
     )
-    headline, n = metrics[0], len(ladder.parts.test)
+    headline, n, split = metrics[0], len(ladder.parts.test), ladder.bench.evaluate.split
+    worth = worth_it(standings)
+    if split == "test":
+        log_ladder(life.root, [each.name for each in standings], headline.name, worth.value if math.isfinite(worth.value) else None)
     result = Ladder(
         path=life.out,
         standings=tuple(standings),
@@ -45,10 +51,11 @@ def climb(life: Life) -> Ladder:
         budget_seconds=life.recipe.compare.budget.amount,
         headline=headline.name,
         better=headline.better,
-        split=ladder.bench.evaluate.split,
+        split=split,
         n=n,
         verdict=verdict_of(standings, n, headline.name),
         ablation=tuple(_ablation(ladder, standings)),
+        shown=shown(life.root, split, ladder.folder(worth.name), life.recipe.seed),
     )
     result.save()
     write_pareto(life.out, standings, headline.name)
