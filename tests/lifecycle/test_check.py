@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import wenlu
 from wenlu.cli.app import app
 from wenlu.config import load
-from wenlu.errors import CheckFailed, UsageError
+from wenlu.errors import CheckFailed, ConfigError, UsageError
 from wenlu.lifecycle.cache import StageCache
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.models import family
@@ -138,6 +138,17 @@ def test_rows_of_the_test_that_leak_into_training_are_found_in_a_file(tmp_path: 
     assert failed["name"] == "leakage"
     assert failed["numbers"] == {"share": 1.0, "exact": 6}
     assert failed["found"] == "6 of 6 records of test stand in training too (100.0%), 6 exactly"
+    result = CliRunner().invoke(
+        app,
+        ["check", "recipes/classify.toml", *settings, *leaking, "train.allocator=as-is", 'check.accepts=["leakage"]'],
+    )
+    assert result.exit_code == 0
+    assert "which check.accepts allows" in " ".join(result.stdout.split())
+
+
+def test_only_checks_of_the_data_can_be_accepted() -> None:
+    with pytest.raises(ConfigError, match=r"check\.accepts.*'gradients' is no check of the data"):
+        load(Recipe, Path("recipes/tiny.toml"), ['check.accepts=["gradients"]'])
 
 
 def test_the_terminal_and_the_page_show_what_is_trained_on(tmp_path: Path) -> None:

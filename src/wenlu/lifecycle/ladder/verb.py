@@ -42,7 +42,12 @@ def climb(life: Life) -> Ladder:
     headline, n, split = metrics[0], len(ladder.parts.test), ladder.bench.evaluate.split
     worth = worth_it(standings)
     if split == "test":
-        log_ladder(life.root, [each.name for each in standings], headline.name, worth.value if math.isfinite(worth.value) else None)
+        log_ladder(
+            life.root,
+            [each.name for each in standings],
+            headline.name,
+            worth.value if math.isfinite(worth.value) else None,
+        )
     result = Ladder(
         path=life.out,
         standings=tuple(standings),
