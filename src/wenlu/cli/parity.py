@@ -23,7 +23,7 @@ def parity(
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
-    """Let two models answer the same texts: token ids, logits, likeliest tokens, continuations, bits per byte.
+    """Let two models answer the same texts: ids, logits, likeliest tokens, continuations, bits per byte, chat template.
 
     Thresholds follow from the coarser of their number types, or from parity.logits=…, parity.kl_nats=…; the texts are
     built in, or those of data.test=FILE. Exit code 1 where the models differ.
@@ -63,6 +63,8 @@ def render(found: Parity) -> Group:
         ("top1_agreement", _number(found.top1_agreement), f"≥ {most['top1']:g}"),
         ("min_cosine", _number(found.min_cosine), f"≥ {most['cosine']:g}"),
         ("same_continuation", _yes(found.same_continuation), "yes" if most["same_continuation"] else "–"),
+        ("same_template", _yes(found.same_template), "yes"),
+        ("same_ends", _yes(found.same_ends), "yes"),
     )
     for name, value, bound in rows:
         if value is not None:

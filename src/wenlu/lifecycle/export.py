@@ -19,6 +19,7 @@ from wenlu.lifecycle.export_vectors import VECTORS_FORMATS, VectorsExport, Vecto
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
 from wenlu.lifecycle.model_folder import generation_kept, tokenizer_kept, write_bundle
 from wenlu.lifecycle.parity import TEXTS, Parity, ParitySettings, compare
+from wenlu.lifecycle.parity_record import write_parity
 from wenlu.lifecycle.parity_side import Side, side_of, task_side
 from wenlu.lifecycle.report.words import Language
 from wenlu.models import Ability, family_of
@@ -48,12 +49,14 @@ class ExportConfig(Config):
             ONNX.
         language: of the model card.
         task: one of several tasks that the model was trained for, to be exported as a model of this task alone.
+        accept_divergence: keep what answers otherwise than the model; `parity.json` then says what failed.
     """
 
     format: Literal["auto", FormatName, VectorsFormat] = "auto"
     dtype: Dtype = "auto"
     language: Language = "en"
     task: str | None = None
+    accept_divergence: bool = False
     parity: ParitySettings = ParitySettings()
 
 
@@ -141,12 +144,15 @@ def export_model(
         made = row.write(folder, job)
         own = task_side(bundle, model) if row.name == "hf" and _has_head(bundle) else side_of(bundle, model)
         found = compare(own, made, TEXTS, _settings(row, job, config), progress=progress)
-        if not found.equal:
+        if not found.equal and not config.accept_divergence:
             raise ParityError(_message(row, found))
         name = made.dtype if job.dtype == "auto" else job.dtype
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         done = Export(out, row.name, name, size, replace(found, a=job.name, b=row.name))
         write_record(folder, done.to_json(), name=out.name)
+        write_parity(folder, done.parity, format=row.name, dtype=name)
+    if not done.parity.equal:
+        progress.warn(f"{out}: {_found(done.parity)}; kept, since accept_divergence=true")
     if row.name == "hf" and isinstance(bundle.task, ReadingTask):
         reason = bundle.task.why_no_class(bundle.model)
         if reason is not None:
@@ -193,7 +199,8 @@ def _gguf(folder: Path, job: Job) -> Side:
     )
     _write_card(folder, job)
     side = side_of(load(folder / "model.gguf"), "gguf")
-    return replace(side, dtype=job.dtype)
+    ends = side.ends if len(turn_ends) < 2 else job.bundle.end_ids  # the file has room for two
+    return replace(side, dtype=job.dtype, ends=ends)
 
 
 def _onnx(folder: Path, job: Job) -> Side:
@@ -266,14 +273,19 @@ def _write_card(folder: Path, job: Job) -> None:
     atomic.write_text(folder / CARD, model_card(subject, job.run, job.language))
 
 
-def _message(row: Format, found: Parity) -> str:
+def _found(found: Parity) -> str:
+    """What is beyond its threshold, and where first."""
     numbers = {name: value for name, value in asdict(found).items() if name in found.failed}
     shown = ", ".join(
         f"{name} = {value:.6g}" if isinstance(value, float) else f"{name} = {value}" for name, value in numbers.items()
     )
     place = found.first_difference
     where = "" if place is None else f"; first at text {place.text}, token {place.position}: {place.what}"
+    return f"the exported model answers otherwise than the model ({shown}{where})"
+
+
+def _message(row: Format, found: Parity) -> str:
     return (
-        f"format {row.name}: the exported model answers otherwise than the model ({shown}{where}), so nothing was "
-        "written. Another dtype may be near enough, or thresholds that you set yourself (parity.logits=…)"
+        f"format {row.name}: {_found(found)}, so nothing was written. Another dtype may be near enough, or thresholds "
+        "that you set yourself (parity.logits=…); accept_divergence=true keeps it all the same and says so"
     )

@@ -1,4 +1,4 @@
-"""Do two models answer alike? The same texts through both: ids, logits, continuations, bits per byte."""
+"""Do two models answer alike? The same texts through both: ids, logits, continuations, bits per byte, framing."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from wenlu.bundle import load
 from wenlu.config import Config, check, override
 from wenlu.errors import DataError, UsageError
 from wenlu.lifecycle.evaluate import HeldOutConfig, read_texts
+from wenlu.lifecycle.parity_framing import same_ends, same_template
 from wenlu.lifecycle.parity_side import Kind, Side, side_of
 from wenlu.progress import QUIET, Progress
 
@@ -118,6 +119,8 @@ class Parity:
 
     Attributes:
         failed: names of what lies beyond its threshold; empty: the two answer alike.
+        same_template: whether conversations are written with the same ids. same_ends: whether answers end at the same
+            tokens.
         bits_per_byte: of the texts' tokens, given what stands before each text, or given the text as a source.
     """
 
@@ -132,6 +135,8 @@ class Parity:
     top1_agreement: float | None
     min_cosine: float | None
     same_continuation: bool | None
+    same_template: bool | None
+    same_ends: bool | None
     bits_per_byte: tuple[float, float] | None
     thresholds: dict[str, Any]
     failed: tuple[str, ...]
@@ -273,6 +278,8 @@ class _Found:
             top1_agreement=self.agreeing / counted if likely else None,
             min_cosine=self.min_cosine if read and not likely else None,
             same_continuation=self.same_continuation if self.prompts else None,
+            same_template=same_template(self.a, self.b),
+            same_ends=same_ends(self.a, self.b),
             bits_per_byte=(bits[0], bits[1]) if predicts else None,
             thresholds=self.thresholds.model_dump(),
             failed=(),
@@ -325,5 +332,7 @@ def _failed(found: Parity, most: Thresholds, is_beyond: bool) -> tuple[str, ...]
         "top1_agreement": found.top1_agreement is None or found.top1_agreement >= most.top1,
         "min_cosine": found.min_cosine is None or found.min_cosine >= most.cosine,
         "same_continuation": not (most.same_continuation and found.same_continuation is False),
+        "same_template": found.same_template is not False,
+        "same_ends": found.same_ends is not False,
     }
     return tuple(name for name, passed in verdicts.items() if not passed)

@@ -45,6 +45,8 @@ class Side:
     frame: Callable[[list[int]], list[int]]
     context: int | None
     dtype: str
+    ends: frozenset[int] = frozenset()
+    """Tokens at which an answer ends."""
 
 
 def side_of(bundle: Bundle, name: str | Path) -> Side:
@@ -69,6 +71,7 @@ def side_of(bundle: Bundle, name: str | Path) -> Side:
         frame=frame,
         context=context_of(model),
         dtype=dtype,
+        ends=bundle.end_ids,
     )
 
 
