@@ -22,6 +22,7 @@ from wenlu.lifecycle.parity import TEXTS, Parity, ParitySettings, compare
 from wenlu.lifecycle.parity_side import Side, side_of, task_side
 from wenlu.lifecycle.report.words import Language
 from wenlu.models import Ability, family_of
+from wenlu.models.quantised import dequantised, quantised_layers
 from wenlu.models.weights import save_config
 from wenlu.models.weights.generation_config import write_generation_config
 from wenlu.models.weights.gguf import FileType, write_gguf
@@ -181,7 +182,7 @@ def _has_head(bundle: Bundle) -> bool:
 
 def _gguf(folder: Path, job: Job) -> Side:
     names: dict[str, FileType] = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "q8_0": "q8_0"}
-    model, tokenizer = job.bundle.model, job.bundle.tokenizer
+    model, tokenizer = _plain(job.bundle).model, job.bundle.tokenizer
     turn_ends = sorted(job.bundle.end_ids - {tokenizer.eos_id})
     write_gguf(
         folder / "model.gguf",
@@ -197,7 +198,7 @@ def _gguf(folder: Path, job: Job) -> Side:
 
 
 def _onnx(folder: Path, job: Job) -> Side:
-    bundle = _converted(job)
+    bundle = _plain(_converted(job))
     family = family_of(bundle.model)
     export_onnx(folder / "model.onnx", bundle.model, family)
     save_config(folder, bundle.model, family)
@@ -258,6 +259,11 @@ def _converted(job: Job) -> Bundle:
     if next(job.bundle.model.parameters()).dtype == wanted:
         return job.bundle
     return replace(job.bundle, model=load(job.bundle.path, dtype=wanted).model)
+
+
+def _plain(bundle: Bundle) -> Bundle:
+    """The bundle without quantised maps, for forms that have no place for ours."""
+    return replace(bundle, model=dequantised(bundle.model)) if quantised_layers(bundle.model) else bundle
 
 
 def _write_card(folder: Path, job: Job) -> None:
