@@ -22,6 +22,7 @@ from wenlu.lifecycle.parity import TEXTS, Parity, ParitySettings, compare
 from wenlu.lifecycle.parity_side import Side, side_of, task_side
 from wenlu.lifecycle.report.words import Language
 from wenlu.models import Ability, family_of
+from wenlu.models.adapters import adapter_names, merged_model
 from wenlu.models.quantised import dequantised, quantised_layers
 from wenlu.models.weights import save_config
 from wenlu.models.weights.generation_config import write_generation_config
@@ -32,7 +33,7 @@ from wenlu.tasks import ReadingTask
 from wenlu.tasks.labelled.headed import OWN as OWN_POOLING
 from wenlu.tokenizers.gguf.cuts import OWN, cut_like
 
-FormatName = Literal["hf", "gguf", "onnx"]
+FormatName = Literal["hf", "gguf", "onnx", "peft"]
 Name = FormatName | VectorsFormat
 Dtype = Literal["auto", "float32", "float16", "bfloat16", "q8_0"]
 
@@ -43,8 +44,8 @@ class ExportConfig(Config):
     Attributes:
         format: a folder in Hugging Face's layout, one GGUF file, or an ONNX graph; each with its tokenizer. In the
             folder, a model with a task's head becomes the class of transformers that answers as it does, if there is
-            one. Of word vectors: word2vec's text format, or a folder. "auto" is "hf", and goes by the ending of `out`
-            for vectors.
+            one. An adapter is merged into its base; "peft" writes it alone. Of word vectors: word2vec's text format, or
+            a folder. "auto" is "hf", and goes by the ending of `out` for vectors.
         dtype: of the numbers; "auto" keeps those of a Hugging Face folder, and takes float16 for GGUF and float32 for
             ONNX.
         language: of the model card.
@@ -137,10 +138,13 @@ def export_model(
     """Write a language model as `row` does it; the rest is `export`'s."""
     refuse_foreign(out)
     bundle = load(model, task=config.task)
+    if row.name == "peft" and not adapter_names(bundle.model):
+        raise UsageError(f"{model}: has no adapter to write alone; export it as format=hf")
     job = _job(bundle, out, config, row)
     with atomic.atomic_folder(out) as folder:
         made = row.write(folder, job)
-        own = task_side(bundle, model) if row.name == "hf" and _has_head(bundle) else side_of(bundle, model)
+        has_head = row.name in ("hf", "peft") and _has_head(bundle)
+        own = task_side(bundle, model) if has_head else side_of(bundle, model)
         found = compare(own, made, TEXTS, _settings(row, job, config), progress=progress)
         if not found.equal:
             raise ParityError(_message(row, found))
@@ -165,6 +169,11 @@ def _hf(folder: Path, job: Job) -> Side:
     bundle = in_class_of_family(_converted(job))
     write_bundle(folder, bundle, name=job.name, run=job.run, language=job.language)
     return (task_side if _has_head(bundle) else side_of)(load(folder), "hf")
+
+
+def _peft(folder: Path, job: Job) -> Side:
+    write_bundle(folder, job.bundle, name=job.name, run=job.run, language=job.language)
+    return (task_side if _has_head(job.bundle) else side_of)(load(folder), "peft")
 
 
 def in_class_of_family(bundle: Bundle) -> Bundle:
@@ -213,6 +222,7 @@ FORMATS: tuple[Format, ...] = (
     Format("hf", ("float32", "float16", "bfloat16"), keeps=True, write=_hf),
     Format("gguf", ("float16", "float32", "bfloat16", "q8_0"), keeps=False, write=_gguf),
     Format("onnx", ("float32",), keeps=False, write=_onnx),
+    Format("peft", ("auto",), keeps=True, write=_peft),
 )
 """Forms of language models; those of word vectors are `VECTORS_FORMATS`."""
 
@@ -248,6 +258,8 @@ def _job(bundle: Bundle, out: Path, config: ExportConfig, row: Format) -> Job:
     dtype = config.dtype if config.dtype != "auto" or row.keeps else row.dtypes[0]
     path = bundle.path
     run = next((folder for folder in (path, path.parent) if is_run(folder)), None)
+    if row.name != "peft":
+        bundle = _merged(bundle)
     return Job(bundle, out.name if run is None else run.resolve().name, run, dtype, config.language)
 
 
@@ -258,7 +270,18 @@ def _converted(job: Job) -> Bundle:
     wanted = getattr(torch, job.dtype)
     if next(job.bundle.model.parameters()).dtype == wanted:
         return job.bundle
-    return replace(job.bundle, model=load(job.bundle.path, dtype=wanted).model)
+    again = load(job.bundle.path, dtype=wanted)
+    if adapter_names(again.model):  # the sum is rounded once
+        again = _merged(load(job.bundle.path, dtype=torch.promote_types(wanted, torch.float32)))
+    return replace(job.bundle, model=again.model.to(wanted))
+
+
+def _merged(bundle: Bundle) -> Bundle:
+    """The model with its adapter in its weights."""
+    if not adapter_names(bundle.model):
+        return bundle
+    model = merged_model(bundle.model)
+    return replace(bundle, model=model, config=model.config)
 
 
 def _plain(bundle: Bundle) -> Bundle:
