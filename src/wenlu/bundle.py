@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,14 @@ import torch
 from wenlu import hub
 from wenlu.config import did_you_mean
 from wenlu.errors import DataError, ResourceError, UsageError, WeightsError
-from wenlu.models import Ability, Family, LanguageModel, ModelConfig
+from wenlu.models import Ability, Family, LanguageModel, ModelConfig, family_of
+from wenlu.models.adapters import adapter_names, assemble, base_named, is_adapter, merged_model, read_base
+from wenlu.models.adapters.peft_config import FILE as ADAPTER
 from wenlu.models.layers.encoder import Encoder
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.models.vectors import ENDINGS, VectorsFacts, WordVectors, holds_vectors, load_text, load_vectors
 from wenlu.models.weights import load_model
+from wenlu.models.weights.digest import weights_digest
 from wenlu.models.weights.files import read_json
 from wenlu.models.weights.generation_config import ids_of, read_generation_config
 from wenlu.models.weights.gguf import load_gguf
@@ -50,6 +53,31 @@ class Bundle:
         """The tokens at which an answer ends: the tokenizer's, the config's and those of generation_config.json."""
         named = (self.tokenizer.eos_id, self.config.eos_token_id, self.generation.get("eos_token_id"))
         return frozenset(number for value in named for number in ids_of(value))
+
+    def with_adapter(self, path_or_id: str | Path, *, task: str | None = None) -> Bundle:
+        """The model with an adapter that was trained beside it, and with that one's task; this bundle stays as it is.
+
+        Both share all weights but the adapter's, so several adapters of a base take little more memory than one, and
+        each answers whenever it is asked.
+
+        Args:
+            path_or_id: a run with `[adapter]`, or a folder that peft wrote. task: as `load`.
+
+        Raises:
+            UsageError: there is no adapter, or this model has one itself.
+            WeightsError: it was trained beside other weights, or does not fit.
+        """
+        path = model_path(path_or_id)
+        if not is_adapter(path):
+            raise UsageError(f"{path}: is no adapter, but a whole model; load it by itself")
+        if adapter_names(self.model):
+            raise UsageError(
+                f"{self.path}: has an adapter already; give the other one to its base: {base_named(self.path)}"
+            )
+        facts, base = read_base(path), replace(self, model=merged_model(self.model))
+        if facts is not None and weights_digest(base.model) != facts.digest:  # or they were converted as they were read
+            facts.check(weights_digest(merged_model(load(self.path).model)), path)
+        return _beside(base, path, next(self.model.parameters()).dtype, task)
 
     def require_causal(self) -> CausalLM:
         """The task of a model that continues text; raises UsageError for another."""
@@ -140,13 +168,61 @@ def load(path_or_id: str | Path, *, dtype: torch.dtype | None = None, task: str 
         generation: dict[str, Any] = {}
     elif holds_vectors(path):
         raise UsageError(f"{path}: holds word vectors, which read no text; ask them: wenlu predict {path} --text WORD")
+    elif is_adapter(path):
+        return _adapted(path, dtype, task)
     else:
         family, model = load_model(path, dtype=dtype)
         tokenizer = Tokenizer.load(path)
         generation = read_generation_config(path)
-        start = generation.get("decoder_start_token_id")
-        if isinstance(model, EncoderDecoder) and type(start) is int:
-            model.config = model.config.model_copy(update={"decoder_start_token_id": start})
+    return _bundle(path, family, model, tokenizer, generation, task)
+
+
+def _adapted(path: Path, dtype: torch.dtype | None, task: str | None) -> Bundle:
+    """An adapter with its base, in the type of numbers that it was trained in."""
+    named = base_named(path)
+    try:
+        if model_path(named) == path:
+            raise WeightsError(f"{named} is the adapter itself")
+        base = load(named)
+    except (WeightsError, UsageError, ResourceError) as error:
+        raise type(error)(
+            f"{path}: is an adapter, and its base cannot be loaded: {error}. Put the base there, or give it the "
+            f'adapter: wenlu.load("BASE").with_adapter("{path}")'
+        ) from error
+    base = replace(base, model=merged_model(base.model))
+    facts = read_base(path)
+    if facts is not None:
+        facts.check(weights_digest(base.model), path)
+    return _beside(base, path, dtype or _told_dtype(path), task)
+
+
+def _beside(base: Bundle, path: Path, dtype: torch.dtype | None, task: str | None) -> Bundle:
+    """The base with the adapter in the folder `path`; what this has not of its own is the base's."""
+    family = family_of(base.model)
+    model = assemble(path, family, base.model, dtype=dtype)
+    tokenizer = Tokenizer.load(path) if (path / "tokenizer.json").is_file() else base.tokenizer
+    generation = read_generation_config(path) or base.generation
+    return _bundle(path, family, model, tokenizer, generation, task)
+
+
+def _told_dtype(path: Path) -> torch.dtype | None:
+    told = read_json(path / "config.json").get("dtype") if (path / "config.json").is_file() else None
+    if told not in (None, "float64", "float32", "bfloat16", "float16"):
+        raise WeightsError(f"{path / 'config.json'}: dtype {told!r} is no type of numbers that models have")
+    return None if told is None else getattr(torch, told)
+
+
+def _bundle(
+    path: Path,
+    family: Family,
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    generation: Mapping[str, Any],
+    task: str | None,
+) -> Bundle:
+    start = generation.get("decoder_start_token_id")
+    if isinstance(model, EncoderDecoder) and type(start) is int:
+        model.config = model.config.model_copy(update={"decoder_start_token_id": start})
     if tokenizer.vocab_size > model.config.vocab_size:
         raise WeightsError(
             f"{path}: the tokenizer has {tokenizer.vocab_size} tokens, but the model only "
@@ -191,7 +267,7 @@ def _model_in(path: Path) -> Path:
     if path.is_file() and path.suffix.lower() == GGUF:
         return path
     for folder in (path, path / "model"):
-        if (folder / "config.json").is_file():
+        if (folder / "config.json").is_file() or (folder / ADAPTER).is_file():
             return folder
     files = sorted(path.glob(f"*{GGUF}")) if path.is_dir() else []
     if len(files) == 1:
@@ -222,7 +298,8 @@ def _task(path: Path, family: Family, model: LanguageModel, tokenizer: Tokenizer
     if told is not None:
         return told
     if isinstance(model, Encoder):
-        return task_of_class(model.config, read_json(path / "config.json").get("problem_type"), tokenizer)
+        told_config = read_json(path / "config.json") if (path / "config.json").is_file() else {}
+        return task_of_class(model.config, told_config.get("problem_type"), tokenizer)
     return CausalLM() if Ability.CAUSAL in family.abilities else None
 
 

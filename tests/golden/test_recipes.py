@@ -18,12 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.tasks.labelled import LABELLED
 
+from wenlu.bundle import Bundle
 from wenlu.config import load
 from wenlu.lifecycle import verbs
+from wenlu.lifecycle.model_folder import write_bundle
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.models import family
+from wenlu.tokenizers import ROLE_TOKENS, TokenizerConfig, train_tokenizer
 from wenlu.training import AdamWConfig
 
 GOLDEN = Path(__file__).with_name("losses.json")
@@ -53,6 +57,7 @@ SIZES = [
     "model.num_attention_heads=2",
 ]
 OWN = {
+    "adapt": ["adapter.dropout=0"],
     "code": ["task.max_target_tokens=auto"],
     "poems-zh": ["tokenizer.vocab_size=auto"],
     "pretrain-masked-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
@@ -123,9 +128,12 @@ def labelled_overrides(recipe: Recipe, folder: Path) -> list[str]:
         source.write_text("".join(json.dumps(row) + "\n" for row in LABELLED[task].rows * 12))
         own.append(f"{prefix}data={table(train=str(source), steps=[], split_by='random', validation=0.1, test=0.1)}")
         own += [f"{prefix}task.{key}={json.dumps(value)}" for key, value in LABELLED[task].settings.items()]
+    model = table(family=chosen, **sizes)
+    if recipe.adapter is not None:  # which stands beside a base, as tiny, of the same texts
+        model = table(base=write_base(folder / "base", chosen, sizes, texts("en")))
     return [
         adamw(recipe.name),
-        f"model={table(family=chosen, **sizes)}",
+        f"model={model}",
         f"train={table(**TRAIN_OF_LABELLED)}",
         "tokenizer.kind=char",
         "tokenizer.vocab_size=auto",
@@ -133,6 +141,18 @@ def labelled_overrides(recipe: Recipe, folder: Path) -> list[str]:
         *own,
         *OWN.get(recipe.name, ()),
     ]
+
+
+def write_base(folder: Path, name: str, sizes: dict[str, Any], known: list[str]) -> str:
+    tokenizer = train_tokenizer(
+        TokenizerConfig(kind="char", vocab_size="auto", extra_special_tokens=ROLE_TOKENS), known
+    )
+    torch.manual_seed(0)
+    row = family(name)
+    model = row.build(row.config(vocab_size=tokenizer.vocab_size, **sizes))
+    folder.mkdir()
+    write_bundle(folder, Bundle(model, tokenizer, None, model.config, folder), name="base", run=None, language="en")
+    return str(folder)
 
 
 def table(**values: Any) -> str:

@@ -21,8 +21,9 @@ def export(
 ) -> None:
     """Write a model as a Hugging Face folder, a GGUF file or an ONNX graph, with tokenizer, config and model card.
 
-    format=hf|gguf|onnx, dtype=float32|float16|bfloat16|q8_0. What was written answers the same texts as the model,
-    or nothing is left behind (accept_divergence=true keeps it); parity.json has the verdict. Word vectors have
+    format=hf|gguf|onnx, dtype=float32|float16|bfloat16|q8_0; an adapter is merged into its base, or written alone with
+    format=peft. What was written answers the same texts as the model, or nothing is left behind
+    (accept_divergence=true keeps it); parity.json has the verdict. Word vectors have
     format=text (word2vec's, where --out ends in .vec or .txt) and format=folder; both are read again and compared.
 
     Example: wenlu export runs/tiny format=gguf dtype=float16 --out exported/tiny

@@ -13,6 +13,7 @@ from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.model_settings import ModelSettings, check_family
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.models import Family, LanguageModel, ModelConfig, family_of
+from wenlu.models.adapters import merged_model
 from wenlu.models.layers.encoder import CLASSIFYING
 from wenlu.models.weights import read_config
 from wenlu.models.weights.gguf import load_gguf
@@ -67,16 +68,20 @@ def base_config(recipe: Recipe, tokens: int) -> ModelConfig:
     return check(family.config, settings, where=f"[model] on {base}")
 
 
-def begin_with_base(recipe: Recipe, model: LanguageModel) -> None:
+def begin_with_base(recipe: Recipe, model: LanguageModel) -> tuple[str, ...]:
     """Copy the base's weights into a model of `base_config`; raises WeightsError where one is missing.
 
     A token that the base does not know begins as the mean of those that it knows.
+
+    Returns:
+        The names of weights that are not the base's, or not all of them.
     """
     base = recipe.model.base
     assert base is not None, "only a recipe with a base is asked"
-    before = load(base).model
+    before = merged_model(load(base).model)
     found, known = before.state_dict(), before.config.vocab_size
     own = model.state_dict()
+    new = own.keys() - found.keys()
     if isinstance(recipe.task, ReadingConfig) and recipe.task.is_own:
         own = {name: tensor for name, tensor in own.items() if name in found or not _is_of_class(name)}
         own = {name: tensor for name, tensor in own.items() if name not in CLASSIFIER}
@@ -88,8 +93,10 @@ def begin_with_base(recipe: Recipe, model: LanguageModel) -> None:
         if known < model.config.vocab_size and tensor.shape[:1] == (model.config.vocab_size,):
             tensor[:known].copy_(there)
             tensor[known:].copy_(there.float().mean(dim=0))
+            new = new | {name}
         else:
             tensor.copy_(there)
+    return tuple(sorted(new))
 
 
 def begin_head_with_base(recipe: Recipe, task: Task, trained: LanguageModel) -> None:

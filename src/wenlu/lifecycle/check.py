@@ -16,6 +16,7 @@ from wenlu.bundle import load
 from wenlu.corpus.examples import Examples
 from wenlu.corpus.packing import Rows, TokenRows, Windows
 from wenlu.errors import CheckFailed, DataError
+from wenlu.lifecycle.adapter import adapt
 from wenlu.lifecycle.auto_size import shape_at
 from wenlu.lifecycle.base import base_config, begin_head_with_base, begin_with_base
 from wenlu.lifecycle.cache import stage_key
@@ -91,6 +92,7 @@ def check_stage(life: Life) -> Life:
     if not recipe.check.enabled or not life.world.is_first:
         return life
     settings = [recipe.check, recipe.trained_task, recipe.model, recipe.train, recipe.optimizer]
+    settings += [recipe.adapter] if recipe.adapter is not None else []
     before = life.key("examples" if recipe.has_examples else "tokens")
     key = stage_key(settings, code=CODE, inputs=[before, str(recipe.seed)])
     if not life.cache.is_done("check", key):
@@ -208,7 +210,7 @@ def _model(recipe: Recipe, task: Task, tokenizer: Tokenizer) -> LanguageModel:
         )
     model = recipe.model.chosen().build(config, zero_outputs=recipe.train.zero_outputs)
     if recipe.model.base is not None:
-        begin_with_base(recipe, model)
+        adapt(recipe, model, begin_with_base(recipe, model))
     trained = task.trained(model)
     begin_head_with_base(recipe, task, trained)
     return trained

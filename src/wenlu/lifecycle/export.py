@@ -23,6 +23,8 @@ from wenlu.lifecycle.parity_record import write_parity
 from wenlu.lifecycle.parity_side import Side, side_of, task_side
 from wenlu.lifecycle.report.words import Language
 from wenlu.models import Ability, family_of
+from wenlu.models.adapters import adapter_names, merged_model
+from wenlu.models.quantised import dequantised, quantised_layers
 from wenlu.models.weights import save_config
 from wenlu.models.weights.generation_config import write_generation_config
 from wenlu.models.weights.gguf import FileType, write_gguf
@@ -32,7 +34,7 @@ from wenlu.tasks import ReadingTask
 from wenlu.tasks.labelled.headed import OWN as OWN_POOLING
 from wenlu.tokenizers.gguf.cuts import OWN, cut_like
 
-FormatName = Literal["hf", "gguf", "onnx"]
+FormatName = Literal["hf", "gguf", "onnx", "peft"]
 Name = FormatName | VectorsFormat
 Dtype = Literal["auto", "float32", "float16", "bfloat16", "q8_0"]
 
@@ -43,8 +45,8 @@ class ExportConfig(Config):
     Attributes:
         format: a folder in Hugging Face's layout, one GGUF file, or an ONNX graph; each with its tokenizer. In the
             folder, a model with a task's head becomes the class of transformers that answers as it does, if there is
-            one. Of word vectors: word2vec's text format, or a folder. "auto" is "hf", and goes by the ending of `out`
-            for vectors.
+            one. An adapter is merged into its base; "peft" writes it alone. Of word vectors: word2vec's text format, or
+            a folder. "auto" is "hf", and goes by the ending of `out` for vectors.
         dtype: of the numbers; "auto" keeps those of a Hugging Face folder, and takes float16 for GGUF and float32 for
             ONNX.
         language: of the model card.
@@ -139,10 +141,13 @@ def export_model(
     """Write a language model as `row` does it; the rest is `export`'s."""
     refuse_foreign(out)
     bundle = load(model, task=config.task)
+    if row.name == "peft" and not adapter_names(bundle.model):
+        raise UsageError(f"{model}: has no adapter to write alone; export it as format=hf")
     job = _job(bundle, out, config, row)
     with atomic.atomic_folder(out) as folder:
         made = row.write(folder, job)
-        own = task_side(bundle, model) if row.name == "hf" and _has_head(bundle) else side_of(bundle, model)
+        has_head = row.name in ("hf", "peft") and _has_head(bundle)
+        own = task_side(bundle, model) if has_head else side_of(bundle, model)
         found = compare(own, made, TEXTS, _settings(row, job, config), progress=progress)
         if not found.equal and not config.accept_divergence:
             raise ParityError(_message(row, found))
@@ -172,6 +177,11 @@ def _hf(folder: Path, job: Job) -> Side:
     return (task_side if _has_head(bundle) else side_of)(load(folder), "hf")
 
 
+def _peft(folder: Path, job: Job) -> Side:
+    write_bundle(folder, job.bundle, name=job.name, run=job.run, language=job.language)
+    return (task_side if _has_head(job.bundle) else side_of)(load(folder), "peft")
+
+
 def in_class_of_family(bundle: Bundle) -> Bundle:
     """The model with its head as the class that transformers has for both, where one answers alike."""
     task = bundle.task
@@ -187,7 +197,7 @@ def _has_head(bundle: Bundle) -> bool:
 
 def _gguf(folder: Path, job: Job) -> Side:
     names: dict[str, FileType] = {"float32": "f32", "float16": "f16", "bfloat16": "bf16", "q8_0": "q8_0"}
-    model, tokenizer = job.bundle.model, job.bundle.tokenizer
+    model, tokenizer = _plain(job.bundle).model, job.bundle.tokenizer
     turn_ends = sorted(job.bundle.end_ids - {tokenizer.eos_id})
     write_gguf(
         folder / "model.gguf",
@@ -204,7 +214,7 @@ def _gguf(folder: Path, job: Job) -> Side:
 
 
 def _onnx(folder: Path, job: Job) -> Side:
-    bundle = _converted(job)
+    bundle = _plain(_converted(job))
     family = family_of(bundle.model)
     export_onnx(folder / "model.onnx", bundle.model, family)
     save_config(folder, bundle.model, family)
@@ -219,6 +229,7 @@ FORMATS: tuple[Format, ...] = (
     Format("hf", ("float32", "float16", "bfloat16"), keeps=True, write=_hf),
     Format("gguf", ("float16", "float32", "bfloat16", "q8_0"), keeps=False, write=_gguf),
     Format("onnx", ("float32",), keeps=False, write=_onnx),
+    Format("peft", ("auto",), keeps=True, write=_peft),
 )
 """Forms of language models; those of word vectors are `VECTORS_FORMATS`."""
 
@@ -254,6 +265,8 @@ def _job(bundle: Bundle, out: Path, config: ExportConfig, row: Format) -> Job:
     dtype = config.dtype if config.dtype != "auto" or row.keeps else row.dtypes[0]
     path = bundle.path
     run = next((folder for folder in (path, path.parent) if is_run(folder)), None)
+    if row.name != "peft":
+        bundle = _merged(bundle)
     return Job(bundle, out.name if run is None else run.resolve().name, run, dtype, config.language)
 
 
@@ -264,7 +277,23 @@ def _converted(job: Job) -> Bundle:
     wanted = getattr(torch, job.dtype)
     if next(job.bundle.model.parameters()).dtype == wanted:
         return job.bundle
-    return replace(job.bundle, model=load(job.bundle.path, dtype=wanted).model)
+    again = load(job.bundle.path, dtype=wanted)
+    if adapter_names(again.model):  # the sum is rounded once
+        again = _merged(load(job.bundle.path, dtype=torch.promote_types(wanted, torch.float32)))
+    return replace(job.bundle, model=again.model.to(wanted))
+
+
+def _merged(bundle: Bundle) -> Bundle:
+    """The model with its adapter in its weights."""
+    if not adapter_names(bundle.model):
+        return bundle
+    model = merged_model(bundle.model)
+    return replace(bundle, model=model, config=model.config)
+
+
+def _plain(bundle: Bundle) -> Bundle:
+    """The bundle without quantised maps, for forms that have no place for ours."""
+    return replace(bundle, model=dequantised(bundle.model)) if quantised_layers(bundle.model) else bundle
 
 
 def _write_card(folder: Path, job: Job) -> None:

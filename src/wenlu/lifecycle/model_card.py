@@ -23,6 +23,7 @@ _PIPELINES = {Ability.CAUSAL: "text-generation", Ability.ENCODER_DECODER: "text2
 _TEXTS: dict[Language, dict[str, str]] = {
     "en": {
         "intro": "A language model of the family {family} with {parameters} parameters, written by Wenlu {version}.",
+        "adapter": "This folder holds an adapter of {own} numbers; the other weights are those of its base, {base}.",
         "model": "Model",
         "training": "Training",
         "data": "Data",
@@ -46,6 +47,7 @@ _TEXTS: dict[Language, dict[str, str]] = {
     },
     "zh": {
         "intro": "{family} 家族的语言模型，{parameters} 个参数，由文炉 {version} 写出。",
+        "adapter": "本文件夹只存适配器（{own} 个数）；其余权重来自基座 {base}。",
         "model": "模型",
         "training": "训练",
         "data": "数据",
@@ -71,12 +73,13 @@ _TEXTS: dict[Language, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class Subject:
-    """What a card speaks of."""
+    """What a card speaks of. `base`: beside which the model's adapter stands; None: it is a whole model."""
 
     name: str
     model: LanguageModel
     family: Family
     tokenizer: Tokenizer
+    base: str | None = None
 
 
 def model_card(subject: Subject, run: Path | None, language: Language) -> str:
@@ -85,6 +88,9 @@ def model_card(subject: Subject, run: Path | None, language: Language) -> str:
     facts = read_facts(run) if run is not None and is_run(run) else None
     count = sum({id(weight): weight.numel() for weight in subject.model.parameters()}.values())
     intro = words["intro"].format(family=subject.family.name, parameters=f"{count:,}", version=__version__)
+    if subject.base is not None:
+        own = sum(weight.numel() for name, weight in subject.model.named_parameters() if ".lora_" in name)
+        intro += "\n\n" + words["adapter"].format(base=_plain(subject.base), own=f"{own:,}")
     sections = {
         words["model"]: _model(subject, words),
         words["data"]: [words["none"]] if facts is None else list(_data(facts, words)),
@@ -100,6 +106,7 @@ def _header(subject: Subject, language: Language) -> str:
     """YAML, of which JSON is a part: quoted texts need no care."""
     abilities = subject.family.abilities
     library = "transformers" if subject.family.hf_types else "wenlu"
+    library = "peft" if subject.base is not None and subject.family.hf_types else library
     task = next((tag for ability, tag in _PIPELINES.items() if ability in abilities), "feature-extraction")
     rows = {
         "license": "unknown",
@@ -107,6 +114,7 @@ def _header(subject: Subject, language: Language) -> str:
         "library_name": library,
         "pipeline_tag": task,
         "tags": ["wenlu", subject.family.name],
+        **({} if subject.base is None else {"base_model": _plain(subject.base)}),
     }
     lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in rows.items())
     return f"---\n{lines}---\n"

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from wenlu.bundle import Bundle
+from wenlu.bundle import Bundle, load
 from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
 from wenlu.lifecycle.report.words import Language
 from wenlu.models import Ability, Family, LanguageModel, family_of
+from wenlu.models.adapters import (
+    BaseFacts,
+    adapter_names,
+    base_named,
+    merged_model,
+    read_base,
+    whole_in,
+    write_adapter,
+)
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
-from wenlu.models.weights import save_model
+from wenlu.models.weights import save_config, save_model
+from wenlu.models.weights.digest import weights_digest
 from wenlu.models.weights.generation_config import ids_of, write_generation_config
 from wenlu.rundir import atomic
 from wenlu.tasks import CausalLM, Dialogue, GenerativeTask, Task, WritingTask
@@ -28,9 +38,21 @@ def write_model_folder(
     *,
     generation: Mapping[str, Any],
     card: str,
+    base: BaseFacts | None = None,
+    whole: Collection[str] = (),
 ) -> None:
-    """Write all that Wenlu and, for a family with `hf_types`, stock `transformers` need into an existing folder."""
-    save_model(folder, model, family)
+    """Write all that Wenlu and, for a family with `hf_types`, stock `transformers` need into an existing folder.
+
+    Args:
+        base: beside which the model's adapter was trained; only the adapter is written then, for peft too.
+        whole: names of the other weights that were trained with it.
+    """
+    if base is None:
+        save_model(folder, model, family)
+    else:
+        write_adapter(folder, model, family, base=base.base, whole=whole)
+        base.save(folder)
+        save_config(folder, model, family)
     tokenizer.save(folder)
     if family.abilities & {Ability.CAUSAL, Ability.ENCODER_DECODER}:
         write_generation_config(folder, generation)
@@ -71,14 +93,40 @@ def generation_of(
 
 
 def write_bundle(folder: Path, bundle: Bundle, *, name: str, run: Path | None, language: Language) -> None:
-    """Write a loaded model as a folder that loads alike; `run` is the directory that tells of its training."""
-    family = family_of(bundle.model)
-    card = model_card(Subject(name, bundle.model, family, bundle.tokenizer), run, language)
-    generation = generation_kept(bundle)
-    tokenizer = tokenizer_kept(bundle.tokenizer, bundle.task)
-    write_model_folder(folder, bundle.model, family, tokenizer, generation=generation, card=card)
+    """Write a loaded model as a folder that loads alike; `run` is the directory that tells of its training.
+
+    A model with an adapter becomes the adapter's folder again.
+    """
+    family, is_adapted = family_of(bundle.model), bool(adapter_names(bundle.model))
+    base = base_of(bundle.path) if is_adapted else None
+    card = model_card(subject_of(bundle, name), run, language)
+    write_model_folder(
+        folder,
+        bundle.model,
+        family,
+        tokenizer_kept(bundle.tokenizer, bundle.task),
+        generation=generation_kept(bundle),
+        card=card,
+        base=base,
+        whole=whole_in(bundle.path, family, bundle.config) if is_adapted else (),
+    )
     if bundle.task is not None and not isinstance(bundle.task, CausalLM):
         bundle.task.save(folder, bundle.model, family)
+
+
+def base_of(folder: Path) -> BaseFacts:
+    """Of an adapter's folder; of one that peft wrote the digest is of the base as it is now."""
+    facts = read_base(folder)
+    if facts is not None:
+        return facts
+    named = base_named(folder)
+    return BaseFacts(named, weights_digest(merged_model(load(named).model)))
+
+
+def subject_of(bundle: Bundle, name: str) -> Subject:
+    """What a card says of a loaded model."""
+    base = base_named(bundle.path) if adapter_names(bundle.model) else None
+    return Subject(name, bundle.model, family_of(bundle.model), bundle.tokenizer, base)
 
 
 def tokenizer_kept(tokenizer: Tokenizer, task: Task | None) -> Tokenizer:

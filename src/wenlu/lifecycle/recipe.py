@@ -28,9 +28,11 @@ from wenlu.lifecycle.model_settings import ModelSettings, check_family
 from wenlu.lifecycle.planning.settings import PlanConfig
 from wenlu.lifecycle.search.settings import TuneConfig
 from wenlu.models import Ability, family
+from wenlu.models.adapters import AdapterConfig
 from wenlu.models.vectors import VectorsConfig
 from wenlu.rundir.trackers import TrackingConfig
 from wenlu.tasks import CausalLMConfig, LabelledConfig, MultiTaskConfig, TaskConfig, TaskField
+from wenlu.tasks.replaced_tokens import ReplacedTokensConfig
 from wenlu.tokenizers import TokenizerConfig
 from wenlu.training import AdamWConfig, OptimizerField, ScheduleConfig, TrainConfig
 
@@ -62,6 +64,8 @@ class Recipe(Config):
     forgetting: ForgettingConfig | None = None
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelSettings = ModelSettings()
+    adapter: AdapterConfig | None = None
+    """With this section the base stays as it is, and the run holds what is learnt beside it."""
     architectures: ArchitecturesConfig | None = None
     train: TrainConfig = TrainConfig()
     distributed: DistributedConfig = DistributedConfig()
@@ -210,6 +214,16 @@ class Recipe(Config):
             raise ValueError("forgetting: is of what a base could do, trained for one task; name it in model.base")
         if self.forgetting.budget is not None and not self.train.keep_best:
             raise ValueError("forgetting.budget: the best weights within it are kept; set train.keep_best=true")
+        return self
+
+    @model_validator(mode="after")
+    def _has_something_to_adapt(self) -> Self:
+        if self.adapter is None:
+            return self
+        if self.model.base is None:
+            raise ValueError("adapter: stands beside a base; name it in model.base, or remove the section")
+        if isinstance(self.task, ReplacedTokensConfig):
+            raise ValueError(f"adapter: {self.task.name} trains two models from the beginning; remove the section")
         return self
 
     @model_validator(mode="after")

@@ -22,13 +22,13 @@ from wenlu.lifecycle.examples import survey
 from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run
 from wenlu.lifecycle.life import Life, member_root
-from wenlu.lifecycle.model_card import CARD, Subject, model_card
+from wenlu.lifecycle.model_card import CARD, model_card
+from wenlu.lifecycle.model_folder import subject_of
 from wenlu.lifecycle.planning.outcome import compare_with_plan
 from wenlu.lifecycle.readings import log_reading
 from wenlu.lifecycle.report import write_report
 from wenlu.lifecycle.training import openings, train_life
 from wenlu.lifecycle.vectors_start import vectors_fingerprint
-from wenlu.models import family_of
 from wenlu.rundir import atomic, trackers
 from wenlu.tasks import CausalLM, LabelledConfig, LabelledTask
 from wenlu.tasks.labelled import GenerativeConfig
@@ -42,6 +42,7 @@ TRAINING_CODE = (
     "corpus",
     "distributed",
     "lifecycle/training",
+    "lifecycle/adapter",
     "lifecycle/auto_size",
     "lifecycle/base",
     "lifecycle/calibration",
@@ -127,6 +128,8 @@ def train_key(life: Life) -> str:
     settings = [recipe.trained_task, recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
     before = life.key("examples" if recipe.has_examples else "tokens")
     inputs = [before, str(recipe.seed), *vectors_fingerprint(recipe.train), *base_fingerprint(recipe)]
+    if recipe.adapter is not None:
+        settings.append(recipe.adapter)
     if recipe.forgetting is not None:
         settings.append(recipe.forgetting)
         inputs.append(inputs_fingerprint(recipe.forgetting.probes))
@@ -217,5 +220,5 @@ def report_stage(life: Life) -> Life:
 def _renew_card(life: Life) -> None:
     """The model card with the scores that are known by now."""
     bundle = load(life.out / "model")
-    subject = Subject(life.recipe.name, bundle.model, family_of(bundle.model), bundle.tokenizer)
+    subject = subject_of(bundle, life.recipe.name)
     atomic.write_text(life.out / "model" / CARD, model_card(subject, life.out, life.recipe.language))

@@ -16,6 +16,7 @@ from wenlu.corpus.prepare import read_split, splits
 from wenlu.corpus.shards import TokenData
 from wenlu.errors import UsageError
 from wenlu.kernels.native import use_pool
+from wenlu.lifecycle.adapter import adapt, check_processes, facts_of_base, trained_whole
 from wenlu.lifecycle.augmentation import read_augmented
 from wenlu.lifecycle.auto_size import Start, choose_size
 from wenlu.lifecycle.base import base_config, begin_head_with_base, begin_with_base
@@ -99,7 +100,11 @@ def begin_training(life: Life) -> Beginning:
         zero_outputs=recipe.train.zero_outputs,
     )
     torch.manual_seed(recipe.seed)
-    model = task.trained(_begun(life, recipe, build(), data, tokenizer))
+    check_processes(recipe, life.world.size)
+    model = build()
+    new = _begun(life, recipe, model, data, tokenizer)
+    adapt(recipe, model, new)
+    model = task.trained(model)
     begin_head_with_base(recipe, task, model)
     model = model.to(device)
     data = replace(data, budget=budget_of(life, model, tokenizer))
@@ -237,24 +242,27 @@ def _sized(
     return recipe, fill(recipe.model), remembered
 
 
-def _begun(life: Life, recipe: Recipe, model: LanguageModel, data: TrainData, tokenizer: Tokenizer) -> LanguageModel:
-    """The new model with the weights that it is to begin with."""
+def _begun(life: Life, recipe: Recipe, model: LanguageModel, data: TrainData, tokenizer: Tokenizer) -> tuple[str, ...]:
+    """Give the new model the weights that it is to begin with; returns the names of those that a base lacks."""
     if recipe.model.base is not None:
-        begin_with_base(recipe, model)
-    elif recipe.train.start == "bigrams":
+        return begin_with_base(recipe, model)
+    if recipe.train.start == "bigrams":
         check_bigram_start(recipe.model.chosen(), model)
         assert isinstance(data.train, TokenRows), "pairs of tokens are counted in running text"
         start_from_bigrams(model, data.train.data)
     elif recipe.train.start == "vectors":
         begin_with_vectors(life, model, tokenizer)
-    return model
+    return ()
 
 
 def _write_model(life: Life, task: Task, model: LanguageModel, tokenizer: Tokenizer) -> None:
     recipe, family = life.recipe, life.recipe.model.chosen()
     with atomic.atomic_folder(life.out / "model") as folder:
         kept, saved = task.kept(model), tokenizer_kept(tokenizer, task)
-        card = model_card(Subject(recipe.name, kept, family, saved), life.run.path, recipe.language)
+        facts = facts_of_base(recipe)
+        subject = Subject(recipe.name, kept, family, saved, None if facts is None else facts.base)
+        card = model_card(subject, life.run.path, recipe.language)
         generation = generation_of(kept, tokenizer, recipe.generate, task)
-        write_model_folder(folder, kept, family, saved, generation=generation, card=card)
+        whole = () if facts is None else trained_whole(task, model)
+        write_model_folder(folder, kept, family, saved, generation=generation, card=card, base=facts, whole=whole)
         task.save(folder, model, family)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ _SMALL = 64
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes that training takes beyond the model.
+    """Bytes that training takes beyond the model; what is frozen takes none.
 
     Attributes:
         weights: float32 copies of rounded weights, and averages. row: what one more row in a forward pass keeps.
@@ -90,9 +91,10 @@ def footprint(
     config: TrainConfig, optimizer: OptimizerConfig, model: LanguageModel, task: Task, source: Rows, free: int
 ) -> Footprint:
     """By arithmetic, and by forward passes of one and two rows; raises ResourceError where one row cannot be run."""
-    rounded = [w for w in model.parameters() if w.dtype in (torch.bfloat16, torch.float16)]
+    trained = [w for w in model.parameters() if w.requires_grad]
+    rounded = [w for w in trained if w.dtype in (torch.bfloat16, torch.float16)]
     copies = sum(4 * w.numel() for w in rounded)
-    own = sum(w.nbytes for w in model.parameters())
+    own = sum(w.nbytes for w in trained)
     kept = own - sum(w.nbytes for w in rounded) + copies
     weights = copies + (kept if config.ema is not None else 0)
     base = Footprint(weights, own + copies, _optimizer_bytes(optimizer, model), row=0, fixed=0)
@@ -114,7 +116,7 @@ def _activations(config: TrainConfig, model: LanguageModel, task: Task, source: 
     Of layers that are computed again, one is inside itself when memory is fullest.
     """
     random = torch.get_rng_state()
-    weights = {w.untyped_storage().data_ptr() for w in model.parameters()}
+    weights = {w.untyped_storage().data_ptr() for w in chain(model.parameters(), model.buffers())}
     kept: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -134,7 +136,7 @@ def _activations(config: TrainConfig, model: LanguageModel, task: Task, source: 
 
 def _optimizer_bytes(config: OptimizerConfig, model: LanguageModel) -> int:
     """What the optimizer remembers of each weight, by a step over stand-ins of the same names and fewer numbers."""
-    full = dict(model.named_parameters())
+    full = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     weights = {name: nn.Parameter(torch.zeros([min(n, _SMALL) for n in w.shape])) for name, w in full.items()}
     for weight in weights.values():
         weight.grad = torch.zeros_like(weight)

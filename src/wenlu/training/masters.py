@@ -2,7 +2,7 @@
 
 A bfloat16 weight holds 8 significant bits: an update below 1/256 of it would vanish. The optimizer therefore
 moves float32 masters, and the model's weights are the masters rounded (Micikevicius et al. 2018,
-arXiv:1710.03740). Weights of 32 bits or more are their own masters.
+arXiv:1710.03740). Weights of 32 bits or more, and those that are frozen, are their own masters.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ class Masters:
 
     def __init__(self, weights: Mapping[str, nn.Parameter]) -> None:
         self._weights = dict(weights)
-        self._rounded = {k: w for k, w in self._weights.items() if w.dtype in (torch.bfloat16, torch.float16)}
+        rounded = (torch.bfloat16, torch.float16)
+        self._rounded = {k: w for k, w in self._weights.items() if w.requires_grad and w.dtype in rounded}
         self.parameters: dict[str, nn.Parameter] = {
             k: nn.Parameter(w.detach().float()) if k in self._rounded else w for k, w in self._weights.items()
         }

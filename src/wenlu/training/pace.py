@@ -158,7 +158,7 @@ def _seconds_of_look(state: TrainState, task: Task, data: TrainData, config: Tra
 
 
 def bytes_of_checkpoint(state: TrainState, *, keeps_best: bool) -> int:
-    best = sum(weight.nbytes for weight in state.placement.weights.values()) if keeps_best else 0
+    best = sum(state.placement.weights[name].nbytes for name in state.trained) if keeps_best else 0
     return best + sum(tensor.nbytes for tensor in state.tensors().values())
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wenlu.distributed import Placement, alone
 from wenlu.kernels.native import trim_pool
@@ -39,6 +39,8 @@ class TrainState:
 
     Attributes:
         placement: which part of the model this process holds.
+        trained: names of the weights that training moves, and a checkpoint holds; all where no process has the whole
+            model, which is put together from checkpoints.
         step: updates done or skipped. seconds: time spent in them.
         ema: the moving average of the weights, where one is kept. best: those of the best validation, likewise.
         tokens: read; of causal models those that are targets.
@@ -65,7 +67,9 @@ class TrainState:
         self.config = config
         self.masters = Masters(self.placement.weights)
         self.optimizer = Optimizer(config, self.masters.parameters)
-        self.ema = None if ema is None else MovingAverage(ema, self.masters.parameters)
+        weights = self.placement.weights
+        self.trained = tuple(name for name, w in weights.items() if w.requires_grad or self.placement.is_cut)
+        self.ema = None if ema is None else MovingAverage(ema, self._trained(self.masters.parameters))
         self.best = best
         self.step = 0
         self.tokens = 0
@@ -148,7 +152,10 @@ class TrainState:
     def look_back(self, value: float, *, is_allowed: bool = True) -> None:
         """Take note of a validation of the weights that the model has now, and whether they may be kept."""
         if self.best is not None:
-            self.best.meet(value, self.placement.weights, is_allowed=is_allowed)
+            self.best.meet(value, self._trained(self.placement.weights), is_allowed=is_allowed)
+
+    def _trained(self, weights: Mapping[str, nn.Parameter]) -> dict[str, nn.Parameter]:
+        return {name: weights[name] for name in self.trained}
 
     def _averages(self) -> Mapping[str, Tensor]:
         return self.optimizer.averages() if self.ema is None else self.ema.weights
@@ -160,7 +167,7 @@ class TrainState:
 
     def tensors(self) -> dict[str, Tensor]:
         return {
-            **{f"weights.{k}": v.detach() for k, v in self.masters.parameters.items()},
+            **{f"weights.{k}": v.detach() for k, v in self._trained(self.masters.parameters).items()},
             **{f"optimizer.{k}": v for k, v in self.optimizer.tensors().items()},
             **({f"ema.{k}": v for k, v in self.ema.weights.items()} if self.ema else {}),
             **({f"best.{k}": v for k, v in self.best.weights.items()} if self.best else {}),
@@ -186,7 +193,7 @@ class TrainState:
     def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
         """Take back what `tensors` and `facts` gave, bit for bit."""
         with torch.no_grad():
-            for name, weight in self.masters.parameters.items():
+            for name, weight in self._trained(self.masters.parameters).items():
                 weight.copy_(tensors[f"weights.{name}"])
         self.masters.push_weights()
         prefix = "optimizer."

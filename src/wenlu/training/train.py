@@ -117,11 +117,12 @@ def new_state(
     if config.keep_best and placement.is_cut:
         raise UsageError('train.keep_best: each process holds a part of the model; use distributed.parallel="ddp"')
     best = Best(config.patience) if config.keep_best else None
-    if best is not None and data.budget is not None and data.budget.most is not None:
-        best.begin(placement.weights)
-    return TrainState(
+    state = TrainState(
         model, optimizer, ema=config.ema, spike_factor=config.spike_factor, best=best, placement=placement
     )
+    if best is not None and data.budget is not None and data.budget.most is not None:
+        best.begin({name: placement.weights[name] for name in state.trained})
+    return state
 
 
 def accumulate(state: TrainState, task: Task, batches: Batches, config: TrainConfig) -> Totals:

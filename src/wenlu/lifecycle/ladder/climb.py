@@ -15,7 +15,7 @@ from wenlu.lifecycle.examples import surveyed
 from wenlu.lifecycle.labelled_evaluation import held_out_split
 from wenlu.lifecycle.ladder.cheap import climb_cheap
 from wenlu.lifecycle.ladder.linear import LinearBench, climb_linear
-from wenlu.lifecycle.ladder.neural import LEAST_SECONDS, climb_neural
+from wenlu.lifecycle.ladder.neural import ADAPTER, LEAST_SECONDS, climb_neural
 from wenlu.lifecycle.ladder.outcome import FOLDER, LeftOut, Outcome
 from wenlu.lifecycle.ladder.parts import Parts
 from wenlu.lifecycle.ladder.prompted import NAME, climb_prompted
@@ -26,7 +26,7 @@ from wenlu.tokenizers import Tokenizer
 
 CODE = ("evaluation", "metrics", "tasks", "lifecycle/ladder")
 NEURAL_CODE = (*CODE, "training", "models", "kernels", "generation")
-NEURAL = ("gru", "recipe")
+NEURAL = ("gru", "recipe", ADAPTER)
 CHEAP = {
     "text-classification": ("prior", "linear-svm", "logistic-regression", "nb-svm", "bag-of-ngrams"),
     "grading": ("mean-score", "ridge-regression", "bag-of-ngrams"),
@@ -72,6 +72,7 @@ class Climb:
         if isinstance(task, TextClassification) and not task.config.several:
             compare = self.life.recipe.compare
             asked = (NAME,) if compare.decoder is None else tuple(f"{NAME}-{count}" for count in compare.shots)
+            asked = asked if compare.decoder is None else (ADAPTER, *asked)
         return [*cheap, *small, "recipe", *asked]
 
     def climb(self) -> list[Outcome | LeftOut]:
@@ -127,7 +128,9 @@ class Climb:
         left = self.left()
         spare = f"{max(0.0, left):.0f} s are left of compare.budget"
         if name in NEURAL:
-            share = SMALL_SHARE * left if name == "gru" and "recipe" in self._wanted() else 0.9 * left
+            behind = [each for each in NEURAL[NEURAL.index(name) + 1 :] if each in self._wanted()]
+            part = 0.9 if not behind else SMALL_SHARE if name == "gru" else 0.5
+            share = part * left
             return share if share >= LEAST_SECONDS else f"{spare}, too little to train it"
         if name.startswith(NAME):
             return left if left > 0 else f"{spare}, too little to ask it"
@@ -146,9 +149,11 @@ class Climb:
         if name in NEURAL:
             settings += [recipe.train, recipe.schedule]
             settings += [recipe.model, recipe.optimizer] if name == "recipe" else []
+            settings += [recipe.adapter] if name == "recipe" and recipe.adapter is not None else []
             code = NEURAL_CODE
         if name.startswith(NAME):
             code = (*CODE, "models", "kernels", "generation")
-        named = [str(recipe.compare.decoder), recipe.language] if name.startswith(NAME) else []
+        is_decoder = name.startswith(NAME) or name == ADAPTER
+        named = [str(recipe.compare.decoder), recipe.language] if is_decoder else []
         inputs = [*named, self.life.key("examples"), str(recipe.seed), name]
         return stage_key(settings, code=code, inputs=inputs)

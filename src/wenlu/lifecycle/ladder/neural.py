@@ -13,18 +13,21 @@ from wenlu.evaluation.answered import evaluation_of
 from wenlu.evaluation.labelled import context_of
 from wenlu.evaluation.reading import as_it_answers, dtype_of
 from wenlu.generation.answering import answers_to
+from wenlu.lifecycle.base import with_base
 from wenlu.lifecycle.ladder.outcome import Outcome, bytes_below
 from wenlu.lifecycle.ladder.parts import Parts
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.model_settings import ModelSettings
 from wenlu.lifecycle.recipe import Recipe
-from wenlu.lifecycle.stages import examples_stage, train_stage
+from wenlu.lifecycle.stages import examples_stage, tokenizer_stage, train_stage
+from wenlu.models.adapters import AdapterConfig
 from wenlu.progress import Named
 from wenlu.tasks import GenerativeTask, LabelledTask
 from wenlu.tasks.labelled.reading import ReadingConfig
 from wenlu.training import AdamWConfig
 
 SHARED = ("data", "tokenizer")
+ADAPTER = "adapter"
 LEAST_SECONDS = 10.0
 """A training that may take less is left out."""
 WIDTH = 128
@@ -35,13 +38,16 @@ def climb_neural(name: str, recipe: Recipe, life: Life, parts: Parts, folder: Pa
 
     Raises UsageError where they do not suffice for a step.
     """
-    recipe = within(small_gru(recipe) if name == "gru" else recipe, seconds)
+    own = {"gru": small_gru, ADAPTER: with_adapter}.get(name)
+    recipe = within(recipe if own is None else own(recipe), seconds)
+    alike = SHARED if name != ADAPTER else ("data",)  # whose base has a tokenizer of its own
     with Life.begin(recipe, folder, life.origin, Named(name, life.progress)) as one:
-        for shared in SHARED:
+        for shared in alike:
             _share(life.out / shared, folder / shared)
-        keys = tuple((stage, life.key(stage)) for stage in SHARED)
+        one = replace(one, keys=tuple((stage, life.key(stage)) for stage in alike))
+        one = tokenizer_stage(one) if name == ADAPTER else one
         begin = time.perf_counter()
-        trained = train_stage(examples_stage(replace(one, keys=keys)))
+        trained = train_stage(examples_stage(one))
         took = trained.cache.seconds().get("train", time.perf_counter() - begin)
         answering = _score(trained, parts)
         steps = trained.cache.facts("train").get("steps")
@@ -77,7 +83,30 @@ def small_gru(recipe: Recipe) -> Recipe:
     train = recipe.train.model_copy(update={"frozen": (), "start": "random", "vectors": None, "zero_outputs": False})
     model = ModelSettings(family="gru", hidden_size=WIDTH, embedding_size=WIDTH, num_hidden_layers=1)  # type: ignore[call-arg]
     optimizer = AdamWConfig(lr=2e-3, weight_decay=0.01)
-    return recipe.model_copy(update={"task": task, "model": model, "train": train, "optimizer": optimizer})
+    own = {"task": task, "model": model, "train": train, "optimizer": optimizer, "adapter": None}
+    return recipe.model_copy(update=own)
+
+
+def with_adapter(recipe: Recipe) -> Recipe:
+    """An adapter beside the language model that is also prompted, at the rate and rank of `recipes/adapt.toml`.
+
+    Raises the errors of `with_base`.
+    """
+    task = recipe.task
+    if isinstance(task, ReadingConfig):
+        task = task.model_copy(update={"pooling": "auto"})
+    own = {"frozen": (), "start": "random", "vectors": None, "zero_outputs": False}
+    return with_base(
+        recipe.model_copy(
+            update={
+                "task": task,
+                "model": ModelSettings(base=recipe.compare.decoder),
+                "train": recipe.train.model_copy(update=own),
+                "optimizer": AdamWConfig(lr=2e-4, weight_decay=0.0),
+                "adapter": AdapterConfig(),
+            }
+        )
+    )
 
 
 def _score(life: Life, parts: Parts) -> float:
@@ -101,6 +130,8 @@ def _what(name: str, recipe: Recipe, size: int) -> str:
     millions = f"{size / 1e6:.1f} million weights"
     if name == "gru":
         return f"a small recurrent network, {millions}"
+    if recipe.adapter is not None:
+        return f"{recipe.model.base} with an adapter, {millions}"
     if recipe.model.base is not None:
         return f"{recipe.model.base} fine-tuned, {millions}"
     return f"{recipe.model.family} from random weights, {millions}"

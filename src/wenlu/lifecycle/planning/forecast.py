@@ -75,7 +75,7 @@ def forecast(life: Life, seconds: float) -> Probed:
     steps = planned_steps(begun, config, pace)
     whole = began + pace.seconds(config, steps)
     kept = min(config.keep_checkpoints, max(1, config.checkpoints)) * pace.checkpoint_bytes
-    disk = size_of(life.out) + kept + weights_of(begun)
+    disk = size_of(life.out) + kept + (weights_of(begun) if recipe.adapter is None else trained_of(begun))
     told = Forecast(
         steps=steps,
         seconds=whole,
@@ -100,7 +100,7 @@ def _memory(
     if peak is None or before is None:
         return None
     weights = weights_of(begun) if device_of(begun.model).type == "cpu" else 0
-    best = weights if config.keep_best else 0
+    best = min(weights, trained_of(begun)) if config.keep_best else 0
     lasting = need.weights + need.optimizer
     saving = before + lasting + best + min(2 * SHARD_BYTES, 2 * lasting)
     return int(max(peak - weights + best, saving))
@@ -122,6 +122,11 @@ def planned_steps(begun: Beginning, config: TrainConfig, pace: Pace) -> int:
 
 def weights_of(begun: Beginning) -> int:
     return sum(weight.nbytes for weight in begun.model.parameters())
+
+
+def trained_of(begun: Beginning) -> int:
+    """Bytes of the weights that training moves."""
+    return sum(weight.nbytes for weight in begun.model.parameters() if weight.requires_grad)
 
 
 def size_of(folder: Path) -> int:

@@ -15,6 +15,7 @@ from torch import nn
 
 from wenlu.config import check, did_you_mean
 from wenlu.errors import ConfigError, WeightsError
+from wenlu.models.quantised import stored as quantised
 from wenlu.models.weights.files import read_json, read_tensors, some, write_tensors
 from wenlu.models.weights.rules import Entries, Stored, apply_rules, invert_rules, matches
 from wenlu.rundir.atomic import write_text
@@ -53,7 +54,8 @@ def save_model(folder: Path, model: LanguageModel, family: Family, *, shard_byte
     For a family with `hf_types`, stock `transformers` loads it; else only Wenlu does.
     """
     entries = {key: Stored.of(tensor.detach()) for key, tensor in model.state_dict().items()}
-    theirs = invert_rules(family.rules, entries, model.config)
+    own = {key: entries.pop(key) for key in sorted(quantised.own_keys(model))}
+    theirs = {**invert_rules(family.rules, entries, model.config), **own}
     write_tensors(folder, {key: item.read() for key, item in theirs.items()}, shard_bytes=shard_bytes)
     save_config(folder, model, family)
 
@@ -67,6 +69,8 @@ def save_config(folder: Path, model: LanguageModel, family: Family) -> None:
         "dtype": dtype,
         **_settings(model.config),
     }
+    if (said := quantised.described(model)) is not None:
+        config[quantised.KEY] = said
     write_text(folder / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -83,20 +87,24 @@ _TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def load_model(folder: Path, *, dtype: torch.dtype | None = None) -> tuple[Family, LanguageModel]:
-    """The model of a folder, in evaluation mode, its weights mapped into memory.
+    """The model of a folder, in evaluation mode, its weights mapped into memory; quantised maps stay so.
 
     Args:
         folder: in Hugging Face's layout.
-        dtype: convert the weights to it; by default they stay as stored.
+        dtype: convert the weights to it; by default they stay as stored. Codes and scales always do.
 
     Raises:
         WeightsError: what does not fit, and where.
     """
     family, config = read_config(folder)
     model = family.outline(config)
+    told = read_json(folder / "config.json").get(quantised.KEY)
+    if told is not None:
+        quantised.prepare(model, told, where=str(folder / "config.json"))
     entries = read_tensors(folder)
+    own = {key: entries.pop(key) for key in quantised.own_keys(model) if key in entries}
     entries = {key: item for key, item in entries.items() if not any(matches(p, key) for p in family.ignored)}
-    entries = apply_rules(family.rules, entries, config)
+    entries = {**apply_rules(family.rules, entries, config), **own}
     check_fit(folder, family, model, entries)
     fill(model, entries, dtype)
     return family, model.eval()
@@ -109,7 +117,7 @@ def read_config(folder: Path) -> tuple[Family, ModelConfig]:
     if "auto_map" in content:
         raise WeightsError(f"{path}: auto_map asks to run code from the folder, which Wenlu never does")
     family = _family_of(path, content.get("model_type"))
-    known = (family.harmless | HARMLESS) - family.config.model_fields.keys()
+    known = (family.harmless | HARMLESS | {quantised.KEY}) - family.config.model_fields.keys()
     settings = {k: v for k, v in content.items() if k not in known}
     if len(family.heads) > 1:
         settings["head"] = _head_of(path, family, content.get("architectures"))
@@ -156,7 +164,8 @@ def check_fit(
     folder: Path, family: Family, model: nn.Module, entries: Entries, *, settings: str = "config.json"
 ) -> None:
     """Raise WeightsError unless each place of `model` has a tensor of its shape, and each tensor a place."""
-    expected = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    places = model.state_dict()
+    expected = {key: tuple(tensor.shape) for key, tensor in places.items()}
     missing = sorted(expected.keys() - entries.keys())
     unexpected = sorted(entries.keys() - expected.keys())
     if missing or unexpected:
@@ -173,17 +182,27 @@ def check_fit(
             f"{folder}: {key} has shape {list(entries[key].shape)}, but {settings} asks for {list(expected[key])}"
             + (f" ({len(wrong)} tensors differ)" if len(wrong) > 1 else "")
         )
+    own = quantised.own_keys(model)
     for key, item in entries.items():
-        if not item.dtype.is_floating_point:
+        if key in own and item.dtype != places[key].dtype:
+            raise WeightsError(f"{folder}: {key} holds {item.dtype}, but {quantised.KEY} asks for {places[key].dtype}")
+        if key not in own and not item.dtype.is_floating_point:
             raise WeightsError(f"{folder}: {key} holds {item.dtype}, not floating-point weights")
 
 
 def fill(model: nn.Module, entries: Entries, dtype: torch.dtype | None) -> None:
-    """Put the stored tensors in the places of `model`; parameters that were one object stay one."""
+    """Put the stored tensors in the places of `model`; parameters that were one object stay one.
+
+    Those of quantised maps keep their types, and do not learn.
+    """
     new: dict[int, nn.Parameter] = {}
+    own = quantised.own_keys(model)
     for name, module in model.named_modules():
         for key, old in list(module.named_parameters(recurse=False)):
             if id(old) not in new:
                 tensor = entries[f"{name}.{key}" if name else key].read()
-                new[id(old)] = nn.Parameter(tensor if dtype is None else tensor.to(dtype))
+                tensor = tensor if dtype is None else tensor.to(dtype)
+                new[id(old)] = nn.Parameter(tensor, requires_grad=old.requires_grad)
             setattr(module, key, new[id(old)])
+        for key in [key for key, _ in module.named_buffers(recurse=False) if f"{name}.{key}" in own]:
+            setattr(module, key, entries[f"{name}.{key}"].read())

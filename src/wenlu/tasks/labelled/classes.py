@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from wenlu.config import check
 from wenlu.errors import WeightsError
 from wenlu.models import LanguageModel, family_of
+from wenlu.models.adapters import carry, without_adapters
 from wenlu.models.family import Family, ModelConfig
 from wenlu.models.layers.encoder import Encoder
+from wenlu.models.quantised import put, quantised_layers
 from wenlu.models.weights.layout import fill
 from wenlu.models.weights.rules import Stored
 from wenlu.tasks.labelled.headed import Headed
@@ -32,7 +34,7 @@ def missing_parts(body: LanguageModel, class_head: str) -> list[str]:
     """Weights through which the class with this head reads hidden states, and which `body` does not have."""
     family = family_of(body)
     wanted = family.outline(_config(family, body.config, class_head, ())).state_dict().keys()
-    return sorted(wanted - body.state_dict().keys() - set(CLASSIFIER))
+    return sorted(wanted - _weights(body).keys() - set(CLASSIFIER))
 
 
 def in_class(headed: Headed, class_head: str, names: Sequence[str]) -> LanguageModel:
@@ -46,9 +48,19 @@ def in_class(headed: Headed, class_head: str, names: Sequence[str]) -> LanguageM
     assert not missing_parts(body, class_head), f"{type(body).__name__} was made without {class_head}"
     family = family_of(body)
     model = family.outline(_config(family, body.config, class_head, names))
-    known = {**body.state_dict(), **dict(zip(CLASSIFIER, (linear.weight, linear.bias), strict=True))}
+    known = {**_weights(body), **dict(zip(CLASSIFIER, (linear.weight, linear.bias), strict=True))}
     fill(model, {name: Stored.of(known[name].detach()) for name in model.state_dict()}, None)
+    carry(body, model)
+    for name, layer in quantised_layers(body).items():
+        put(model, name, layer)
     return model.train(headed.training)
+
+
+def _weights(body: LanguageModel) -> dict[str, Tensor]:
+    """By name; of quantised maps what their numbers stand for."""
+    dtype = next(body.parameters()).dtype
+    whole = {f"{name}.weight": layer.dequantised(dtype) for name, layer in quantised_layers(body).items()}
+    return {**without_adapters(body), **whole}
 
 
 def read_classifier(model: LanguageModel, head: nn.Module, names: Sequence[str]) -> nn.Module:

@@ -1,0 +1,93 @@
+"""Products with weights that are stored as whole numbers: the reference, and the seam for faster kernels.
+
+A weight is scale · (code − zero), with a scale (and a zero) for each group of neighbours along the input. Codes of four
+bits stand two in a byte, the earlier one in the lower half.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+Bits = Literal[4, 8]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """(M, K) weights of a linear map as codes.
+
+    Attributes:
+        packed: uint8, (M, K) of eight bits, (M, ⌈K / 2⌉) of four.
+        scales: (M, G), one a group; the last group of a row may be shorter.
+        zeros: (M, G) uint8; None where every zero stands in the middle of the codes.
+        columns: K.
+        group: how many neighbours share a scale.
+    """
+
+    packed: Tensor
+    scales: Tensor
+    zeros: Tensor | None
+    bits: Bits
+    columns: int
+    group: int
+
+
+def pack(codes: Tensor, bits: Bits) -> Tensor:
+    """(M, K) codes as the bytes that are stored."""
+    codes = codes.to(torch.uint8)
+    if bits == 8:
+        return codes
+    if codes.size(1) % 2:
+        codes = F.pad(codes, (0, 1))
+    return codes[:, 0::2] | (codes[:, 1::2] << 4)
+
+
+def unpack(packed: Tensor, bits: Bits, columns: int) -> Tensor:
+    """(M, K) uint8 codes of stored bytes."""
+    if bits == 8:
+        return packed
+    return torch.stack((packed & 15, packed >> 4), dim=-1).flatten(1)[:, :columns]
+
+
+def middle(bits: Bits) -> int:
+    """The code of zero where it is not stored."""
+    return 1 << (bits - 1)
+
+
+def values(codes: Codes, dtype: torch.dtype) -> Tensor:
+    """(M, K) weights, rounded once to `dtype`."""
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    numbers = unpack(codes.packed, codes.bits, codes.columns).to(wide)
+    groups = codes.scales.size(1)
+    rest = groups * codes.group - codes.columns
+    grouped = (F.pad(numbers, (0, rest)) if rest else numbers).view(len(numbers), groups, codes.group)
+    zeros = middle(codes.bits) if codes.zeros is None else codes.zeros.to(wide)[..., None]
+    found = (grouped - zeros) * codes.scales.to(wide)[..., None]
+    return found.flatten(1)[:, : codes.columns].to(dtype)
+
+
+def quantised_linear(x: Tensor, codes: Codes, bias: Tensor | None = None) -> Tensor:
+    """x @ weights.T + bias in the dtype of `x`, (…, M) of (…, K). The weights are made anew backwards, not kept."""
+    if torch.is_grad_enabled() and (x.requires_grad or (bias is not None and bias.requires_grad)):
+        out: Tensor = _QuantisedLinear.apply(x, bias, codes)  # type: ignore[no-untyped-call]
+        return out
+    return F.linear(x, values(codes, x.dtype), bias)
+
+
+class _QuantisedLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bias: Tensor | None, codes: Codes) -> Tensor:
+        ctx.codes = codes
+        return F.linear(x, values(codes, x.dtype), bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x_grad = grad @ values(ctx.codes, grad.dtype) if ctx.needs_input_grad[0] else None
+        bias_grad = grad.reshape(-1, grad.size(-1)).sum(0) if ctx.needs_input_grad[1] else None
+        return x_grad, bias_grad, None

@@ -1,0 +1,26 @@
+"""Models that hold some of their weights as whole numbers of eight or four bits."""
+
+from wenlu.models.quantised.grid import Grid, GridConfig
+from wenlu.models.quantised.linear import QuantisedLinear
+from wenlu.models.quantised.model import (
+    dequantised,
+    linear_of,
+    put,
+    quantisable,
+    quantise_linears,
+    quantised_layers,
+    weight_bytes,
+)
+
+__all__ = [
+    "Grid",
+    "GridConfig",
+    "QuantisedLinear",
+    "dequantised",
+    "linear_of",
+    "put",
+    "quantisable",
+    "quantise_linears",
+    "quantised_layers",
+    "weight_bytes",
+]
