@@ -17,6 +17,15 @@ from wenlu.compression.calibration import Calibration
 from wenlu.compression.gptq import GptqConfig, gptq
 from wenlu.compression.method import Compressed, MethodConfig
 from wenlu.compression.rtn import RtnConfig, round_to_nearest
+from wenlu.compression.sparsity import MagnitudeConfig, WandaConfig, magnitude, wanda
+from wenlu.compression.structure import (
+    HeadsConfig,
+    LayersConfig,
+    NeuronsConfig,
+    cut_heads,
+    cut_layers,
+    cut_neurons,
+)
 from wenlu.config import did_you_mean
 from wenlu.progress import Progress
 
@@ -41,6 +50,11 @@ class Method:
 METHODS: tuple[Method, ...] = (
     Method(RtnConfig, round_to_nearest),
     Method(GptqConfig, gptq),
+    Method(MagnitudeConfig, magnitude),
+    Method(WandaConfig, wanda),
+    Method(NeuronsConfig, cut_neurons),
+    Method(HeadsConfig, cut_heads),
+    Method(LayersConfig, cut_layers),
 )
 
 

@@ -58,6 +58,8 @@ class Thresholds(Config):
 LOSSY: dict[Lossy, tuple[float, float, float, float]] = {
     "int8": (0.02, 0.92, 0.999, 0.01),
     "int4": (0.5, 0.6, 0.9, 0.2),
+    "pruned": (1.0, 0.5, 0.8, 0.4),
+    "cut": (1.0, 0.5, 0.8, 0.4),
 }
 """Of what compression makes: KL divergence in nats, top-1 agreement, cosine of vectors, share of bits per byte."""
 
