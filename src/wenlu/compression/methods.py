@@ -13,10 +13,12 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, SerializeAsAny, ValidationError
 
 from wenlu.bundle import Bundle
+from wenlu.compression.awq import AwqConfig, awq
 from wenlu.compression.calibration import Calibration
 from wenlu.compression.gptq import GptqConfig, gptq
 from wenlu.compression.method import Compressed, MethodConfig
 from wenlu.compression.rtn import RtnConfig, round_to_nearest
+from wenlu.compression.smoothquant import SmoothQuantConfig, smoothquant
 from wenlu.compression.sparsity import MagnitudeConfig, WandaConfig, magnitude, wanda
 from wenlu.compression.structure import (
     HeadsConfig,
@@ -50,6 +52,8 @@ class Method:
 METHODS: tuple[Method, ...] = (
     Method(RtnConfig, round_to_nearest),
     Method(GptqConfig, gptq),
+    Method(AwqConfig, awq),
+    Method(SmoothQuantConfig, smoothquant),
     Method(MagnitudeConfig, magnitude),
     Method(WandaConfig, wanda),
     Method(NeuronsConfig, cut_neurons),
