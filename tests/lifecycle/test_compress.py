@@ -67,6 +67,7 @@ def given(place: Path) -> list[str]:
         f"data.train={place / 'train.jsonl'}",
         f"data.test={place / 'test.jsonl'}",
         "compress.measure=false",
+        "parity.top1=0.3",
         "evaluate.resamples=100",
     ]
 

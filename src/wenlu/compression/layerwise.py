@@ -13,6 +13,7 @@ from wenlu.bundle import Bundle
 from wenlu.compression.calibration import Calibration, Gram, grams
 from wenlu.compression.method import Compressed, LayerError
 from wenlu.errors import UsageError, WeightsError
+from wenlu.models.low_rank import LowRankLinear
 from wenlu.models.quantised import QuantisedLinear, linear_of, put, quantisable
 from wenlu.progress import QUIET, Progress
 
@@ -73,9 +74,8 @@ def weight_of(module: nn.Module) -> Tensor:
         return module.dequantised(torch.float64)
     if isinstance(module, nn.Linear):
         return module.weight.detach().double()
-    product = module.product
-    assert isinstance(product, Tensor), f"{module} is no linear map"
-    return product.double()
+    assert isinstance(module, LowRankLinear), f"{module} is no linear map"
+    return module.product
 
 
 def moved(before: Tensor, after: Tensor, seen: Gram) -> float:

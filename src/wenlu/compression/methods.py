@@ -28,6 +28,7 @@ from wenlu.compression.structure import (
     cut_layers,
     cut_neurons,
 )
+from wenlu.compression.svd import SvdConfig, svd
 from wenlu.config import did_you_mean
 from wenlu.progress import Progress
 
@@ -56,6 +57,7 @@ METHODS: tuple[Method, ...] = (
     Method(SmoothQuantConfig, smoothquant),
     Method(MagnitudeConfig, magnitude),
     Method(WandaConfig, wanda),
+    Method(SvdConfig, svd),
     Method(NeuronsConfig, cut_neurons),
     Method(HeadsConfig, cut_heads),
     Method(LayersConfig, cut_layers),
