@@ -17,6 +17,7 @@ from wenlu.compression.awq import AwqConfig, awq
 from wenlu.compression.calibration import Calibration
 from wenlu.compression.gptq import GptqConfig, gptq
 from wenlu.compression.method import Compressed, MethodConfig
+from wenlu.compression.qat import QatConfig, qat
 from wenlu.compression.rtn import RtnConfig, round_to_nearest
 from wenlu.compression.smoothquant import SmoothQuantConfig, smoothquant
 from wenlu.compression.sparsity import MagnitudeConfig, WandaConfig, magnitude, wanda
@@ -55,6 +56,7 @@ METHODS: tuple[Method, ...] = (
     Method(GptqConfig, gptq),
     Method(AwqConfig, awq),
     Method(SmoothQuantConfig, smoothquant),
+    Method(QatConfig, qat),
     Method(MagnitudeConfig, magnitude),
     Method(WandaConfig, wanda),
     Method(SvdConfig, svd),

@@ -16,7 +16,7 @@ from torch import Tensor
 from wenlu.bundle import Bundle
 from wenlu.compression.calibration import Calibration, Gram
 from wenlu.compression.folding import Fold, fold_and_round
-from wenlu.compression.method import Compressed, QuantiseConfig
+from wenlu.compression.method import Compressed, Kind, QuantiseConfig
 from wenlu.models.quantised import GridConfig
 from wenlu.progress import QUIET, Progress
 
@@ -32,6 +32,10 @@ class SmoothQuantConfig(QuantiseConfig):
     bits: Literal[8] = 8
     group_size: PositiveInt | Literal["row"] = "row"
     strength: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+    @property
+    def kind(self) -> Kind:
+        return "w8a8"
 
     @property
     def grid(self) -> GridConfig:
