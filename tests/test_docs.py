@@ -12,6 +12,7 @@ from tests.pages import blocks_of
 
 from wenlu.cli.app import VERBS
 from wenlu.config import check
+from wenlu.lifecycle.compressing.settings import CompressConfig
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.models import FAMILIES, Family
 from wenlu.tasks import LABELLED_TASKS, LabelledConfig
@@ -31,7 +32,12 @@ def test_every_recipe_in_a_guide_is_valid(guide: Path) -> None:
 @pytest.mark.parametrize("recipe", sorted(Path("recipes").glob("*.toml")), ids=lambda path: path.stem)
 def test_every_shipped_recipe_is_valid_and_says_how_to_run_it(recipe: Path) -> None:
     text = recipe.read_text(encoding="utf-8")
-    found = check(Recipe, tomllib.loads(text), where=str(recipe))
+    content = tomllib.loads(text)
+    if "compress" in content:
+        assert check(CompressConfig, content, where=str(recipe)).name == recipe.stem
+        assert re.search(rf"wenlu compress {recipe} model=.*--out runs/", text)
+        return
+    found = check(Recipe, content, where=str(recipe))
     assert found.name == recipe.stem
     verb = "finetune" if isinstance(found.task, LabelledConfig) or found.model.base is not None else "run"
     assert re.search(rf"wenlu {verb} {recipe} .*--out runs/", text)

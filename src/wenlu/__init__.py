@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wenlu.bundle import load_any as load
     from wenlu.cli.doctor import examine as doctor
     from wenlu.evaluation.comparison import compare
+    from wenlu.lifecycle.compressing.sweep import compress
     from wenlu.lifecycle.export import export
     from wenlu.lifecycle.parity import parity
     from wenlu.lifecycle.planning.plan import plan
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Bundle": ("wenlu.bundle", "Bundle"),
     "compare": ("wenlu.evaluation.comparison", "compare"),
+    "compress": ("wenlu.lifecycle.compressing.sweep", "compress"),
     "doctor": ("wenlu.cli.doctor", "examine"),
     "export": ("wenlu.lifecycle.export", "export"),
     "load": ("wenlu.bundle", "load_any"),
@@ -67,6 +69,7 @@ __all__ = [
     "chat",
     "check",
     "compare",
+    "compress",
     "data",
     "doctor",
     "evaluate",

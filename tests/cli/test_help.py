@@ -30,6 +30,7 @@ FIRST = "wenlu run recipes/tiny.toml --out runs/tiny"
 SMALL = "{family='bert', hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2}"
 TOKENIZER = "tokenizer={kind='char', vocab_size='auto'}"
 SHORT = {
+    "compress": ["compress.measure=false"],
     "finetune": ["train.duration=2 steps", "check=false"],
     "tune": ["train.duration=2 steps", "tune.trials=1"],
     "ablate": [

@@ -32,8 +32,13 @@ from wenlu.training import AdamWConfig
 
 GOLDEN = Path(__file__).with_name("losses.json")
 RENEW = os.environ.get("WENLU_RENEW_GOLDEN") == "1"
-RECIPES = sorted(path.stem for path in Path("recipes").glob("*.toml") if "[vectors]" not in path.read_text("utf-8"))
-"""Those of word vectors log no losses; tests/lifecycle/test_vectors_life.py runs them."""
+RECIPES = sorted(
+    path.stem
+    for path in Path("recipes").glob("*.toml")
+    if not {"vectors", "compress"} & tomllib.loads(path.read_text("utf-8")).keys()
+)
+"""Those of word vectors log no losses; tests/lifecycle/test_vectors_life.py runs them, and test_compress.py here that
+of compression."""
 TINY = [
     'data.steps=["repair", "exact-dedup"]',
     "data.split_by=random",

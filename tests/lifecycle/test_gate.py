@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,11 @@ from wenlu.cli.app import app
 from wenlu.errors import ParityError
 from wenlu.lifecycle import export as exporting
 from wenlu.lifecycle.model_folder import write_bundle
-from wenlu.lifecycle.parity import TEXTS
+from wenlu.lifecycle.parity import TEXTS, ParitySettings, compare
+from wenlu.lifecycle.parity_side import side_of
 from wenlu.models import family
+from wenlu.models.adapters import Form, attach, chosen, draw, merged_model
+from wenlu.models.quantised import GridConfig, quantise_linears
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer, with_chat_template
 from wenlu.tokenizers.default_chat import ROLE_TOKENS
 
@@ -41,9 +45,9 @@ def tokenizer() -> Tokenizer:
 def model(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A chat model with biases and a tied head."""
     torch.manual_seed(1)
-    chosen, end = family("qwen2"), tokenizer.eos_id
+    qwen2, end = family("qwen2"), tokenizer.eos_id
     settings = {**SIZES, "vocab_size": tokenizer.vocab_size, "tie_word_embeddings": True, "initializer_range": 0.3}
-    built = chosen.build(chosen.config(**settings, eos_token_id=end)).eval()  # type: ignore[arg-type]
+    built = qwen2.build(qwen2.config(**settings, eos_token_id=end)).eval()  # type: ignore[arg-type]
     with torch.no_grad():
         for name, weight in built.named_parameters():
             if name.endswith("bias"):
@@ -147,6 +151,35 @@ def test_a_planted_fault_is_caught_by_what_it_breaks(name: str, model: Path, tmp
     found = wenlu.parity(str(model), str(artefact))
     assert failed in found.failed
     assert CliRunner().invoke(app, ["parity", str(model), str(artefact)]).exit_code == 1
+
+
+def test_a_lost_zero_point_of_four_bits_is_caught_and_the_healthy_ones_pass(model: Path, tmp_path: Path) -> None:
+    bundle, folder = wenlu.load(model), tmp_path / "four-bits"
+    quantise_linears(bundle.model, GridConfig(bits=4, group_size=8, symmetric=False))
+    folder.mkdir()
+    write_bundle(folder, bundle, name="four-bits", run=None, language="en")
+    assert wenlu.parity(str(model), str(folder), ["parity.dtype=int4"]).equal
+
+    def lose(tensors: Tensors) -> None:
+        name = next(name for name in tensors if name.endswith("layers.1.mlp.down_proj.zeros"))
+        tensors[name].zero_()
+
+    weights(lose)(folder)
+    found = wenlu.parity(str(model), str(folder), ["parity.dtype=int4"])
+    assert {"mean_kl_nats", "top1_agreement"} & set(found.failed)
+
+
+def test_a_missing_adapter_is_caught_and_a_merged_one_passes(model: Path) -> None:
+    adapted, base = wenlu.load(model), wenlu.load(model)
+    torch.manual_seed(3)
+    drawn = draw(adapted.model, chosen(adapted.model, ["q_proj"]), Form(rank=2, alpha=4))
+    for adapter in drawn.values():
+        torch.nn.init.normal_(adapter.lora_B, std=0.2)
+    attach(adapted.model, drawn)
+    merged = replace(adapted, model=merged_model(adapted.model))
+    whole = side_of(adapted, "adapted")
+    assert compare(whole, side_of(merged, "merged"), TEXTS, ParitySettings()).equal
+    assert "max_difference" in compare(whole, side_of(base, "base"), TEXTS, ParitySettings()).failed
 
 
 @pytest.mark.parametrize("overrides", [["format=hf"], ["format=gguf", "dtype=float32"], ["format=onnx"]])

@@ -15,6 +15,7 @@ from rich.markup import escape
 from wenlu.cli.chat import chat
 from wenlu.cli.check import check
 from wenlu.cli.compare import compare
+from wenlu.cli.compress import compress
 from wenlu.cli.data import data
 from wenlu.cli.doctor import doctor
 from wenlu.cli.evaluate import evaluate
@@ -51,6 +52,7 @@ VERBS = (
     (plan, "What a recipe will take of this machine."),
     (tune, "The settings with which a recipe learns best."),
     (compare, "Whether one model is better than another."),
+    (compress, "Smaller models, checked against their model."),
     (predict, "Answers to a file of prompts."),
     (chat, "Write in turns with a model at the terminal."),
     (export, "A model as a folder, a GGUF file or an ONNX graph."),

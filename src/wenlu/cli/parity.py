@@ -56,9 +56,10 @@ def render(found: Parity) -> Group:
     table = Table(title=f"{found.texts} texts, {found.tokens:,} tokens", title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("check", "value", "bound", ""):
         table.add_column(column, justify="left" if column in ("check", "") else "right")
+    logits = "–" if most["logits"] is None else f"≤ {most['logits']:g} + {most['relative']:g} · largest"
     rows = (
         ("same_ids", _yes(found.same_ids), "yes"),
-        ("max_difference", _number(found.max_difference), f"≤ {most['logits']:g} + {most['relative']:g} · largest"),
+        ("max_difference", _number(found.max_difference), logits),
         ("mean_kl_nats", _number(found.mean_kl_nats), f"≤ {most['kl_nats']:g}"),
         ("top1_agreement", _number(found.top1_agreement), f"≥ {most['top1']:g}"),
         ("min_cosine", _number(found.min_cosine), f"≥ {most['cosine']:g}"),
@@ -71,7 +72,8 @@ def render(found: Parity) -> Group:
             table.add_row(name, value, bound, "[red]beyond[/]" if name in found.failed else "")
     lines = []
     if found.bits_per_byte is not None:
-        lines.append("bits per byte: {:.6f} and {:.6f}".format(*found.bits_per_byte))
+        beyond = " [red]beyond[/]" if "bits_per_byte" in found.failed else ""
+        lines.append("bits per byte: {:.6f} and {:.6f}".format(*found.bits_per_byte) + beyond)
     if found.first_difference is not None:
         first = found.first_difference
         lines.append(escape(f"first at text {first.text}, token {first.position}: {first.what}"))

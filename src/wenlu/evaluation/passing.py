@@ -98,6 +98,7 @@ def _drawing(sampling: SamplingConfig, config: EvaluateConfig) -> SamplingConfig
         n=config.samples,
         seed=sampling.seed,
         max_batch=sampling.max_batch,
+        cache=sampling.cache,
     )
 
 

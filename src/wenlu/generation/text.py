@@ -82,7 +82,7 @@ def stream(bundle: Bundle, prompt: str, sampling: SamplingConfig) -> Iterator[Pi
 def stream_ids(bundle: Bundle, prompt: list[int], sampling: SamplingConfig) -> Iterator[Piece]:
     """As `stream`, for a prompt that is encoded already."""
     check_streams(sampling)
-    engine = Engine(bundle.model, max_batch=1)
+    engine = Engine(bundle.model, max_batch=1, cache=sampling.cache)
     engine.submit(_request(bundle, prompt, sampling, choice=0))
     return _pieces(engine, _Answer(bundle, prompt, sampling))
 
@@ -183,7 +183,7 @@ def _pieces(engine: Engine, answer: _Answer) -> Iterator[Piece]:
 def _generate(
     bundle: Bundle, prompts: Sequence[list[int]], order: Sequence[int], sampling: SamplingConfig
 ) -> Iterator[tuple[int, tuple[Choice, ...]]]:
-    engine = Engine(bundle.model, max_batch=sampling.max_batch)
+    engine = Engine(bundle.model, max_batch=sampling.max_batch, cache=sampling.cache)
     running: dict[int, tuple[int, _Answer]] = {}
     rows: dict[int, list[_Answer]] = {row: [] for row in order}
     for row in order:

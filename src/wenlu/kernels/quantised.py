@@ -79,6 +79,17 @@ def quantised_linear(x: Tensor, codes: Codes, bias: Tensor | None = None) -> Ten
     return F.linear(x, values(codes, x.dtype), bias)
 
 
+def rounded_inputs(x: Tensor, bits: Bits) -> Tensor:
+    """(…, K) inputs as whole multiples of a scale a row, as a product of whole numbers would see them.
+
+    The gradient passes as if nothing had been rounded (Bengio et al. 2013, arXiv:1308.3432).
+    """
+    steps = middle(bits) - 1
+    scales = (x.detach().abs().amax(dim=-1, keepdim=True) / steps).clamp(min=torch.finfo(x.dtype).tiny)
+    rounded = (x.detach() / scales).round().clamp(-steps, steps) * scales
+    return x + (rounded - x.detach()) if x.requires_grad else rounded
+
+
 class _QuantisedLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, bias: Tensor | None, codes: Codes) -> Tensor:

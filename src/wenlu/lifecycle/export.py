@@ -24,6 +24,7 @@ from wenlu.lifecycle.parity_side import Side, side_of, task_side
 from wenlu.lifecycle.report.words import Language
 from wenlu.models import Ability, family_of
 from wenlu.models.adapters import adapter_names, merged_model
+from wenlu.models.low_rank import low_rank_layers, multiplied_out
 from wenlu.models.quantised import dequantised, quantised_layers
 from wenlu.models.weights import save_config
 from wenlu.models.weights.generation_config import write_generation_config
@@ -292,8 +293,10 @@ def _merged(bundle: Bundle) -> Bundle:
 
 
 def _plain(bundle: Bundle) -> Bundle:
-    """The bundle without quantised maps, for forms that have no place for ours."""
-    return replace(bundle, model=dequantised(bundle.model)) if quantised_layers(bundle.model) else bundle
+    """The bundle with plain maps alone, for forms that have no place for ours."""
+    if quantised_layers(bundle.model):
+        bundle = replace(bundle, model=dequantised(bundle.model))
+    return replace(bundle, model=multiplied_out(bundle.model)) if low_rank_layers(bundle.model) else bundle
 
 
 def _write_card(folder: Path, job: Job) -> None:

@@ -13,6 +13,7 @@ from wenlu.lifecycle.report.facts import Facts, read_facts
 from wenlu.lifecycle.report.numbers import is_number
 from wenlu.lifecycle.report.words import Language
 from wenlu.models import Ability, Family, LanguageModel
+from wenlu.models.quantised import count_weights
 from wenlu.rundir import is_run
 from wenlu.tokenizers import Tokenizer
 from wenlu.tokenizers.gguf.cuts import cut_named, rules_of
@@ -86,7 +87,7 @@ def model_card(subject: Subject, run: Path | None, language: Language) -> str:
     """The card of a model, with what its `run` directory tells; without one it says what is not known."""
     words = _TEXTS[language]
     facts = read_facts(run) if run is not None and is_run(run) else None
-    count = sum({id(weight): weight.numel() for weight in subject.model.parameters()}.values())
+    count = count_weights(subject.model)
     intro = words["intro"].format(family=subject.family.name, parameters=f"{count:,}", version=__version__)
     if subject.base is not None:
         own = sum(weight.numel() for name, weight in subject.model.named_parameters() if ".lora_" in name)

@@ -137,6 +137,11 @@ class KVCache(AttentionState):
         """Tokens a row that fit before the next growth."""
         return self._keys[0].size(2)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of what `read` returns."""
+        return self._keys[0].dtype
+
     def open(self, length: int, attention_mask: Tensor | None) -> Reading:
         new = self.count_new(length, attention_mask)
         start, end = max(self._lengths), max(self._lengths) + length
@@ -179,20 +184,15 @@ class KVCache(AttentionState):
     def join(cls, states: list[Self]) -> Self:
         longest = max(max(state._lengths, default=0) for state in states)
         return states[0]._with(
-            _stacked([state._keys for state in states], longest),
-            _stacked([state._values for state in states], longest),
+            stacked([state._keys for state in states], longest),
+            stacked([state._values for state in states], longest),
             tuple(length for state in states for length in state._lengths),
         )
 
     def write(self, layer: int, keys: Tensor, values: Tensor, positions: Tensor) -> None:
         """Put (B, N, T, H) keys and values of a layer at `positions` (B or 1, T)."""
         for block, new in ((self._keys[layer], keys), (self._values[layer], values)):
-            if positions.size(0) == 1:
-                start = int(positions[0, 0])
-                block[:, :, start : start + new.size(2)] = new.detach()
-            else:
-                rows = torch.arange(new.size(0), device=new.device)[:, None]
-                block[rows, :, positions] = new.detach().transpose(1, 2)
+            put(block, new.detach(), positions)
 
     def read(self, layer: int, end: int) -> tuple[Tensor, Tensor]:
         """The (B, N, end, H) keys and values of a layer."""
@@ -200,13 +200,13 @@ class KVCache(AttentionState):
 
     def _mask(self, positions: Tensor, end: int) -> Mask:
         seen = torch.arange(end, device=positions.device) <= positions[..., None]  # (B or 1, T, S)
-        return Mask(as_bias(seen[:, None], self._keys[0].dtype))
+        return Mask(as_bias(seen[:, None], self.dtype))
 
     def _reserve(self, length: int) -> None:
         if length > self.capacity:
             room = max(length, 2 * self.capacity)
-            self._keys = [_resized(keys, room) for keys in self._keys]
-            self._values = [_resized(values, room) for values in self._values]
+            self._keys = [resized(keys, room) for keys in self._keys]
+            self._values = [resized(values, room) for values in self._values]
 
     def _with(self, keys: list[Tensor], values: list[Tensor], lengths: tuple[int, ...]) -> Self:
         other = object.__new__(type(self))
@@ -231,12 +231,22 @@ def _first(length: int) -> Mask:
     return EVERYTHING if length == 1 else CAUSAL
 
 
-def _stacked(states: list[list[Tensor]], length: int) -> list[Tensor]:
+def put(block: Tensor, new: Tensor, positions: Tensor) -> None:
+    """Write (B, N, T, …) into (B, N, S, …) at `positions` (B or 1, T)."""
+    if positions.size(0) == 1:
+        start = int(positions[0, 0])
+        block[:, :, start : start + new.size(2)] = new
+    else:
+        rows = torch.arange(new.size(0), device=new.device)[:, None]
+        block[rows, :, positions] = new.transpose(1, 2)
+
+
+def stacked(states: list[list[Tensor]], length: int) -> list[Tensor]:
     """One block a layer, with the rows of all states one below the other."""
-    return [torch.cat([_resized(block, length) for block in layer]) for layer in zip(*states, strict=True)]
+    return [torch.cat([resized(block, length) for block in layer]) for layer in zip(*states, strict=True)]
 
 
-def _resized(block: Tensor, length: int) -> Tensor:
+def resized(block: Tensor, length: int) -> Tensor:
     """A copy of (B, N, S, H) with room for `length` tokens, zero where nothing was."""
     room = block.new_zeros(*block.shape[:2], length, block.size(3))
     kept = min(length, block.size(2))

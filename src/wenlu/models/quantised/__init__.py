@@ -3,6 +3,7 @@
 from wenlu.models.quantised.grid import Grid, GridConfig
 from wenlu.models.quantised.linear import QuantisedLinear
 from wenlu.models.quantised.model import (
+    count_weights,
     dequantised,
     linear_of,
     put,
@@ -16,6 +17,7 @@ __all__ = [
     "Grid",
     "GridConfig",
     "QuantisedLinear",
+    "count_weights",
     "dequantised",
     "linear_of",
     "put",

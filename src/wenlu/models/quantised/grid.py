@@ -23,12 +23,14 @@ class GridConfig(Config):
         group_size: how many neighbours along the input share a scale; "row": all that make one output.
         symmetric: zero stands in the middle of the codes; otherwise each group has the zero that fits its range.
         scale_dtype: of the scales.
+        activation_bits: what the inputs are rounded to as well, each token with the scale that reaches its largest.
     """
 
     bits: Bits = 4
     group_size: PositiveInt | Literal["row"] = 64
     symmetric: bool = True
     scale_dtype: Literal["float16", "float32"] = "float16"
+    activation_bits: Literal[8] | None = None
 
     def group_of(self, columns: int) -> int:
         """The group's length in rows of so many weights."""

@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from wenlu.kernels.quantised import Codes, pack, quantised_linear, values
+from wenlu.kernels.quantised import Codes, pack, quantised_linear, rounded_inputs, values
 from wenlu.models.quantised.grid import Grid, GridConfig
 
 PARTS = ("codes", "scales", "zeros")
@@ -70,6 +70,8 @@ class QuantisedLinear(nn.Module):
         return Codes(self.codes, self.scales, self.zeros, self.config.bits, self.in_features, group)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.config.activation_bits is not None:
+            x = rounded_inputs(x, self.config.activation_bits)
         return quantised_linear(x, self.stored, self.bias)
 
     def dequantised(self, dtype: torch.dtype = torch.float32) -> Tensor:

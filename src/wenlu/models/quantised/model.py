@@ -87,3 +87,9 @@ def weight_bytes(model: nn.Module) -> int:
     """Of all parameters and buffers, each counted once."""
     tensors = {id(tensor): tensor for tensor in model.state_dict(keep_vars=True).values()}
     return sum(tensor.nbytes for tensor in tensors.values() if isinstance(tensor, torch.Tensor))
+
+
+def count_weights(model: nn.Module) -> int:
+    """How many numbers the model computes with, whatever they are stored as; each counted once."""
+    plain = {id(weight): weight.numel() for weight in model.parameters()}
+    return sum(plain.values()) + sum(each.in_features * each.out_features for each in quantised_layers(model).values())

@@ -16,6 +16,7 @@ from torch import nn
 from wenlu.config import check, did_you_mean
 from wenlu.errors import ConfigError, WeightsError
 from wenlu.models.quantised import stored as quantised
+from wenlu.models.weights import replaced
 from wenlu.models.weights.files import read_json, read_tensors, some, write_tensors
 from wenlu.models.weights.rules import Entries, Stored, apply_rules, invert_rules, matches
 from wenlu.rundir.atomic import write_text
@@ -54,7 +55,7 @@ def save_model(folder: Path, model: LanguageModel, family: Family, *, shard_byte
     For a family with `hf_types`, stock `transformers` loads it; else only Wenlu does.
     """
     entries = {key: Stored.of(tensor.detach()) for key, tensor in model.state_dict().items()}
-    own = {key: entries.pop(key) for key in sorted(quantised.own_keys(model))}
+    own = {key: entries.pop(key) for key in sorted(replaced.own_keys(model))}
     theirs = {**invert_rules(family.rules, entries, model.config), **own}
     write_tensors(folder, {key: item.read() for key, item in theirs.items()}, shard_bytes=shard_bytes)
     save_config(folder, model, family)
@@ -68,9 +69,8 @@ def save_config(folder: Path, model: LanguageModel, family: Family) -> None:
         "model_type": (*family.hf_types, family.name)[0],
         "dtype": dtype,
         **_settings(model.config),
+        **replaced.described(model),
     }
-    if (said := quantised.described(model)) is not None:
-        config[quantised.KEY] = said
     write_text(folder / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -98,11 +98,9 @@ def load_model(folder: Path, *, dtype: torch.dtype | None = None) -> tuple[Famil
     """
     family, config = read_config(folder)
     model = family.outline(config)
-    told = read_json(folder / "config.json").get(quantised.KEY)
-    if told is not None:
-        quantised.prepare(model, told, where=str(folder / "config.json"))
+    replaced.prepare(model, read_json(folder / "config.json"), where=str(folder / "config.json"))
     entries = read_tensors(folder)
-    own = {key: entries.pop(key) for key in quantised.own_keys(model) if key in entries}
+    own = {key: entries.pop(key) for key in replaced.own_keys(model) if key in entries}
     entries = {key: item for key, item in entries.items() if not any(matches(p, key) for p in family.ignored)}
     entries = {**apply_rules(family.rules, entries, config), **own}
     check_fit(folder, family, model, entries)
@@ -117,7 +115,7 @@ def read_config(folder: Path) -> tuple[Family, ModelConfig]:
     if "auto_map" in content:
         raise WeightsError(f"{path}: auto_map asks to run code from the folder, which Wenlu never does")
     family = _family_of(path, content.get("model_type"))
-    known = (family.harmless | HARMLESS | {quantised.KEY}) - family.config.model_fields.keys()
+    known = (family.harmless | HARMLESS | replaced.KEYS) - family.config.model_fields.keys()
     settings = {k: v for k, v in content.items() if k not in known}
     if len(family.heads) > 1:
         settings["head"] = _head_of(path, family, content.get("architectures"))
