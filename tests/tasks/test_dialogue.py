@@ -171,11 +171,11 @@ def test_what_is_put_together_is_what_the_template_would_write(
     drawn = np.random.default_rng(3)
     for number in range(6):
         said = [*drawn.choice([*TALK, "猫", "<|end|>", "x"], int(drawn.integers(2, 14)))]
-        turns = chat(*said, system="quiet" if number % 2 else "").turns
+        whole = chat(*said, system="quiet" if number % 2 else "")
         task.writer.gaps.is_steady = False
-        slow = list(task.writer.rows(turns, context))
+        slow = list(task.writer.rows(whole.turns, context, whole.replies))
         task.writer.gaps = Gaps(task.tokenizer)
-        assert list(task.writer.rows(turns, context)) == slow
+        assert list(task.writer.rows(whole.turns, context, whole.replies)) == slow
 
 
 def test_a_long_conversation_is_cut_at_its_front_and_each_reply_is_still_learnt_once(tokenizer: Tokenizer) -> None:

@@ -76,14 +76,15 @@ class Writer:
             ids = self._asked(last)
         return ids
 
-    def rows(self, turns: Sequence[Turn], room: int) -> Iterator[ChatRow]:
-        """Rows of at most `room` tokens in which each of the assistant's turns is learnt once, the latest first.
+    def rows(self, turns: Sequence[Turn], room: int, learnt: Sequence[int]) -> Iterator[ChatRow]:
+        """Rows of at most `room` tokens in which each turn at the places `learnt`, all of them the assistant's, is
+        learnt once, the latest first.
 
         A conversation that is too long for one loses whole turns from its front, and those of the assistant among them
         get rows of their own, with what stands before them. A single turn that does not fit behind what it answers
         loses its end, and one of which nothing would be left has no row. Raises DataError as `prompt`.
         """
-        waiting = [place for place, turn in enumerate(turns) if turn.role == "assistant"]
+        waiting = [*learnt]
         parts = self._parts(turns)
         while waiting:
             found = parts and self._put_together(turns, parts, waiting, room)
@@ -92,8 +93,8 @@ class Writer:
                 waiting.pop()
                 continue
             yield found
-            learnt = {span.place for span in found.spans}
-            waiting = [place for place in waiting if place not in learnt]
+            done = {span.place for span in found.spans}
+            waiting = [place for place in waiting if place not in done]
 
     def _row(self, turns: Sequence[Turn], waiting: Sequence[int], room: int) -> ChatRow | None:
         last = waiting[-1]
