@@ -7,6 +7,7 @@ in their last turn alone (UltraFeedback), with or without the prompt beside them
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -77,8 +78,17 @@ def _prompt(value: Any, name: str) -> tuple[Turn, ...]:
             return ()
         case {"messages": messages}:
             return conversation_in(messages, name)
+        case str() if value.lstrip().startswith('{"messages"'):
+            return _prompt(_parsed(value, name), name)
         case _:
             return _turns(value, name, "user")
+
+
+def _parsed(value: str, name: str) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{name}: {value[:60]!r} is not JSON ({error})") from error
 
 
 def _turns(value: Any, name: str, speaker: Any) -> tuple[Turn, ...]:

@@ -59,8 +59,8 @@ class SourceSpec(Config):
     `{user = "{context}\\n\\n{question}", assistant = "{answers[0][text]}"}`. Brackets look into lists and objects, and
     `[*]` joins a list with blanks. A row that leaves a side without words is dropped."""
     pairs: tuple[str, ...] = ()
-    """Rows are two answers to one prompt: the columns of the prompt, the better answer and the worse one, each a text or
-    turns. OpenAI's `preferred_output` and TRL's or UltraFeedback's whole conversations are known as they are."""
+    """Rows are two answers to one prompt: the columns of the prompt, the better answer and the worse one, each a text
+    or turns. OpenAI's `preferred_output` and TRL's or UltraFeedback's whole conversations are known as they are."""
     set: dict[str, str] = Field(default_factory=dict)
     """Columns that every record of this source has, as `{label = "spam"}` for a folder of spam."""
     by: Literal["file", "line", "paragraph"] = "file"

@@ -104,6 +104,7 @@ def begin_training(life: Life) -> Beginning:
     model = model.to(device)
     data = replace(data, budget=budget_of(life, model, tokenizer))
     freeze(model, recipe.train.frozen)
+    data = _prepared(life, task, data, model)
     return Beginning(recipe, tokenizer, task, data, model, config, build, facts, sized)
 
 
@@ -156,6 +157,14 @@ def openings(root: Path, count: int = 3, characters: int = 80) -> tuple[str, ...
     held_out = splits(root / "data")[-1]
     records = read_split(root / "data", held_out)
     return tuple(record.text[:characters] for record, _ in zip(records, range(count), strict=False))
+
+
+def _prepared(life: Life, task: Task, data: TrainData, model: LanguageModel) -> TrainData:
+    """The data with what the model says of it before the first step; where a run goes on, its weights come later."""
+    validation = None
+    if data.validation is not None:
+        validation = task.prepared(data.validation, model, progress=life.progress)
+    return replace(data, train=task.prepared(data.train, model, progress=life.progress), validation=validation)
 
 
 def task_of(life: Life, tokenizer: Tokenizer) -> Task:
