@@ -135,6 +135,14 @@ def labelled_overrides(recipe: Recipe, folder: Path) -> list[str]:
     ]
 
 
+def taught(recipe: Recipe, folder: Path, settings: list[str]) -> str:
+    """The recipe's section with a teacher that was trained on the same examples; both begin with random weights."""
+    assert recipe.distill is not None
+    verbs.pretrain(Path("recipes/spam.toml"), folder / "teacher", settings)
+    section = recipe.distill.model_dump(exclude={"layers"})
+    return f"distill={table(**{**section, 'teacher': str(folder / 'teacher')})}"
+
+
 def table(**values: Any) -> str:
     return "{" + ", ".join(f"{key} = {json.dumps(value)}" for key, value in values.items()) + "}"
 
@@ -148,6 +156,8 @@ def test_a_recipe_repeats_its_losses(recipe: str, tmp_path: Path) -> None:
         verbs.run(Path("recipes/architectures.toml"), tmp_path / "run", settings)
         found: Any = {run.name: losses(run) for run in sorted((tmp_path / "run/families").iterdir())}
     else:
+        if content.distill is not None:
+            settings = [*settings, taught(content, tmp_path, settings)]
         verbs.pretrain(path, tmp_path / "run", settings)
         found = losses(tmp_path / "run")
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from wenlu.compression.distill.settings import DistillConfig
 from wenlu.config import Config, check, did_you_mean
 from wenlu.corpus.augment import AugmentConfig
 from wenlu.corpus.prepare import DataConfig
@@ -60,6 +61,8 @@ class Recipe(Config):
     data: Annotated[DataConfig | None, Field(validate_default=True)] = None
     augment: AugmentConfig | None = None
     forgetting: ForgettingConfig | None = None
+    distill: DistillConfig | None = None
+    """With this section the model learns from a teacher too."""
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelSettings = ModelSettings()
     architectures: ArchitecturesConfig | None = None
@@ -210,6 +213,18 @@ class Recipe(Config):
             raise ValueError("forgetting: is of what a base could do, trained for one task; name it in model.base")
         if self.forgetting.budget is not None and not self.train.keep_best:
             raise ValueError("forgetting.budget: the best weights within it are kept; set train.keep_best=true")
+        return self
+
+    @model_validator(mode="after")
+    def _may_be_taught(self) -> Self:
+        if self.distill is None:
+            return self
+        if self.members:
+            raise ValueError("distill: is for one task, but task is multi-task; distil each of them alone")
+        if self.distill.layers is not None and self.model.base is None:
+            raise ValueError(
+                "distill.layers: are those of the base that the student begins with; name it in model.base"
+            )
         return self
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from wenlu.corpus.sources import fetched_by
 from wenlu.evaluation import evaluate_run
 from wenlu.evaluation.verse import evaluate_verse
 from wenlu.generation import complete
-from wenlu.lifecycle.base import base_fingerprint
+from wenlu.lifecycle.base import base_fingerprint, teacher_fingerprint, tokenizer_source
 from wenlu.lifecycle.cache import stage_key
 from wenlu.lifecycle.examples import survey
 from wenlu.lifecycle.inputs import inputs_fingerprint
@@ -41,10 +41,12 @@ TRAINING_CODE = (
     "tasks",
     "corpus",
     "distributed",
+    "compression/distill",
     "lifecycle/training",
     "lifecycle/auto_size",
     "lifecycle/base",
     "lifecycle/calibration",
+    "lifecycle/distillation",
     "lifecycle/examples",
     "lifecycle/mixed_training",
 )
@@ -69,11 +71,12 @@ def tokenizer_stage(life: Life) -> Life:
     """`data/` → `tokenizer/`, trained on the training part alone; or the tokenizer of the base, with what the task adds
     to it."""
     settings = life.recipe.task_tokenizer
-    base = base_fingerprint(life.recipe)
+    source = tokenizer_source(life.recipe)
+    base = base_fingerprint(life.recipe) or teacher_fingerprint(life.recipe)
     key = stage_key([settings], code=("tokenizers",), inputs=[life.key("data"), *base])
     if base and not life.cache.is_done("tokenizer", key):
         with life.working("tokenizer", key), atomic.atomic_folder(life.out / "tokenizer") as folder:
-            tokenizer = load(str(life.recipe.model.base)).tokenizer
+            tokenizer = load(str(source)).tokenizer
             tokenizer.with_special(life.recipe.task.tokens_to_add(tokenizer.special_tokens)).save(folder)
     elif not life.cache.is_done("tokenizer", key):
         with life.working("tokenizer", key):
@@ -127,6 +130,9 @@ def train_key(life: Life) -> str:
     settings = [recipe.trained_task, recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
     before = life.key("examples" if recipe.has_examples else "tokens")
     inputs = [before, str(recipe.seed), *vectors_fingerprint(recipe.train), *base_fingerprint(recipe)]
+    if recipe.distill is not None:
+        settings.append(recipe.distill)
+        inputs += teacher_fingerprint(recipe)
     if recipe.forgetting is not None:
         settings.append(recipe.forgetting)
         inputs.append(inputs_fingerprint(recipe.forgetting.probes))

@@ -20,6 +20,7 @@ from wenlu.lifecycle.augmentation import read_augmented
 from wenlu.lifecycle.auto_size import Start, choose_size
 from wenlu.lifecycle.base import base_config, begin_head_with_base, begin_with_base
 from wenlu.lifecycle.calibration import calibrated
+from wenlu.lifecycle.distillation import distilled
 from wenlu.lifecycle.examples import read_examples, surveyed, training_examples
 from wenlu.lifecycle.forgetting import budget_of
 from wenlu.lifecycle.life import Life
@@ -112,11 +113,12 @@ def train_life(life: Life) -> TrainState:
     """Train what the life's recipe says, from `tokens/` to `model/`; goes on from the newest checkpoint."""
     before, begun = life.cache.facts("train"), begin_training(life)
     recipe, task, data, model, facts = begun.recipe, begun.task, begun.data, begun.model, begun.facts
+    learning = distilled(recipe, task, model, begun.tokenizer)
     if "steps" not in facts:
         here, processes = life.world.local_size, life.world.size
         resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress, processes=here)
         resolved = resolve_duration(
-            resolved, recipe.optimizer, model, task, data, recipe.seed, processes=processes, folder=life.out
+            resolved, recipe.optimizer, model, learning, data, recipe.seed, processes=processes, folder=life.out
         )
         facts |= {"steps": int(resolved.duration.amount), "device": device_of(model).type, **begun.sized}
         facts |= {"micro_batch_tokens": resolved.micro_batch_tokens, "model": begun.config.model_dump(mode="json")}
@@ -132,7 +134,7 @@ def train_life(life: Life) -> TrainState:
             chosen.optimizer,
             recipe.schedule,
             model=model,
-            task=task,
+            task=learning,
             data=data,
             run=life.run,
             seed=recipe.seed,
