@@ -54,6 +54,7 @@ SIZES = [
 ]
 OWN = {
     "code": ["task.max_target_tokens=auto"],
+    "extend": ["tokenizer={vocab_size = 320}"],
     "poems-zh": ["tokenizer.vocab_size=auto"],
     "pretrain-masked-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
     "pretrain-sentence-order-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],

@@ -23,6 +23,7 @@ from wenlu.models.weights.gguf import load_gguf
 from wenlu.tasks import ReadingTask, Task
 from wenlu.tasks.labelled.classes import CLASSIFIER
 from wenlu.tasks.labelled.reading import ReadingConfig
+from wenlu.tokenizers import Tokenizer, spelt
 
 _LAYER = re.compile(r"((?:.*\.)?layers\.)(\d+)(\..*)")
 _BARE = {"head": "none", "has_pooler": False}
@@ -76,14 +77,16 @@ def base_config(recipe: Recipe, tokens: int) -> ModelConfig:
     return check(family.config, settings, where=f"[model] on {base}")
 
 
-def begin_with_base(recipe: Recipe, model: LanguageModel) -> None:
+def begin_with_base(recipe: Recipe, model: LanguageModel, tokenizer: Tokenizer) -> None:
     """Copy the base's weights into a model of `base_config`; raises WeightsError where one is missing.
 
-    A token that the base does not know begins as the mean of those that it knows.
+    A token that the base does not know begins as the mean of those that spelt it before, where its tokenizer was
+    extended, else as the mean of all that it knows.
     """
     base = recipe.model.base
     assert base is not None, "only a recipe with a base is asked"
-    before = load(base).model
+    bundle = load(base)
+    before = bundle.model
     found, known = before.state_dict(), before.config.vocab_size
     layers = _kept_layers(recipe, getattr(before.config, "num_hidden_layers", 0))
     if layers is not None:
@@ -102,6 +105,9 @@ def begin_with_base(recipe: Recipe, model: LanguageModel) -> None:
             tensor[known:].copy_(there.float().mean(dim=0))
         else:
             tensor.copy_(there)
+        if recipe.tokenizer.extend_by is not None and tensor.shape[:1] == (model.config.vocab_size,):
+            for token, pieces in spelt(tokenizer, bundle.tokenizer).items():
+                tensor[token].copy_(there[pieces].float().mean(dim=0))
 
 
 def _kept_layers(recipe: Recipe, count: int) -> tuple[int, ...] | None:

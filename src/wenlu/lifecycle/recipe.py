@@ -228,6 +228,12 @@ class Recipe(Config):
         return self
 
     @model_validator(mode="after")
+    def _may_be_extended(self) -> Self:
+        if self.tokenizer.extend_by is not None and self.model.base is None:
+            raise ValueError("tokenizer.extend_by: adds to the tokenizer of a base; name it in model.base")
+        return self
+
+    @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.model.base is None:  # whose family is known once it is read
             try:

@@ -19,6 +19,7 @@ from wenlu.generation import complete
 from wenlu.lifecycle.base import base_fingerprint, teacher_fingerprint, tokenizer_source
 from wenlu.lifecycle.cache import stage_key
 from wenlu.lifecycle.examples import survey
+from wenlu.lifecycle.extension import extended_for
 from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run
 from wenlu.lifecycle.life import Life, member_root
@@ -77,7 +78,10 @@ def tokenizer_stage(life: Life) -> Life:
     if base and not life.cache.is_done("tokenizer", key):
         with life.working("tokenizer", key), atomic.atomic_folder(life.out / "tokenizer") as folder:
             tokenizer = load(str(source)).tokenizer
-            tokenizer.with_special(life.recipe.task.tokens_to_add(tokenizer.special_tokens)).save(folder)
+            tokenizer = tokenizer.with_special(life.recipe.task.tokens_to_add(tokenizer.special_tokens))
+            if settings.extend_by is not None:
+                tokenizer = extended_for(life, tokenizer, _texts(life), settings.extend_by)
+            tokenizer.save(folder)
     elif not life.cache.is_done("tokenizer", key):
         with life.working("tokenizer", key):
             tokenizer = train_tokenizer(settings, _texts(life), progress=life.progress)

@@ -251,7 +251,7 @@ def _sized(
 def _begun(life: Life, recipe: Recipe, model: LanguageModel, data: TrainData, tokenizer: Tokenizer) -> LanguageModel:
     """The new model with the weights that it is to begin with."""
     if recipe.model.base is not None:
-        begin_with_base(recipe, model)
+        begin_with_base(recipe, model, tokenizer)
     elif recipe.train.start == "bigrams":
         check_bigram_start(recipe.model.chosen(), model)
         assert isinstance(data.train, TokenRows), "pairs of tokens are counted in running text"
