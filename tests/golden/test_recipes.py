@@ -58,6 +58,7 @@ OWN = {
     "poems-zh": ["tokenizer.vocab_size=auto"],
     "pretrain-masked-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
     "pretrain-sentence-order-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
+    "rewards": ["rollouts.reward=match"],
     "summarise": ["task.max_target_tokens=auto"],
 }
 """What the fixed text needs besides: 38 different characters are no large vocabulary, and its rows are short."""

@@ -34,6 +34,7 @@ from wenlu.rundir.trackers import TrackingConfig
 from wenlu.tasks import CausalLMConfig, LabelledConfig, MultiTaskConfig, TaskConfig, TaskField
 from wenlu.tokenizers import TokenizerConfig
 from wenlu.training import AdamWConfig, OptimizerField, ScheduleConfig, TrainConfig
+from wenlu.training.rollouts import RolloutsConfig
 
 
 class ArchitecturesConfig(Config):
@@ -63,6 +64,8 @@ class Recipe(Config):
     forgetting: ForgettingConfig | None = None
     distill: DistillConfig | None = None
     """With this section the model learns from a teacher too."""
+    rollouts: RolloutsConfig | None = None
+    """With this section the model learns from answers of its own, which a program judges."""
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelSettings = ModelSettings()
     architectures: ArchitecturesConfig | None = None
@@ -219,6 +222,8 @@ class Recipe(Config):
     def _may_be_taught(self) -> Self:
         if self.distill is None:
             return self
+        if self.rollouts is not None:
+            raise ValueError("distill: learns of a teacher, and rollouts of rewards; leave out one of them")
         if self.members:
             raise ValueError("distill: is for one task, but task is multi-task; distil each of them alone")
         if self.distill.layers is not None and self.model.base is None:

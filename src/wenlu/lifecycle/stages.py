@@ -137,6 +137,8 @@ def train_key(life: Life) -> str:
     if recipe.distill is not None:
         settings.append(recipe.distill)
         inputs += teacher_fingerprint(recipe)
+    if recipe.rollouts is not None:
+        settings.append(recipe.rollouts)
     if recipe.forgetting is not None:
         settings.append(recipe.forgetting)
         inputs.append(inputs_fingerprint(recipe.forgetting.probes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from wenlu.corpus.damage import Damage
 from wenlu.corpus.packing import Rows, TokenRows
 from wenlu.corpus.prepare import read_split, splits
 from wenlu.corpus.shards import TokenData
-from wenlu.errors import UsageError
+from wenlu.errors import ConfigError, UsageError
 from wenlu.kernels.native import use_pool
 from wenlu.lifecycle.augmentation import read_augmented
 from wenlu.lifecycle.auto_size import Start, choose_size
@@ -35,6 +36,7 @@ from wenlu.rundir import atomic
 from wenlu.rundir.trackers.process import tracked
 from wenlu.tasks import (
     CausalLM,
+    GenerativeTask,
     LabelledConfig,
     LabelledTask,
     MultiTask,
@@ -59,6 +61,7 @@ from wenlu.training import (
     start_from_bigrams,
     train,
 )
+from wenlu.training.rollouts import Rollouts
 from wenlu.training.validation import device_of
 
 
@@ -113,7 +116,7 @@ def train_life(life: Life) -> TrainState:
     """Train what the life's recipe says, from `tokens/` to `model/`; goes on from the newest checkpoint."""
     before, begun = life.cache.facts("train"), begin_training(life)
     recipe, task, data, model, facts = begun.recipe, begun.task, begun.data, begun.model, begun.facts
-    learning = distilled(recipe, task, model, begun.tokenizer)
+    learning = _learning(life, begun)
     if "steps" not in facts:
         here, processes = life.world.local_size, life.world.size
         resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress, processes=here)
@@ -152,6 +155,18 @@ def train_life(life: Life) -> TrainState:
             task = each_calibrated(task, task.headed(whole), life.root, recipe.train.context, life.progress)
         _write_model(life, task, whole, begun.tokenizer)
     return state
+
+
+def _learning(life: Life, begun: Beginning) -> Task:
+    """What the steps of training learn: the task, with a teacher beside it, or by rewards."""
+    config = begun.recipe.rollouts
+    if config is None:
+        return distilled(begun.recipe, begun.task, begun.model, begun.tokenizer)
+    if not isinstance(begun.task, GenerativeTask):
+        raise ConfigError(f"rollouts: are for tasks that write, but task is {begun.task.name}")
+    examples = list(training_examples(life.root, begun.task.config))
+    reference = deepcopy(begun.model) if config.beta else None
+    return Rollouts(begun.task, begun.data.train, examples, config, reference)
 
 
 def openings(root: Path, count: int = 3, characters: int = 80) -> tuple[str, ...]:
