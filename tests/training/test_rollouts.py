@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.evaluation.test_passing import KNOWN, held
 from tests.tasks.test_dialogue import chat, task_for, tiny
 from tests.tasks.tiny import NewTokenizer
 
 from wenlu.config import check
 from wenlu.errors import ConfigError, DataError
 from wenlu.models import LanguageModel
-from wenlu.tasks import Dialogue, Draw, Loss
+from wenlu.tasks import Code, Dialogue, Draw, Loss, new_task, read_settings
 from wenlu.tokenizers import ROLE_TOKENS, Tokenizer
 from wenlu.training.rollouts import Rollouts, RolloutsConfig, advantages_of, policy_loss
 from wenlu.training.verifiable import last_number, rewards_of
@@ -108,6 +110,16 @@ def test_numbers_forms_and_texts_are_told_apart(tokenizer: Tokenizer) -> None:
     assert rewards_of("pattern", task, ASKED[:1], [["<a>1</a>", "1"]], pattern="<a>.*</a>") == [[1.0, 0.0]]
     with pytest.raises(DataError, match="the answer 'mat' has no number to compare with"):
         rewards_of("number", task, ASKED[:1], [["1"]])
+
+
+@held
+def test_programs_are_rewarded_for_passing_their_tests(new_tokenizer: NewTokenizer) -> None:
+    task = new_task(read_settings({"name": "code", "fill_in_the_middle": 0}), new_tokenizer())
+    assert isinstance(task, Code)
+    written = [["    return 2 * x", "    return x", "    raise SystemExit"], ["    return x * 2"] * 3]
+    assert rewards_of("unit-tests", task, KNOWN, written) == [[1.0, 0.0, 0.0], [1.0] * 3]
+    with pytest.raises(DataError, match="a:1: no unit_tests and entry_point to judge its function by"):
+        rewards_of("unit-tests", task, [replace(KNOWN[0], unit_tests=None)], [[]])
 
 
 def test_a_group_is_written_for_each_prompt_and_ends_where_the_model_ends_it(tokenizer: Tokenizer) -> None:

@@ -7,6 +7,7 @@ ends it. A template that writes earlier turns otherwise (without their reasoning
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ Parts = tuple[tuple[int, ...], list[Part]]
 FIRST_COMPARED, EACH_COMPARED = 100, 50
 """Rows that are put together from their parts and compared with what the template writes: the first ones, and of later
 ones each fiftieth. From the first that differs on, all are rendered."""
+_TAG = re.compile(r"</?[\w|]+")
 KEPT_OF_A_CUT = 0.9
 """A message that is longer than all the room is shortened to this share of what would fit, until it does."""
 
@@ -57,6 +59,8 @@ class Writer:
         self.tokenizer = tokenizer
         self.end_id = end_id
         self.gaps = Gaps(tokenizer)
+        template = tokenizer.chat_template
+        self._source = "" if template is None else template.source
         self._together = 0
 
     def prompt(self, turns: Sequence[Turn], room: int) -> list[int]:
@@ -116,8 +120,10 @@ class Writer:
 
     def _parts(self, turns: Sequence[Turn]) -> Parts | None:
         """The conversation in parts; None where the template may do more than stand between what is said."""
-        if any(turn.tool_calls or turn.role == "tool" or "<" in turn.content or not turn.content for turn in turns):
+        if any(turn.tool_calls or turn.role == "tool" or not turn.content for turn in turns):
             return None
+        if any(tag in self._source for turn in turns for tag in _TAG.findall(turn.content)):
+            return None  # it may take reasoning out, or read a call of a tool
         return self.gaps.parts(turns)
 
     def _put_together(self, turns: Sequence[Turn], parts: Parts, waiting: Sequence[int], room: int) -> ChatRow | None:
