@@ -182,6 +182,34 @@ def test_relations_are_those_of_the_real_positions(new_tokenizer: NewTokenizer) 
     torch.testing.assert_close(wide[row, :length], alone[0], rtol=1e-5, atol=1e-6)
 
 
+def test_on_policy_the_teacher_judges_what_the_student_writes(new_tokenizer: NewTokenizer) -> None:
+    """At its own tokens a student that is its teacher has nothing to learn, and another comes nearer to it."""
+    task, model, _ = prepared("dialogue", new_tokenizer)
+    examples = [type(task).example_of(record, task.config) for record in records_of(task.config)]
+    source = task.rows(examples, CONTEXT)
+    config = check(
+        DistillConfig,
+        {"teacher": "a", "weight": 1.0, "on_policy": True, "divergence": "reverse", "max_new_tokens": 5},
+        where="[distill]",
+    )
+    distilled = Distilled(task, (task, copy.deepcopy(model)), config, (source, examples))
+    batch = distilled.batch(Draw.at(source, np.arange(4)))
+    torch.manual_seed(0)
+    found = distilled.loss(model.train(), batch)
+    assert found.sum.item() == pytest.approx(0, abs=1e-6)
+    assert 4 <= found.count <= 4 * 5
+    student = jittered(model).train()
+    optimizer = torch.optim.Adam(student.parameters(), lr=1e-2)
+    means = []
+    for _ in range(12):
+        loss = distilled.loss(student, batch)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss.sum / loss.count)
+        optimizer.step()
+        means.append(loss.sum.item() / loss.count)
+    assert np.mean(means[-3:]) < 0.7 * means[0]
+
+
 def test_what_cannot_be_compared_is_refused(new_tokenizer: NewTokenizer) -> None:
     task, model, _ = prepared("text-classification", new_tokenizer)
     grading, graded, _ = prepared("grading", new_tokenizer)
@@ -193,6 +221,10 @@ def test_what_cannot_be_compared_is_refused(new_tokenizer: NewTokenizer) -> None
     with pytest.raises(ConfigError, match="has the labels cat, dog, and the training part has bird, cat, dog, hotel"):
         Distilled(task, (fewer, model), DistillConfig(teacher="a"))
     chat, talks, _ = prepared("dialogue", new_tokenizer)
+    with pytest.raises(ConfigError, match=r"distill\.on_policy: is for tasks that continue a prompt, but task is tex"):
+        taught(task, model, on_policy=True)
+    with pytest.raises(ConfigError, match="on_policy: learns from the teacher's probabilities alone; set weight = 1"):
+        taught(chat, talks, on_policy=True, weight=0.5)
     with pytest.raises(ConfigError, match=r"distill\.relations: is for encoders, and the student is none"):
         taught(chat, talks, relations=1.0).check_student(talks)
 

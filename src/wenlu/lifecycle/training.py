@@ -159,14 +159,17 @@ def train_life(life: Life) -> TrainState:
 
 def _learning(life: Life, begun: Beginning) -> Task:
     """What the steps of training learn: the task, with a teacher beside it, or by rewards."""
-    config = begun.recipe.rollouts
+    recipe, task = begun.recipe, begun.task
+    config = recipe.rollouts
     if config is None:
-        return distilled(begun.recipe, begun.task, begun.model, begun.tokenizer)
-    if not isinstance(begun.task, GenerativeTask):
-        raise ConfigError(f"rollouts: are for tasks that write, but task is {begun.task.name}")
-    examples = list(training_examples(life.root, begun.task.config))
+        writes = recipe.distill is not None and recipe.distill.on_policy and isinstance(task, LabelledTask)
+        prompts = (begun.data.train, list(training_examples(life.root, task.config))) if writes else None  # type: ignore[arg-type]
+        return distilled(recipe, task, begun.model, begun.tokenizer, prompts)
+    if not isinstance(task, GenerativeTask):
+        raise ConfigError(f"rollouts: are for tasks that write, but task is {task.name}")
+    examples = list(training_examples(life.root, task.config))
     reference = deepcopy(begun.model) if config.beta else None
-    return Rollouts(begun.task, begun.data.train, examples, config, reference)
+    return Rollouts(task, begun.data.train, examples, config, reference)
 
 
 def openings(root: Path, count: int = 3, characters: int = 80) -> tuple[str, ...]:

@@ -120,13 +120,7 @@ class Rollouts(Task):
         return "advantage/answer" if self.rules.normalise == "answers" else "advantage/token"
 
     def batch(self, draw: Draw) -> Batch:
-        own = self.task.batch(draw)
-        if draw.source is not self.source:
-            return own
-        assert isinstance(draw.source, WrittenRows), "the training rows have owners"
-        owners = torch.from_numpy(np.unique(draw.source.owners[draw.places]))
-        facts = {name: value for name, value in vars(own).items() if name != "owners"}
-        return PromptBatch(**facts, owners=owners)
+        return prompt_batch(self.task, draw) if draw.source is self.source else self.task.batch(draw)
 
     def loss(self, model: LanguageModel, batch: Batch) -> Loss:
         """Writes, judges, and sums over answers (or tokens); the gradient is that of the expected reward."""
@@ -160,37 +154,53 @@ class Rollouts(Task):
     def readings(self, totals: Totals, source: Rows) -> tuple[Reading, ...]:
         return self.task.readings(totals, source)
 
-    @torch.no_grad()
     def written(self, model: LanguageModel, owners: Sequence[int]) -> Written:
         """Groups of answers of the model as it is, with their rewards."""
         examples, rules, task = [self.examples[owner] for owner in owners], self.rules, self.task
-        context = self.source.length
-        prompts = task.prompts(examples, context)
-        room = max(1, min(rules.max_new_tokens, context - max(map(len, prompts))))
-        sampling = SamplingConfig(
-            max_new_tokens=room,
-            temperature=1.0,
-            n=rules.group,
-            seed=int(torch.randint(2**62, ())),  # of the random numbers that a checkpoint holds
-            max_batch=rules.group * len(prompts),
+        rows, texts = write_answers(
+            task, model, examples, self.source.length, n=rules.group, max_new_tokens=rules.max_new_tokens
         )
-        generation = {"eos_token_id": task.end_id}
-        bundle = Bundle(model.eval(), task.tokenizer, task, model.config, Path(), generation)
-        found = dict(answers(bundle, prompts, sampling))
-        model.train()
-        texts = [
-            [task.answered(example, choice.text, choice.ids, choice.logprob).text for choice in found[place]]
-            for place, example in enumerate(examples)
-        ]
         rewards = rewards_of(rules.reward, task, examples, texts, pattern=rules.pattern, workers=rules.workers)
-        rows = [(prompt, choice.ids) for place, prompt in enumerate(prompts) for choice in found[place]]
-        return Written(_batch(rows, task.tokenizer.pad_id or 0), torch.tensor(rewards, dtype=torch.float64))
+        return Written(rows, torch.tensor(rewards, dtype=torch.float64))
 
     def _logps(self, model: LanguageModel, rows: Batch, asked: Tensor) -> Tensor:
         """(R, T) log-probabilities of the answers' tokens, 0 elsewhere."""
         hidden = model.hidden(rows.input_ids, attention_mask=rows.attention_mask)
         nats = each_nats(model, hidden[asked], rows.targets[asked])
         return torch.zeros(asked.shape, dtype=nats.dtype, device=nats.device).masked_scatter(asked, -nats)
+
+
+def prompt_batch(task: Task, draw: Draw) -> PromptBatch:
+    """The task's batch, with the examples that its rows are of."""
+    assert isinstance(draw.source, WrittenRows), "the training rows have owners"
+    return PromptBatch(**vars(task.batch(draw)), owners=torch.from_numpy(np.unique(draw.source.owners[draw.places])))
+
+
+@torch.no_grad()
+def write_answers(
+    task: GenerativeTask, model: LanguageModel, examples: Sequence[Any], context: int, *, n: int, max_new_tokens: int
+) -> tuple[Batch, list[list[str]]]:
+    """`n` answers to each example, drawn at temperature 1 from the model as it is: as rows, and as texts.
+
+    Random numbers are torch's, which a checkpoint holds, so a run that goes on writes the same.
+    """
+    prompts = task.prompts(examples, context)
+    sampling = SamplingConfig(
+        max_new_tokens=max(1, min(max_new_tokens, context - max(map(len, prompts)))),
+        temperature=1.0,
+        n=n,
+        seed=int(torch.randint(2**62, ())),
+        max_batch=n * len(prompts),
+    )
+    bundle = Bundle(model.eval(), task.tokenizer, task, model.config, Path(), {"eos_token_id": task.end_id})
+    found = dict(answers(bundle, prompts, sampling))
+    model.train()
+    texts = [
+        [task.answered(example, choice.text, choice.ids, choice.logprob).text for choice in found[place]]
+        for place, example in enumerate(examples)
+    ]
+    rows = [(prompt, choice.ids) for place, prompt in enumerate(prompts) for choice in found[place]]
+    return _batch(rows, task.tokenizer.pad_id or 0), texts
 
 
 def advantages_of(rewards: Tensor, *, scale: Literal["group", "none"]) -> Tensor:
@@ -246,4 +256,12 @@ def _batch(rows: Sequence[tuple[Sequence[int], Sequence[int]]], pad_id: int) -> 
     return Batch(ids, targets, attention_mask=mask, num_tokens=int(mask.sum()))
 
 
-__all__ = ["Rollouts", "RolloutsConfig", "advantages_of", "policy_loss"]
+__all__ = [
+    "PromptBatch",
+    "Rollouts",
+    "RolloutsConfig",
+    "advantages_of",
+    "policy_loss",
+    "prompt_batch",
+    "write_answers",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,8 +31,10 @@ from wenlu.tasks import (
     TokenClassification,
     Totals,
 )
+from wenlu.tasks.dialogues.packed import PackedRows
 from wenlu.tasks.labelled.token_loss import summed_nats
 from wenlu.tasks.objective import tokens_in
+from wenlu.training.rollouts import PromptBatch, prompt_batch, write_answers
 
 WRITING = (CausalLM, MaskedLM, GenerativeTask)
 """Tasks whose targets are tokens of the vocabulary."""
@@ -46,15 +49,30 @@ class Distilled(Task):
     The teacher keeps no gradients. Validation is by the task's own loss, as without a teacher.
     """
 
-    def __init__(self, task: Task, teacher: tuple[Task | None, LanguageModel], config: DistillConfig) -> None:
-        """Raises ConfigError where the teacher was trained for something else."""
+    def __init__(
+        self,
+        task: Task,
+        teacher: tuple[Task | None, LanguageModel],
+        config: DistillConfig,
+        prompts: tuple[Rows, Sequence[Any]] | None = None,
+    ) -> None:
+        """
+        Args:
+            prompts: the training rows, and the examples that their owners number; needed `on_policy` alone.
+
+        Raises ConfigError where the teacher was trained for something else.
+        """
         own, model = teacher
         if isinstance(task, READING):
             _check_alike(task, own, config)
         elif not isinstance(task, WRITING):
             able = "tasks that write, and text-classification, token-classification, masked-lm and causal-lm"
             raise ConfigError(f"distill: is for {able}, but task is {task.name}")
-        self.task, self.settings_ = task, config
+        if config.on_policy and (not isinstance(task, GenerativeTask) or task.has_encoder):
+            raise ConfigError(f"distill.on_policy: is for tasks that continue a prompt, but task is {task.name}")
+        if prompts is not None and isinstance(prompts[0], PackedRows):
+            raise ConfigError("distill.on_policy: answers each prompt by itself; set task.packing=false")
+        self.task, self.settings_, self.prompts = task, config, prompts
         self.config = task.config
         self.teacher_task: Task = own if isinstance(task, READING) and own is not None else task
         self.teacher = self.teacher_task.trained(model) if not isinstance(task, READING) else own.headed(model)  # type: ignore[union-attr]
@@ -87,12 +105,16 @@ class Distilled(Task):
                 )
 
     def batch(self, draw: Draw) -> Batch:
+        if self.prompts is not None and draw.source is self.prompts[0]:
+            return prompt_batch(self.task, draw)
         return self.task.batch(draw)
 
     def loss(self, model: LanguageModel, batch: Batch) -> Loss:
         if not model.training:
             return self.task.loss(model, batch)
         teacher = self.teacher.to(batch.input_ids.device)
+        if self.settings_.on_policy:
+            return self._on_policy(model, batch)
         with watched(model) as student:
             own, hidden = self._own(model, batch)
         with watched(teacher) as seen, torch.no_grad():
@@ -112,6 +134,23 @@ class Distilled(Task):
             apart = self._over_targets(relation_divergences(seen, student, _real(batch)), batch)
             total, parts["relations"] = total + config.relations * apart, _part(apart, own.count)
         return replace(own, sum=total, parts=parts)
+
+    def _on_policy(self, model: LanguageModel, batch: Batch) -> Loss:
+        """The divergence at each token that the student writes; how it came to be drawn has no gradient."""
+        assert self.prompts is not None, "on policy there are prompts"
+        assert isinstance(batch, PromptBatch), "a batch of training rows has prompts"
+        assert batch.owners is not None, "rows of examples have owners"
+        assert isinstance(self.task, GenerativeTask), "only tasks that write are on policy"
+        rows, examples = self.prompts
+        asked = [examples[owner] for owner in batch.owners.tolist()]
+        most = self.settings_.max_new_tokens
+        found, _ = write_answers(self.task, model, asked, rows.length, n=1, max_new_tokens=most)
+        found = found.to(batch.input_ids.device)
+        hidden = self._states(model, found)
+        with torch.no_grad():
+            told = self._states(self.teacher, found)
+        soft = self._soft(model, (Seen(), hidden), (Seen(), told))
+        return Loss(soft, len(hidden), {"teacher": _part(soft, len(hidden))}, tokens=found.num_tokens)
 
     def readings(self, totals: Totals, source: Rows) -> tuple[Reading, ...]:
         return self.task.readings(totals, source)

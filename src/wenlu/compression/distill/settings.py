@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from wenlu.config import Config
 
@@ -22,6 +22,9 @@ class DistillConfig(Config):
             arXiv:1910.01108); both have to be of one width.
         relations: weight of how differently both attend in the last layer, and relate their values (MiniLM: Wang et al.
             2020, arXiv:2002.10957); for encoders, of any widths with as many heads.
+        on_policy: the student writes answers to the training part's prompts, at most `max_new_tokens` long, and the
+            teacher judges each of its tokens (GKD: Agarwal et al. 2024, arXiv:2306.13649; with "reverse" as MiniLLM: Gu
+            et al. 2024, arXiv:2306.08543). Right answers are not read, so `weight` is 1.
         layers: of `model.base`, which the student begins with: their numbers from 0, or every second one. Without it
             the student is as deep as the base.
     """
@@ -32,12 +35,16 @@ class DistillConfig(Config):
     divergence: Literal["forward", "reverse"] = "forward"
     cosine: NonNegativeFloat = 0.0
     relations: NonNegativeFloat = 0.0
+    on_policy: bool = False
+    max_new_tokens: PositiveInt = 64
     layers: tuple[NonNegativeInt, ...] | Literal["every-second"] | None = None
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:
         if not (self.weight or self.cosine or self.relations):
             raise ValueError("weight, cosine and relations are all 0, so nothing is learnt of the teacher; set one")
+        if self.on_policy and (self.weight, self.cosine, self.relations) != (1, 0, 0):
+            raise ValueError("on_policy: learns from the teacher's probabilities alone; set weight = 1, and no others")
         if isinstance(self.layers, tuple) and not self.layers:
             raise ValueError("layers: names none; write [1, 3, 5] or 'every-second', or leave it out")
         return self
