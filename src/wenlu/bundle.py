@@ -23,7 +23,7 @@ from wenlu.models.weights.digest import weights_digest
 from wenlu.models.weights.files import read_json
 from wenlu.models.weights.generation_config import ids_of, read_generation_config
 from wenlu.models.weights.gguf import load_gguf
-from wenlu.tasks import CausalLM, Dialogue, MaskedLM, MultiTask, Task, WordSimilarity, load_task
+from wenlu.tasks import CausalLM, Dialogue, MaskedLM, MultiTask, Preference, Task, WordSimilarity, load_task
 from wenlu.tasks.corruption.pairs import Pairs
 from wenlu.tasks.labelled.published import task_of_class
 from wenlu.tokenizers import Tokenizer
@@ -83,7 +83,7 @@ class Bundle:
         """The task of a model that continues text; raises UsageError for another."""
         if isinstance(self.task, CausalLM):
             return self.task
-        if isinstance(self.task, Dialogue):
+        if isinstance(self.task, Dialogue | Preference):
             return CausalLM()
         name = type(self.model).__name__
         ask = f"ask it with: wenlu predict {self.path} --text TEXT"

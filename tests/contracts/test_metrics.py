@@ -64,6 +64,7 @@ COLUMNS = {
     "tags_right": np.array([[1, 0], [0, 0], [2, 1], [0, 1]]),
     "tags_predicted": np.array([[2, 0], [0, 1], [2, 1], [1, 1]]),
     "tags_gold": np.array([[1, 1], [1, 0], [2, 1], [0, 2]]),
+    "margins": np.array([1.0, -0.5, 2.0, 0.5]),
     "gains": np.array([[1.0, 1.0], [1.0, 0.0], [2.0, 1.0], [1.0, 0.0]]),
 }
 CLASSES = {
@@ -134,6 +135,7 @@ EXPECTED = {
     "perplexity": Expected(perfect=1.0, worst=np.inf, answer=2.718281828459045 ** (12.75 / 14)),
     "quadratic_kappa": Expected(perfect=1.0, worst=-1.0, answer=2 * 6 / (20 + 11 + 1), columns=GRADES),
     "recall_at_1": Expected(perfect=1.0, worst=0.0, answer=(1 / 2 + 0 + 1 / 2 + 0) / 4),
+    "reward_margin": Expected(perfect=np.inf, worst=-np.inf, answer=3.0 / 4),
     "rmse": Expected(perfect=0.0, worst=math.sqrt(5), answer=math.sqrt(1.13), columns=GRADES),
     "spearman": Expected(perfect=1.0, worst=-1.0, answer=1 - 6 * 4 / (4 * 15)),
     "subset_accuracy": Expected(perfect=1.0, worst=0.0, answer=1 / 4),
@@ -164,7 +166,8 @@ def changed(columns: Columns, nll: float, correct: bool) -> Columns:
     labels = columns["gold_labels"] if correct else 1 - columns["gold_labels"]
     ranks = {"ranks": np.full(4, 1.0 if correct else np.inf), "gains": np.ones(4)}
     answers = {"predicted": predicted, "predicted_labels": labels, "probabilities": probabilities.astype(float)}
-    own = {**shares, **answers, **entities, **tags, **words, **ranks}
+    margins = {"margins": np.full(4, np.inf if correct else -np.inf)}
+    own = {**shares, **answers, **entities, **tags, **words, **ranks, **margins}
     return {**columns, **own, "known": known, "nll_nats": np.full(4, nll)}
 
 

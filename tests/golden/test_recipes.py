@@ -64,9 +64,11 @@ SIZES = [
 OWN = {
     "adapt": ["adapter.dropout=0"],
     "code": ["task.max_target_tokens=auto"],
+    "extend": ["tokenizer={vocab_size = 320}"],
     "poems-zh": ["tokenizer.vocab_size=auto"],
     "pretrain-masked-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
     "pretrain-sentence-order-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
+    "rewards": ["rollouts.reward=match"],
     "summarise": ["task.max_target_tokens=auto"],
 }
 """What the fixed text needs besides: 38 different characters are no large vocabulary, and its rows are short."""
@@ -160,6 +162,14 @@ def write_base(folder: Path, name: str, sizes: dict[str, Any], known: list[str])
     return str(folder)
 
 
+def taught(recipe: Recipe, folder: Path, settings: list[str]) -> str:
+    """The recipe's section with a teacher that was trained on the same examples; both begin with random weights."""
+    assert recipe.distill is not None
+    verbs.pretrain(Path("recipes/spam.toml"), folder / "teacher", settings)
+    section = recipe.distill.model_dump(exclude={"layers"})
+    return f"distill={table(**{**section, 'teacher': str(folder / 'teacher')})}"
+
+
 def table(**values: Any) -> str:
     return "{" + ", ".join(f"{key} = {json.dumps(value)}" for key, value in values.items()) + "}"
 
@@ -173,6 +183,8 @@ def test_a_recipe_repeats_its_losses(recipe: str, tmp_path: Path) -> None:
         verbs.run(Path("recipes/architectures.toml"), tmp_path / "run", settings)
         found: Any = {run.name: losses(run) for run in sorted((tmp_path / "run/families").iterdir())}
     else:
+        if content.distill is not None:
+            settings = [*settings, taught(content, tmp_path, settings)]
         verbs.pretrain(path, tmp_path / "run", settings)
         found = losses(tmp_path / "run")
     golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}

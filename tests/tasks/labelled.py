@@ -70,6 +70,22 @@ FUNCTIONS = [
 ]
 
 
+LIKED = [
+    ("where did the cat sit?", "on the mat", "on the log"),
+    ("where did the dog sit?", "on the log", "unbelievably"),
+    ("did the cat sleep?", "it did.", "it didn't move"),
+    ("did the dog sleep?", "it didn't.", "4 times"),
+    ("the partridge?", "it sat there.", "quiet"),
+    ("猫呢？", "在睡觉。", "没有动。"),
+    ("狗呢？", "没有动。", "在睡觉。"),
+    ("then?", "then it didn't move.", "the mat"),
+]
+
+
+def preferred(prompt: str, chosen: str, rejected: str) -> dict[str, Any]:
+    return {"text": f"{prompt}\n{chosen}\n{rejected}", "prompt": prompt, "chosen": chosen, "rejected": rejected}
+
+
 def talk(*said: str, system: str = "") -> dict[str, Any]:
     """A conversation of texts that are said in turn, by the user first."""
     roles = ("user", "assistant")
@@ -128,6 +144,7 @@ LABELLED: dict[str, Small] = {
             ]
         ),
     ),
+    "preference": Small("llama", tuple(preferred(*each) for each in LIKED), {"beta": 1.0}),
     "question-answering": Small(
         "bert",
         tuple(
@@ -144,6 +161,7 @@ LABELLED: dict[str, Small] = {
             ]
         ),
     ),
+    "reward": Small("llama", tuple(preferred(*each) for each in LIKED)),
     "summarisation": Small("llama", tuple({"text": text, "summary": summary} for text, summary in HEADLINES)),
     "translation": Small(
         "t5",

@@ -142,6 +142,8 @@ TEMPLATES = {
     "{% endfor %}{% if add_generation_prompt %}<|user|>assistant{% endif %}",
     "merging": "{% for m in messages %}<|user|>{{ m.role }}: th{{ m.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|user|>assistant: th{% endif %}",
+    "thinking": "{% for m in messages %}<|user|>{{ m.role }}\n{{ m.content.split('</think>')[-1] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|user|>assistant\n{% endif %}",
 }
 
 
@@ -170,12 +172,22 @@ def test_what_is_put_together_is_what_the_template_would_write(
     task = task_for(with_template(tokenizer, TEMPLATES[template]) if template else tokenizer, context)
     drawn = np.random.default_rng(3)
     for number in range(6):
-        said = [*drawn.choice([*TALK, "猫", "<|end|>", "x"], int(drawn.integers(2, 14)))]
-        turns = chat(*said, system="quiet" if number % 2 else "").turns
+        said = [
+            *drawn.choice(
+                [*TALK, "猫", "<|end|>", "x", "<b>a</b> < c", "<think>x</think>it"], int(drawn.integers(2, 14))
+            )
+        ]
+        whole = chat(*said, system="quiet" if number % 2 else "")
         task.writer.gaps.is_steady = False
-        slow = list(task.writer.rows(turns, context))
+        slow = list(task.writer.rows(whole.turns, context, whole.replies))
         task.writer.gaps = Gaps(task.tokenizer)
-        assert list(task.writer.rows(turns, context)) == slow
+        assert list(task.writer.rows(whole.turns, context, whole.replies)) == slow
+
+
+def test_code_and_tables_are_put_together_and_what_a_template_may_read_is_not(tokenizer: Tokenizer) -> None:
+    writer = task_for(with_template(tokenizer, TEMPLATES["thinking"])).writer
+    assert writer._parts(chat("<b>a</b>", "if a < b: return <table>").turns) is not None
+    assert writer._parts(chat("then?", "<think>x</think>it").turns) is None
 
 
 def test_a_long_conversation_is_cut_at_its_front_and_each_reply_is_still_learnt_once(tokenizer: Tokenizer) -> None:

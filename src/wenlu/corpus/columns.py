@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from wenlu.corpus.chats import COLUMNS, conversation, conversation_in, to_openai, transcript
+from wenlu.corpus.pairs import OPENAI, Columns, pair
 from wenlu.corpus.record import Drop, Record
 from wenlu.corpus.source import Bad, SourceSpec
 from wenlu.errors import DataError
@@ -18,12 +19,16 @@ def to_record(row: Mapping[str, Any], id: str, spec: SourceSpec) -> Record | Dro
     """The record of one row; a row without text is dropped, one whose text is something else is bad."""
     if spec.id and row.get(spec.id) is not None:
         id = _as_text(row[spec.id]).encode(errors="replace").decode()
+    if spec.pairs:
+        return _pair(row, id, spec)
     if spec.chats and not _asks_once(row, spec):
         return _conversation(row, id, spec)
     value = row.get(spec.text)
     match value:
         case str():
             text = value
+        case _ if spec.turns and value is not None:
+            text = _as_text(value)
         case list() | tuple() if all(isinstance(part, str) for part in value):
             text = "\n".join(value)
         case None if spec.text in row:
@@ -38,6 +43,8 @@ def to_record(row: Mapping[str, Any], id: str, spec: SourceSpec) -> Record | Dro
 def wanted_columns(spec: SourceSpec, found: Collection[str]) -> list[str]:
     """The columns that records are made of, of those that a file has."""
     id = [spec.id] if spec.id in found else []
+    if spec.pairs:
+        return list(dict.fromkeys([*(name for name in (*spec.pairs, *OPENAI) if name in found), *spec.meta, *id]))
     if not spec.chats:
         return list(dict.fromkeys([spec.text, *spec.meta, *id]))
     chats = (*COLUMNS, "text") if spec.chats == AUTO else (spec.chats,)
@@ -46,12 +53,15 @@ def wanted_columns(spec: SourceSpec, found: Collection[str]) -> list[str]:
 
 def require_columns(found: Collection[str], spec: SourceSpec, where: str, *, meta: bool = True) -> None:
     """Refuse a file without the columns that the settings name; a row that is no conversation says so itself."""
-    if not spec.chats:
-        require_column(spec.text, found, setting="text", where=where)
+    if spec.pairs:
+        for name in () if OPENAI[1] in found else spec.pairs[1:]:
+            require_column(name, found, setting="pairs", where=where)
+    elif not spec.chats:
+        require_column(spec.text, found, setting="turns" if spec.turns else "text", where=where)
     elif spec.chats != AUTO:
         require_column(spec.chats, found, setting="chats", where=where)
     for name in spec.meta if meta else ():
-        require_column(name, found, setting="meta", where=where)
+        require_column(name, found, setting=spec.setting_of(name), where=where)
 
 
 def require_column(name: str, found: Collection[str], *, setting: str, where: str) -> None:
@@ -72,6 +82,16 @@ def _conversation(row: Mapping[str, Any], id: str, spec: SourceSpec) -> Record |
     except DataError as error:
         return Bad(id, "no conversation", str(error))
     return Record(transcript(turns), id, {**_meta(row, spec), name: _as_text(to_openai(turns))})
+
+
+def _pair(row: Mapping[str, Any], id: str, spec: SourceSpec) -> Record | Bad:
+    columns = Columns(*spec.pairs)
+    try:
+        found = pair(row, columns)
+    except DataError as error:
+        return Bad(id, "no pair of answers", str(error))
+    told = dict(zip(spec.pairs, (_as_text(to_openai(found.prompt)), found.chosen, found.rejected), strict=True))
+    return Record(found.transcript, id, {**_meta(row, spec), **told})
 
 
 def _asks_once(row: Mapping[str, Any], spec: SourceSpec) -> bool:

@@ -39,5 +39,5 @@ def pair_row(source: Variant, target: Variant) -> dict[str, Any]:
 
 def require_pair_columns(file: SourceFile, spec: SourceSpec, more: Sequence[str] = ()) -> None:
     """Refuse settings that name another column; raises DataError with those that there are."""
-    for setting, name in (("text", spec.text), *(("meta", name) for name in spec.meta)):
+    for setting, name in (("text", spec.text), *((spec.setting_of(name), name) for name in spec.meta)):
         require_column(name, (*NAMES, *more), setting=setting, where=str(file.path))

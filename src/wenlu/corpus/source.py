@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     BeforeValidator,
@@ -20,6 +20,7 @@ from pydantic import (
 
 from wenlu.config import Config
 from wenlu.corpus.record import Drop, Record
+from wenlu.corpus.turn_templates import check_templates, columns_in, text_column
 
 
 class SourceSpec(Config):
@@ -53,6 +54,13 @@ class SourceSpec(Config):
     """Rows are conversations: `"auto"` finds their turns by the keys of OpenAI, ShareGPT or Alpaca, a name is the
     column that holds them. The text is all that is said; the turns are kept as JSON in the meta, as `messages` or by
     that name."""
+    turns: dict[str, str] = Field(default_factory=dict)
+    """Rows become conversations by templates with the names of columns, for `system` (if any), `user` and `assistant`:
+    `{user = "{context}\\n\\n{question}", assistant = "{answers[0][text]}"}`. Brackets look into lists and objects, and
+    `[*]` joins a list with blanks. A row that leaves a side without words is dropped."""
+    pairs: tuple[str, ...] = ()
+    """Rows are two answers to one prompt: the columns of the prompt, the better answer and the worse one, each a text
+    or turns. OpenAI's `preferred_output` and TRL's or UltraFeedback's whole conversations are known as they are."""
     set: dict[str, str] = Field(default_factory=dict)
     """Columns that every record of this source has, as `{label = "spam"}` for a folder of spam."""
     by: Literal["file", "line", "paragraph"] = "file"
@@ -127,6 +135,20 @@ class SourceSpec(Config):
             raise ValueError(f"two columns would be called {twice!r}")
         return value
 
+    @field_validator("turns")
+    @classmethod
+    def _fillable(cls, value: dict[str, str]) -> dict[str, str]:
+        if value:
+            check_templates(value)
+        return value
+
+    @field_validator("pairs")
+    @classmethod
+    def _three(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value and len({*value}) != 3:
+            raise ValueError(f"{list(value)} are not three columns; write ['prompt', 'chosen', 'rejected']")
+        return value
+
     @field_validator("set")
     @classmethod
     def _free_keys(cls, value: dict[str, str]) -> dict[str, str]:
@@ -139,14 +161,38 @@ class SourceSpec(Config):
             raise ValueError(f"{value!r} is not a sha256; it has 64 hexadecimal digits")
         return value.lower() if value else value
 
+    @model_validator(mode="after")
+    def _one_way_to_converse(self) -> Self:
+        if self.turns and self.chats:
+            raise ValueError("turns are made of columns, and chats are there already; leave out one of them")
+        if self.pairs and (self.turns or self.chats):
+            raise ValueError("pairs have prompts and answers in columns of their own; leave out turns and chats")
+        return self
+
+    @property
+    def text_name(self) -> str:
+        """Our name of the column that is read as the text."""
+        return text_column(self.turns, self.text, self.set) if self.turns else self.text
+
+    @property
+    def meta_names(self) -> tuple[str, ...]:
+        """Our names of the other columns that are read."""
+        read = [name for name in columns_in(self.turns) if name not in self.set and name != self.text_name]
+        return tuple(dict.fromkeys([*self.meta, *read]))
+
+    def setting_of(self, name: str) -> str:
+        """Which setting names a column of the files besides the text."""
+        ours = self.rename.get(name, name)
+        return "turns" if ours in columns_in(self.turns) else "meta"
+
 
 def in_file(spec: SourceSpec) -> SourceSpec:
-    """The source with the names of columns that its files have."""
-    if not spec.rename:
+    """The source with the names of columns that its files have, and those that its templates name."""
+    if not spec.rename and not spec.turns:
         return spec
     there = {ours: theirs for theirs, ours in spec.rename.items()}
-    meta = tuple(there.get(name, name) for name in spec.meta)
-    return spec.model_copy(update={"text": there.get(spec.text, spec.text), "meta": meta})
+    meta = tuple(there.get(name, name) for name in spec.meta_names)
+    return spec.model_copy(update={"text": there.get(spec.text_name, spec.text_name), "meta": meta})
 
 
 Names = TypeVar("Names", bound=Collection[str])

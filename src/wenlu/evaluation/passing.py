@@ -43,6 +43,11 @@ def has_tests(example: Any) -> bool:
     return isinstance(example, CodeExample) and None not in (example.unit_tests, example.entry_point)
 
 
+def problem_of(example: CodeExample) -> Problem:
+    """What an example with tests asks for."""
+    return Problem(example.id, example.source, example.unit_tests or "", example.entry_point or "")
+
+
 def evaluate_passing(
     bundle: Bundle,
     examples: Sequence[CodeExample],
@@ -57,9 +62,7 @@ def evaluate_passing(
 
     Where the system does not grant the sandbox's walls nothing is run; a warning says so, and the details.
     """
-    problems = [
-        Problem(example.id, example.source, example.unit_tests or "", example.entry_point or "") for example in examples
-    ]
+    problems = [problem_of(example) for example in examples]
     limits = Limits(timeout_seconds=config.test_seconds)
     try:
         run_completions(problems[:1], [["    pass"]], limits)  # before an hour of writing

@@ -13,7 +13,7 @@ from wenlu.generation.forward import context_of
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.text import Piece, stream_ids
 from wenlu.rundir import atomic
-from wenlu.tasks import Dialogue
+from wenlu.tasks import Dialogue, Preference
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Conversation:
     def _context(self) -> int | None:
         """What the model reads at once, or what it read when it learnt to converse."""
         task = self.bundle.task
-        learnt = task.config.trained_context if isinstance(task, Dialogue) else None
+        learnt = task.config.trained_context if isinstance(task, Dialogue | Preference) else None
         found = [length for length in (context_of(self.bundle.model), learnt) if length is not None]
         return min(found, default=None)
 

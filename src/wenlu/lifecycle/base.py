@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from wenlu.bundle import GGUF, load, model_path
 from wenlu.config import check
@@ -20,7 +24,9 @@ from wenlu.models.weights.gguf import load_gguf
 from wenlu.tasks import ReadingTask, Task
 from wenlu.tasks.labelled.classes import CLASSIFIER
 from wenlu.tasks.labelled.reading import ReadingConfig
+from wenlu.tokenizers import Tokenizer, spelt
 
+_LAYER = re.compile(r"((?:.*\.)?layers\.)(\d+)(\..*)")
 _BARE = {"head": "none", "has_pooler": False}
 
 
@@ -63,23 +69,32 @@ def base_config(recipe: Recipe, tokens: int) -> ModelConfig:
         needed = {**needed, **{key: value for key, value in _BARE.items() if key in known}}
     settings = {**begun, **(recipe.model.model_extra or {}), **needed}
     settings["vocab_size"] = max(config.vocab_size, tokens)
+    if (layers := _kept_layers(recipe, settings.get("num_hidden_layers", 0))) is not None:
+        settings["num_hidden_layers"] = len(layers)
+        if "layer_types" in settings:
+            settings["layer_types"] = [settings["layer_types"][layer] for layer in layers]
     if "head" in needed and "id2label" not in needed:
         settings = {key: value for key, value in settings.items() if key not in ("id2label", "label2id")}
     return check(family.config, settings, where=f"[model] on {base}")
 
 
-def begin_with_base(recipe: Recipe, model: LanguageModel) -> tuple[str, ...]:
+def begin_with_base(recipe: Recipe, model: LanguageModel, tokenizer: Tokenizer) -> tuple[str, ...]:
     """Copy the base's weights into a model of `base_config`; raises WeightsError where one is missing.
 
-    A token that the base does not know begins as the mean of those that it knows.
+    A token that the base does not know begins as the mean of those that spelt it before, where its tokenizer was
+    extended, else as the mean of all that it knows.
 
     Returns:
         The names of weights that are not the base's, or not all of them.
     """
     base = recipe.model.base
     assert base is not None, "only a recipe with a base is asked"
-    before = merged_model(load(base).model)
+    bundle = load(base)
+    before = merged_model(bundle.model)
     found, known = before.state_dict(), before.config.vocab_size
+    layers = _kept_layers(recipe, getattr(before.config, "num_hidden_layers", 0))
+    if layers is not None:
+        found = _renumbered(found, layers)
     own = model.state_dict()
     new = own.keys() - found.keys()
     if isinstance(recipe.task, ReadingConfig) and recipe.task.is_own:
@@ -96,7 +111,36 @@ def begin_with_base(recipe: Recipe, model: LanguageModel) -> tuple[str, ...]:
             new = new | {name}
         else:
             tensor.copy_(there)
+        if recipe.tokenizer.extend_by is not None and tensor.shape[:1] == (model.config.vocab_size,):
+            for token, pieces in spelt(tokenizer, bundle.tokenizer).items():
+                tensor[token].copy_(there[pieces].float().mean(dim=0))
     return tuple(sorted(new))
+
+
+def _kept_layers(recipe: Recipe, count: int) -> tuple[int, ...] | None:
+    """Which of the base's layers a student begins with; None for all. Raises ConfigError."""
+    if recipe.distill is None or recipe.distill.layers is None:
+        return None
+    if not count:
+        raise ConfigError(f"distill.layers: {recipe.model.base} has no stack of layers to choose from; leave it out")
+    try:
+        return recipe.distill.kept_layers(count)
+    except ValueError as error:
+        raise ConfigError(f"distill.{error}") from error
+
+
+def _renumbered(weights: Mapping[str, Tensor], layers: Sequence[int]) -> dict[str, Tensor]:
+    """The weights with these layers alone, numbered anew."""
+    found = {}
+    for name, tensor in weights.items():
+        match = _LAYER.match(name)
+        if match is None:
+            found[name] = tensor
+            continue
+        for number, layer in enumerate(layers):
+            if int(match[2]) == layer:
+                found[f"{match[1]}{number}{match[3]}"] = tensor
+    return found
 
 
 def begin_head_with_base(recipe: Recipe, task: Task, trained: LanguageModel) -> None:
@@ -116,7 +160,23 @@ def base_fingerprint(recipe: Recipe) -> list[str]:
     """What the keys of stages say of the base."""
     if recipe.model.base is None:
         return []
-    return [inputs_fingerprint([SourceSpec(path=str(model_path(recipe.model.base)))])]
+    return [_fingerprint(recipe.model.base)]
+
+
+def tokenizer_source(recipe: Recipe) -> str | None:
+    """The model whose tokenizer is taken over: the base, else the teacher, whose tokens the student has to have."""
+    if recipe.model.base is None and recipe.distill is not None:
+        return recipe.distill.teacher
+    return recipe.model.base
+
+
+def teacher_fingerprint(recipe: Recipe) -> list[str]:
+    """What the keys of stages say of the teacher."""
+    return [] if recipe.distill is None else [_fingerprint(recipe.distill.teacher)]
+
+
+def _fingerprint(model: str) -> str:
+    return inputs_fingerprint([SourceSpec(path=str(model_path(model)))])
 
 
 def _read(base: str) -> tuple[Family, ModelConfig]:

@@ -210,7 +210,7 @@ def _model(recipe: Recipe, task: Task, tokenizer: Tokenizer) -> LanguageModel:
         )
     model = recipe.model.chosen().build(config, zero_outputs=recipe.train.zero_outputs)
     if recipe.model.base is not None:
-        adapt(recipe, model, begin_with_base(recipe, model))
+        adapt(recipe, model, begin_with_base(recipe, model, tokenizer))
     trained = task.trained(model)
     begin_head_with_base(recipe, task, trained)
     return trained

@@ -19,7 +19,12 @@ from wenlu.evaluation import EvaluateConfig, Evaluation, evaluate_run, evaluate_
 from wenlu.generation.answering import sampling_of
 from wenlu.generation.labelled import member_named
 from wenlu.lifecycle.examples import read_examples
-from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run, evaluate_members, evaluate_records
+from wenlu.lifecycle.labelled_evaluation import (
+    beside_its_base,
+    evaluate_labelled_run,
+    evaluate_members,
+    evaluate_records,
+)
 from wenlu.lifecycle.life import member_root
 from wenlu.lifecycle.readings import log_reading
 from wenlu.lifecycle.recipe import Recipe
@@ -159,6 +164,7 @@ def _of_labelled(
     records = read_texts(config.told(settings.data.test), progress)
     training = list(read_examples(path, "train", task.config)) if is_run and settings.evaluate.baseline else []
     evaluate = settings.evaluate.model_copy(update={"split": "test"})
+    bundle = beside_its_base(bundle, path) if is_run else bundle
     return evaluate_records(
         bundle, records, evaluate, columns=config, training=training, sampling=sampling, progress=progress
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.examples import read_examples
 from wenlu.lifecycle.life import member_root
 from wenlu.progress import QUIET, Named, Progress
-from wenlu.tasks import LabelledConfig, LabelledTask, MultiTask
+from wenlu.tasks import LabelledConfig, LabelledTask, MultiTask, Preference
 
 HELD_OUT = ("test", "validation")
 
@@ -41,11 +43,20 @@ def evaluate_labelled_run(
     """
     split = held_out_split(root, config)
     config = config.model_copy(update={"split": split})
+    bundle = beside_its_base(bundle, root)
     task = bundle.task
     assert isinstance(task, LabelledTask), f"{bundle.path} was trained for a labelled task"
     training = list(read_examples(root, "train", task.config)) if config.baseline else []
     records = list(read_split(root / "data", split))
     return evaluate_records(bundle, records, config, training=training, sampling=sampling, progress=progress)
+
+
+def beside_its_base(bundle: Bundle, run: Path) -> Bundle:
+    """Of a run that learnt preferences the bundle whose answers are compared with those of its base."""
+    if not isinstance(bundle.task, Preference) or not bundle.task.needs_reference:
+        return bundle
+    base = tomllib.loads((run / "config.toml").read_text(encoding="utf-8")).get("model", {}).get("base")
+    return bundle if base is None else replace(bundle, task=bundle.task.beside(load(base).model))
 
 
 def held_out_split(root: Path, config: EvaluateConfig) -> str:

@@ -25,7 +25,7 @@ from wenlu.models.weights import save_config, save_model
 from wenlu.models.weights.digest import weights_digest
 from wenlu.models.weights.generation_config import ids_of, write_generation_config
 from wenlu.rundir import atomic
-from wenlu.tasks import CausalLM, Dialogue, GenerativeTask, Task, WritingTask
+from wenlu.tasks import CausalLM, Dialogue, GenerativeTask, Preference, Reward, Task, WritingTask
 from wenlu.tasks.corruption.seq2seq import Seq2SeqObjective
 from wenlu.tokenizers import Tokenizer
 
@@ -69,7 +69,7 @@ def generation_of(
         "eos_token_id": config.eos_token_id if tokenizer.eos_id is None else tokenizer.eos_id,
         "pad_token_id": config.pad_token_id if tokenizer.pad_id is None else tokenizer.pad_id,
     }
-    if isinstance(task, GenerativeTask) and task.end_id not in ids_of(tokens["eos_token_id"]):
+    if isinstance(task, GenerativeTask | Preference) and task.end_id not in ids_of(tokens["eos_token_id"]):
         tokens["eos_token_id"] = [*ids_of(tokens["eos_token_id"]), task.end_id]
     if isinstance(model, EncoderDecoder):
         start = model.config.decoder_start_token_id
@@ -132,7 +132,7 @@ def subject_of(bundle: Bundle, name: str) -> Subject:
 def tokenizer_kept(tokenizer: Tokenizer, task: Task | None) -> Tokenizer:
     """As it is saved beside a model: one that was trained here to read sources with an end says so to others too, and
     one for conversations has the chat template that they were written by."""
-    if isinstance(task, Dialogue):
+    if isinstance(task, Dialogue | Preference | Reward):
         return task.tokenizer
     reads_sources = isinstance(task, Seq2SeqObjective) or (isinstance(task, WritingTask) and task.has_encoder)
     return tokenizer.closing() if reads_sources else tokenizer

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from wenlu.compression.distill.settings import DistillConfig
 from wenlu.config import Config, check, did_you_mean
 from wenlu.corpus.augment import AugmentConfig
 from wenlu.corpus.prepare import DataConfig
@@ -35,6 +36,7 @@ from wenlu.tasks import CausalLMConfig, LabelledConfig, MultiTaskConfig, TaskCon
 from wenlu.tasks.replaced_tokens import ReplacedTokensConfig
 from wenlu.tokenizers import TokenizerConfig
 from wenlu.training import AdamWConfig, OptimizerField, ScheduleConfig, TrainConfig
+from wenlu.training.rollouts import RolloutsConfig
 
 
 class ArchitecturesConfig(Config):
@@ -62,6 +64,10 @@ class Recipe(Config):
     data: Annotated[DataConfig | None, Field(validate_default=True)] = None
     augment: AugmentConfig | None = None
     forgetting: ForgettingConfig | None = None
+    distill: DistillConfig | None = None
+    """With this section the model learns from a teacher too."""
+    rollouts: RolloutsConfig | None = None
+    """With this section the model learns from answers of its own, which a program judges."""
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelSettings = ModelSettings()
     adapter: AdapterConfig | None = None
@@ -224,6 +230,26 @@ class Recipe(Config):
             raise ValueError("adapter: stands beside a base; name it in model.base, or remove the section")
         if isinstance(self.task, ReplacedTokensConfig):
             raise ValueError(f"adapter: {self.task.name} trains two models from the beginning; remove the section")
+        return self
+
+    @model_validator(mode="after")
+    def _may_be_taught(self) -> Self:
+        if self.distill is None:
+            return self
+        if self.rollouts is not None:
+            raise ValueError("distill: learns of a teacher, and rollouts of rewards; leave out one of them")
+        if self.members:
+            raise ValueError("distill: is for one task, but task is multi-task; distil each of them alone")
+        if self.distill.layers is not None and self.model.base is None:
+            raise ValueError(
+                "distill.layers: are those of the base that the student begins with; name it in model.base"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _may_be_extended(self) -> Self:
+        if self.tokenizer.extend_by is not None and self.model.base is None:
+            raise ValueError("tokenizer.extend_by: adds to the tokenizer of a base; name it in model.base")
         return self
 
     @model_validator(mode="after")

@@ -16,9 +16,10 @@ from wenlu.corpus.sources import fetched_by
 from wenlu.evaluation import evaluate_run
 from wenlu.evaluation.verse import evaluate_verse
 from wenlu.generation import complete
-from wenlu.lifecycle.base import base_fingerprint
+from wenlu.lifecycle.base import base_fingerprint, teacher_fingerprint, tokenizer_source
 from wenlu.lifecycle.cache import stage_key
 from wenlu.lifecycle.examples import survey
+from wenlu.lifecycle.extension import extended_for
 from wenlu.lifecycle.inputs import inputs_fingerprint
 from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run
 from wenlu.lifecycle.life import Life, member_root
@@ -41,11 +42,13 @@ TRAINING_CODE = (
     "tasks",
     "corpus",
     "distributed",
+    "compression/distill",
     "lifecycle/training",
     "lifecycle/adapter",
     "lifecycle/auto_size",
     "lifecycle/base",
     "lifecycle/calibration",
+    "lifecycle/distillation",
     "lifecycle/examples",
     "lifecycle/mixed_training",
 )
@@ -70,12 +73,16 @@ def tokenizer_stage(life: Life) -> Life:
     """`data/` → `tokenizer/`, trained on the training part alone; or the tokenizer of the base, with what the task adds
     to it."""
     settings = life.recipe.task_tokenizer
-    base = base_fingerprint(life.recipe)
+    source = tokenizer_source(life.recipe)
+    base = base_fingerprint(life.recipe) or teacher_fingerprint(life.recipe)
     key = stage_key([settings], code=("tokenizers",), inputs=[life.key("data"), *base])
     if base and not life.cache.is_done("tokenizer", key):
         with life.working("tokenizer", key), atomic.atomic_folder(life.out / "tokenizer") as folder:
-            tokenizer = load(str(life.recipe.model.base)).tokenizer
-            tokenizer.with_special(life.recipe.task.tokens_to_add(tokenizer.special_tokens)).save(folder)
+            tokenizer = load(str(source)).tokenizer
+            tokenizer = tokenizer.with_special(life.recipe.task.tokens_to_add(tokenizer.special_tokens))
+            if settings.extend_by is not None:
+                tokenizer = extended_for(life, tokenizer, _texts(life), settings.extend_by)
+            tokenizer.save(folder)
     elif not life.cache.is_done("tokenizer", key):
         with life.working("tokenizer", key):
             tokenizer = train_tokenizer(settings, _texts(life), progress=life.progress)
@@ -130,6 +137,11 @@ def train_key(life: Life) -> str:
     inputs = [before, str(recipe.seed), *vectors_fingerprint(recipe.train), *base_fingerprint(recipe)]
     if recipe.adapter is not None:
         settings.append(recipe.adapter)
+    if recipe.distill is not None:
+        settings.append(recipe.distill)
+        inputs += teacher_fingerprint(recipe)
+    if recipe.rollouts is not None:
+        settings.append(recipe.rollouts)
     if recipe.forgetting is not None:
         settings.append(recipe.forgetting)
         inputs.append(inputs_fingerprint(recipe.forgetting.probes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +15,14 @@ from wenlu.corpus.damage import Damage
 from wenlu.corpus.packing import Rows, TokenRows
 from wenlu.corpus.prepare import read_split, splits
 from wenlu.corpus.shards import TokenData
-from wenlu.errors import UsageError
+from wenlu.errors import ConfigError, UsageError
 from wenlu.kernels.native import use_pool
 from wenlu.lifecycle.adapter import adapt, check_processes, facts_of_base, trained_whole
 from wenlu.lifecycle.augmentation import read_augmented
 from wenlu.lifecycle.auto_size import Start, choose_size
 from wenlu.lifecycle.base import base_config, begin_head_with_base, begin_with_base
 from wenlu.lifecycle.calibration import calibrated
+from wenlu.lifecycle.distillation import distilled
 from wenlu.lifecycle.examples import read_examples, surveyed, training_examples
 from wenlu.lifecycle.forgetting import budget_of
 from wenlu.lifecycle.life import Life
@@ -35,6 +37,7 @@ from wenlu.rundir import atomic
 from wenlu.rundir.trackers.process import tracked
 from wenlu.tasks import (
     CausalLM,
+    GenerativeTask,
     LabelledConfig,
     LabelledTask,
     MultiTask,
@@ -59,6 +62,7 @@ from wenlu.training import (
     start_from_bigrams,
     train,
 )
+from wenlu.training.rollouts import Rollouts
 from wenlu.training.validation import device_of
 
 
@@ -109,6 +113,7 @@ def begin_training(life: Life) -> Beginning:
     model = model.to(device)
     data = replace(data, budget=budget_of(life, model, tokenizer))
     freeze(model, recipe.train.frozen)
+    data = _prepared(life, task, data, model)
     return Beginning(recipe, tokenizer, task, data, model, config, build, facts, sized)
 
 
@@ -116,11 +121,12 @@ def train_life(life: Life) -> TrainState:
     """Train what the life's recipe says, from `tokens/` to `model/`; goes on from the newest checkpoint."""
     before, begun = life.cache.facts("train"), begin_training(life)
     recipe, task, data, model, facts = begun.recipe, begun.task, begun.data, begun.model, begun.facts
+    learning = _learning(life, begun)
     if "steps" not in facts:
         here, processes = life.world.local_size, life.world.size
         resolved = fitted(recipe.train, recipe.optimizer, model, task, data.train, life.progress, processes=here)
         resolved = resolve_duration(
-            resolved, recipe.optimizer, model, task, data, recipe.seed, processes=processes, folder=life.out
+            resolved, recipe.optimizer, model, learning, data, recipe.seed, processes=processes, folder=life.out
         )
         facts |= {"steps": int(resolved.duration.amount), "device": device_of(model).type, **begun.sized}
         facts |= {"micro_batch_tokens": resolved.micro_batch_tokens, "model": begun.config.model_dump(mode="json")}
@@ -136,7 +142,7 @@ def train_life(life: Life) -> TrainState:
             chosen.optimizer,
             recipe.schedule,
             model=model,
-            task=task,
+            task=learning,
             data=data,
             run=life.run,
             seed=recipe.seed,
@@ -156,11 +162,34 @@ def train_life(life: Life) -> TrainState:
     return state
 
 
+def _learning(life: Life, begun: Beginning) -> Task:
+    """What the steps of training learn: the task, with a teacher beside it, or by rewards."""
+    recipe, task = begun.recipe, begun.task
+    config = recipe.rollouts
+    if config is None:
+        writes = recipe.distill is not None and recipe.distill.on_policy and isinstance(task, LabelledTask)
+        prompts = (begun.data.train, list(training_examples(life.root, task.config))) if writes else None  # type: ignore[arg-type]
+        return distilled(recipe, task, begun.model, begun.tokenizer, prompts)
+    if not isinstance(task, GenerativeTask):
+        raise ConfigError(f"rollouts: are for tasks that write, but task is {task.name}")
+    examples = list(training_examples(life.root, task.config))
+    reference = deepcopy(begun.model) if config.beta else None
+    return Rollouts(task, begun.data.train, examples, config, reference)
+
+
 def openings(root: Path, count: int = 3, characters: int = 80) -> tuple[str, ...]:
     """The first lines of the first held-out documents of the data below `root`."""
     held_out = splits(root / "data")[-1]
     records = read_split(root / "data", held_out)
     return tuple(record.text[:characters] for record, _ in zip(records, range(count), strict=False))
+
+
+def _prepared(life: Life, task: Task, data: TrainData, model: LanguageModel) -> TrainData:
+    """The data with what the model says of it before the first step; where a run goes on, its weights come later."""
+    validation = None
+    if data.validation is not None:
+        validation = task.prepared(data.validation, model, progress=life.progress)
+    return replace(data, train=task.prepared(data.train, model, progress=life.progress), validation=validation)
 
 
 def task_of(life: Life, tokenizer: Tokenizer) -> Task:
@@ -245,7 +274,7 @@ def _sized(
 def _begun(life: Life, recipe: Recipe, model: LanguageModel, data: TrainData, tokenizer: Tokenizer) -> tuple[str, ...]:
     """Give the new model the weights that it is to begin with; returns the names of those that a base lacks."""
     if recipe.model.base is not None:
-        return begin_with_base(recipe, model)
+        return begin_with_base(recipe, model, tokenizer)
     if recipe.train.start == "bigrams":
         check_bigram_start(recipe.model.chosen(), model)
         assert isinstance(data.train, TokenRows), "pairs of tokens are counted in running text"

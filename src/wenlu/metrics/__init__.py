@@ -47,6 +47,7 @@ from wenlu.metrics.ranks import rank_columns
 from wenlu.metrics.recall import MACRO_RECALL, MICRO_RECALL, WEIGHTED_RECALL
 from wenlu.metrics.recall_at import recall_at
 from wenlu.metrics.references import References, reference_conventions
+from wenlu.metrics.reward_margin import REWARD_MARGIN
 from wenlu.metrics.rouge import rouge, rouge_columns
 from wenlu.metrics.spearman import SPEARMAN, RankCorrelation
 from wenlu.metrics.squared_error import MSE, RMSE
@@ -94,6 +95,7 @@ METRICS: tuple[Metric, ...] = (
     PARSES,
     PEARSON,
     PERPLEXITY,
+    REWARD_MARGIN,
     RMSE,
     SPEARMAN,
     SUBSET_ACCURACY,
@@ -161,6 +163,7 @@ __all__ = [
     "PARSES",
     "PEARSON",
     "PERPLEXITY",
+    "REWARD_MARGIN",
     "RMSE",
     "SPEARMAN",
     "SUBSET_ACCURACY",

@@ -21,9 +21,11 @@ from wenlu.tasks.masked_lm import MaskedLM
 from wenlu.tasks.multi_task import MEMBERS, MultiTask, MultiTaskConfig
 from wenlu.tasks.next_sentence import NextSentence
 from wenlu.tasks.objective import Guesses, Objective
+from wenlu.tasks.preference import Preference
 from wenlu.tasks.prefix_lm import PrefixLM
 from wenlu.tasks.question_answering import QuestionAnswering
 from wenlu.tasks.replaced_tokens import ReplacedTokens
+from wenlu.tasks.reward import Reward
 from wenlu.tasks.sentence_order import SentenceOrder
 from wenlu.tasks.span_corruption import SpanCorruption
 from wenlu.tasks.summarisation import Summarisation
@@ -65,7 +67,9 @@ LABELLED_TASKS: tuple[type[LabelledTask], ...] = (
     Dialogue,
     Embedding,
     Grading,
+    Preference,
     QuestionAnswering,
+    Reward,
     Summarisation,
     TextClassification,
     TokenClassification,
@@ -178,11 +182,13 @@ __all__ = [
     "Objective",
     "Part",
     "Predictor",
+    "Preference",
     "PrefixLM",
     "QuestionAnswering",
     "Reading",
     "ReadingTask",
     "ReplacedTokens",
+    "Reward",
     "ScoredTask",
     "SentenceOrder",
     "SpanCorruption",

@@ -20,6 +20,7 @@ from wenlu.errors import DataError
 from wenlu.metrics import Columns, chrf, chrf_columns, distinct, distinct_columns, mean_length, mean_length_columns
 from wenlu.models import Ability, Family, LanguageModel
 from wenlu.tasks.dialogues.chat import Chat
+from wenlu.tasks.dialogues.packed import PackedRows, packed, told_apart
 from wenlu.tasks.dialogues.rows import ChatRow, Writer
 from wenlu.tasks.labelled.generative import (
     GenerativeConfig,
@@ -47,6 +48,9 @@ class DialogueConfig(GenerativeConfig):
             their letters are Chinese characters, else "en".
         max_tokens: of a conversation, in training and when the model is asked; "auto" is `train.context`.
         max_reply_tokens: of these so many stay free for the answer when it is asked; "auto" is a quarter of them.
+        loss_on: what is learnt: each turn of the assistant, or the last one of a conversation alone.
+        packing: training lays several conversations into a row of `train.context` tokens, and none sees another; a step
+            has as many rows, and so more conversations.
     """
 
     suits: ClassVar[str] = "families that continue text"
@@ -58,6 +62,8 @@ class DialogueConfig(GenerativeConfig):
     language: str = "auto"
     max_tokens: PositiveInt | Literal["auto"] = "auto"
     max_reply_tokens: PositiveInt | Literal["auto"] = "auto"
+    loss_on: Literal["assistant", "completion"] = "assistant"
+    packing: bool = False
 
     def accepts(self, family: Family) -> bool:
         return Ability.CAUSAL in family.abilities
@@ -71,7 +77,7 @@ class DialogueConfig(GenerativeConfig):
 
     def source_of(self, spec: SourceSpec) -> SourceSpec:
         named = self.columns.get("messages")
-        return spec if spec.chats else spec.model_copy(update={"chats": named or "auto"})
+        return spec if spec.chats or spec.turns else spec.model_copy(update={"chats": named or "auto"})
 
     def made_for(self, family: Family, context: int) -> Self:  # noqa: ARG002
         return self if self.max_tokens != "auto" else self.model_copy(update={"max_tokens": context})
@@ -160,9 +166,18 @@ class Dialogue(GenerativeTask):
         return replies
 
     def all_targets(self, examples: Sequence[Chat]) -> list[str]:
-        return [chat.turns[place].content for chat in examples for place in chat.replies]
+        return [chat.turns[place].content for chat in examples for place in self._learnt(chat)]
+
+    def _learnt(self, chat: Chat) -> tuple[int, ...]:
+        """The places of the turns that are learnt."""
+        return chat.replies if self.config.loss_on == "assistant" else chat.replies[-1:]
 
     def rows(self, examples: Sequence[Chat], context: int) -> WrittenRows:
+        """As `learnt_rows`, several in one where they are packed."""
+        found = self.learnt_rows(examples, context)
+        return packed(found) if self.config.packing else found
+
+    def learnt_rows(self, examples: Sequence[Chat], context: int) -> WrittenRows:
         """Each conversation in as few rows as it fits; those in which nobody answers have none.
 
         Raises DataError where nothing can be learnt.
@@ -174,13 +189,13 @@ class Dialogue(GenerativeTask):
         missing = 0
         for number, chat in enumerate(examples):
             try:
-                found = list(self.writer.rows(chat.turns, room))
+                found = list(self.writer.rows(chat.turns, room, self._learnt(chat)))
             except DataError as error:
                 refused.append(f"{chat.id}: {error}")
                 continue
             rows += found
             owners += [number] * len(found)
-            missing += len(chat.replies) - sum(len(row.spans) for row in found)
+            missing += len(self._learnt(chat)) - sum(len(row.spans) for row in found)
         if not rows:
             raise DataError(f"no turn of an assistant to learn from; {refused[0] if refused else 'nobody answers'}")
         sizes = [self._bytes(row, examples[owner]) for row, owner in zip(rows, owners, strict=True)]
@@ -195,18 +210,23 @@ class Dialogue(GenerativeTask):
         )
 
     def batch(self, draw: Draw) -> Batch:
-        """Padded on the right, where no mask is needed: padding stands behind all that is real."""
+        """Padded on the right, where no mask is needed: padding stands behind all that is real.
+
+        Conversations in a row have segments, unless `train.separate_documents` is false.
+        """
         source, places = draw.source, draw.places
         assert isinstance(source, WrittenRows), f"{self.name} draws from conversations"
         assert source.targets is not None, "a batch to learn from has targets"
+        segments = told_apart(draw.rows.segments) if isinstance(source, PackedRows) else None
         return Batch(
-            input_ids=torch.from_numpy(source.inputs.padded(places, source.pad_id)),
+            input_ids=torch.from_numpy(draw.rows.ids),
             targets=torch.from_numpy(source.targets.padded(places, IGNORED)),
+            segments=None if segments is None or not draw.separate_documents else torch.from_numpy(segments),
             num_tokens=int(source.inputs.sizes[places].sum()),
         )
 
     def states(self, model: LanguageModel, batch: Batch) -> Tensor:
-        return model.hidden(batch.input_ids)  # (B, T, D)
+        return model.hidden(batch.input_ids, segments=batch.segments)  # (B, T, D)
 
     def drawn(self, examples: Sequence[Chat], most: int | None, seed: int) -> list[Given]:
         """One of the assistant's turns of each conversation, at random: the last ones are all farewells."""

@@ -18,6 +18,7 @@ from wenlu.corpus.packing import Ids, PackedRow, Rows, TokenRows
 from wenlu.corpus.shards import TokenData
 from wenlu.metrics import Columns, Metric
 from wenlu.models import Family, LanguageModel
+from wenlu.progress import QUIET, Progress
 from wenlu.rundir import atomic
 from wenlu.tokenizers import Tokenizer
 
@@ -244,6 +245,26 @@ class Task(ABC):
     def trained(self, model: LanguageModel) -> LanguageModel:
         """What training moves, made of a new model: the model itself, or one that holds others beside it."""
         return model
+
+    def prepared(
+        self,
+        rows: Rows,
+        model: LanguageModel,  # noqa: ARG002  (for tasks that compare with it)
+        places: Ids | None = None,  # noqa: ARG002
+        *,
+        progress: Progress = QUIET,  # noqa: ARG002
+    ) -> Rows:
+        """The rows with what only the model before its training says of them, or of those at `places` alone: of
+        preferences it is the reference."""
+        return rows
+
+    def step_readings(self, totals: Totals) -> tuple[Reading, ...]:
+        """What of a step is logged beside its loss."""
+        if len(totals.parts) < 2:
+            return ()
+        return tuple(
+            Reading(f"{name}.loss", part.sum / max(1, part.count), "nats/target") for name, part in totals.parts.items()
+        )
 
     def kept(self, trained: LanguageModel) -> LanguageModel:
         """The model that is saved, of what `trained` gave."""

@@ -3,6 +3,7 @@
 from wenlu.tokenizers.config import TokenizerConfig
 from wenlu.tokenizers.decoding import TokenStream
 from wenlu.tokenizers.default_chat import ROLE_TOKENS, end_of_turn, with_chat_template
+from wenlu.tokenizers.extension import extended, spelt
 from wenlu.tokenizers.fertility import FertilityReport, LanguageFertility, fertility
 from wenlu.tokenizers.kinds import KINDS, Kind
 from wenlu.tokenizers.spanned import Span, Spanned
@@ -23,7 +24,9 @@ __all__ = [
     "TokenizerConfig",
     "count_words",
     "end_of_turn",
+    "extended",
     "fertility",
+    "spelt",
     "train_tokenizer",
     "with_chat_template",
 ]

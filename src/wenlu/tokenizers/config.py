@@ -27,6 +27,8 @@ class TokenizerConfig(Config):
         pattern: how text is cut before subwords are learnt (bpe, unigram); see `patterns`.
         segmentation: how words are found (word): runs of letters and digits, or `rjieba` for Chinese;
             "auto" takes `rjieba` where most letters of the first megabyte are Chinese characters.
+        extend_by: with `model.base`, whose tokenizer is taken over: so many further tokens are learnt of the training
+            text and follow its own (byte-level BPE); other settings are for new tokenizers.
         unk_token: stands for what the vocabulary lacks (wordpiece, char, word).
     """
 
@@ -37,6 +39,7 @@ class TokenizerConfig(Config):
     normalization: Literal["none", "nfc", "nfkc"] = "none"
     pattern: PatternName = "code"
     segmentation: Literal["auto", "unicode", "rjieba"] = "auto"
+    extend_by: PositiveInt | None = None
     bos_token: str = "<|endoftext|>"
     eos_token: str = "<|endoftext|>"
     pad_token: str = "<|pad|>"

@@ -26,6 +26,7 @@ class Telemetry:
     """
 
     def __init__(self, run: Run, state: TrainState, task: Task, batches: Batches, *, steps: int) -> None:
+        self.task = task
         self.run, self.state, self.batches, self.steps = run, state, batches, steps
         self.energy = EnergyMeter()
         self.norms: dict[str, float] = {}
@@ -45,9 +46,8 @@ class Telemetry:
         if not due(self.state.step, self.steps, LOGGED_STEPS):
             return
         self._log("loss", totals.mean, unit)
-        if len(totals.parts) > 1:
-            for name, part in totals.parts.items():
-                self._log(f"{name}.loss", part.sum / max(1, part.count), "nats/target")
+        for reading in self.task.step_readings(totals):
+            self._log(reading.name, reading.value, reading.unit)
         self._log("learning_rate", factor * self.state.rate, "of peak")
         self._log("gradient_norm", norm, unit)
         self._log("speed", speed, "tokens/s")

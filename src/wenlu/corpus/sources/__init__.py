@@ -44,6 +44,7 @@ from wenlu.corpus.sources import (
     tmx,
     xliff,
 )
+from wenlu.corpus.turn_templates import told
 from wenlu.errors import ConfigError, DataError
 from wenlu.hub import Fetched, resolve
 
@@ -230,8 +231,7 @@ def _reads(spec: SourceSpec, location: Location, wanted: Wanted) -> Iterator[Rea
             yield Drop(Record("", file.id), "source", "unknown file type")
             position += 1
             continue
-        if (spec.meta or spec.chats) and not kind.columnar:
-            named = f"meta = {list(spec.meta)}" if spec.meta else f"chats = {spec.chats!r}"
+        if not kind.columnar and (named := _named_columns(spec)):
             raise DataError(f"{file.path}: a {kind.name} file has no columns; leave out {named}")
         if kind.one_record(spec) and not wanted(position):
             yield None
@@ -242,13 +242,30 @@ def _reads(spec: SourceSpec, location: Location, wanted: Wanted) -> Iterator[Rea
             position += 1
 
 
+def _named_columns(spec: SourceSpec) -> str:
+    """What the settings, as the file has them, say of columns besides the text; empty where they name none."""
+    names = [name for name in (*spec.meta, spec.text) if spec.setting_of(name) == "turns" and name != "text"]
+    if names:
+        return f"{{{names[0]}}} in turns; its text is {{text}}"
+    if spec.meta:
+        return f"meta = {list(spec.meta)}"
+    if spec.pairs:
+        return f"pairs = {list(spec.pairs)}"
+    return f"chats = {spec.chats!r}" if spec.chats else ""
+
+
 def _checked(item: Record | Drop, source: str, spec: SourceSpec) -> Item:
     """Refuse what no later step could use, and name the source."""
     if isinstance(item, Drop):
         return replace(item, record=_named(item.record, source, spec))
-    reason = _refusal(item.text, spec.max_record_bytes)
     record = _named(item, source, spec)
-    return Drop(replace(record, text=item.text[:_SHOWN]), "source", reason) if reason else record
+    if spec.turns:
+        made = told(record, spec.turns, spec.text_name, ("source", *spec.meta, *spec.set))
+        if isinstance(made, Drop):
+            return replace(made, record=replace(record, text=record.text[:_SHOWN]))
+        record = made
+    reason = _refusal(record.text, spec.max_record_bytes)
+    return Drop(replace(record, text=record.text[:_SHOWN]), "source", reason) if reason else record
 
 
 def _named(record: Record, source: str, spec: SourceSpec) -> Record:

@@ -41,7 +41,7 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
         row = _row([cells for _, cells in rows], document)
         if not width:
             width = len(rows[0][1])
-            for setting, name in (("text", spec.text), *(("meta", name) for name in spec.meta)):
+            for setting, name in (("text", spec.text), *((spec.setting_of(name), name) for name in spec.meta)):
                 require_column(name, row, setting=setting, where=f"{file.path}, line {block.first}")
         yield to_record(row, id, spec)
 

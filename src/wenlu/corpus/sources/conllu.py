@@ -48,7 +48,7 @@ class _Sentence:
 
 
 def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
-    for setting, name in (("text", spec.text), *(("meta", name) for name in spec.meta)):
+    for setting, name in (("text", spec.text), *((spec.setting_of(name), name) for name in spec.meta)):
         require_column(name, _NAMES, setting=setting, where=str(file.path))
     document = f"{file.id}:1"
     for block in blocks(file, spec):

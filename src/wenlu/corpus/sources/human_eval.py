@@ -25,7 +25,7 @@ _NAMES = {
 
 
 def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
-    for setting, name in (("text", spec.text), *(("meta", name) for name in spec.meta)):
+    for setting, name in (("text", spec.text), *((spec.setting_of(name), name) for name in spec.meta)):
         require_column(name, _NAMES, setting=setting, where=str(file.path))
     theirs = tuple(dict.fromkeys(_NAMES[name] for name in spec.meta))
     for item in jsonl.KIND.read(file, spec.model_copy(update={"text": _NAMES[spec.text], "meta": theirs})):

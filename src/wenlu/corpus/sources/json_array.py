@@ -34,7 +34,7 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
                 )
     if columns:
         for name in spec.meta:
-            require_column(name, columns, setting="meta", where=str(file.path))
+            require_column(name, columns, setting=spec.setting_of(name), where=str(file.path))
 
 
 def _descend(value: Any, path: Sequence[str], file: SourceFile) -> Iterator[Any]:

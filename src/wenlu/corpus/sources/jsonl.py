@@ -37,7 +37,7 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
             yield to_record(row, id, spec)
     if columns:
         for name in spec.meta:
-            require_column(name, columns, setting="meta", where=str(file.path))
+            require_column(name, columns, setting=spec.setting_of(name), where=str(file.path))
 
 
 KIND = FileKind("jsonl", (".jsonl", ".ndjson"), _read, columnar=True)

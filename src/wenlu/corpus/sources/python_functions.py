@@ -21,7 +21,7 @@ _NAMES = ("text", "prompt", "completion", "name")
 
 
 def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
-    for setting, name in (("text", spec.text), *(("meta", name) for name in spec.meta)):
+    for setting, name in (("text", spec.text), *((spec.setting_of(name), name) for name in spec.meta)):
         require_column(name, _NAMES, setting=setting, where=str(file.path))
     name = file.path.name.lower().removesuffix(".gz").removesuffix(".zst")
     if not name.endswith(python.KIND.suffixes):

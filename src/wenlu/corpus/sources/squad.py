@@ -22,7 +22,7 @@ _NAMES = ("text", "question", "context", "answers", "id", "title", "is_impossibl
 
 
 def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
-    for setting, name in (("text", spec.text), *(("meta", name) for name in spec.meta)):
+    for setting, name in (("text", spec.text), *((spec.setting_of(name), name) for name in spec.meta)):
         require_column(name, _NAMES, setting=setting, where=str(file.path))
     with open_text(file.path, spec.encoding) as stream:
         questions = (question for value in _articles(stream, file, spec) for question in _flatten(value))

@@ -7,6 +7,7 @@ ends it. A template that writes earlier turns otherwise (without their reasoning
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ Parts = tuple[tuple[int, ...], list[Part]]
 FIRST_COMPARED, EACH_COMPARED = 100, 50
 """Rows that are put together from their parts and compared with what the template writes: the first ones, and of later
 ones each fiftieth. From the first that differs on, all are rendered."""
+_TAG = re.compile(r"</?[\w|]+")
 KEPT_OF_A_CUT = 0.9
 """A message that is longer than all the room is shortened to this share of what would fit, until it does."""
 
@@ -57,6 +59,8 @@ class Writer:
         self.tokenizer = tokenizer
         self.end_id = end_id
         self.gaps = Gaps(tokenizer)
+        template = tokenizer.chat_template
+        self._source = "" if template is None else template.source
         self._together = 0
 
     def prompt(self, turns: Sequence[Turn], room: int) -> list[int]:
@@ -76,14 +80,15 @@ class Writer:
             ids = self._asked(last)
         return ids
 
-    def rows(self, turns: Sequence[Turn], room: int) -> Iterator[ChatRow]:
-        """Rows of at most `room` tokens in which each of the assistant's turns is learnt once, the latest first.
+    def rows(self, turns: Sequence[Turn], room: int, learnt: Sequence[int]) -> Iterator[ChatRow]:
+        """Rows of at most `room` tokens in which each turn at the places `learnt`, all of them the assistant's, is
+        learnt once, the latest first.
 
         A conversation that is too long for one loses whole turns from its front, and those of the assistant among them
         get rows of their own, with what stands before them. A single turn that does not fit behind what it answers
         loses its end, and one of which nothing would be left has no row. Raises DataError as `prompt`.
         """
-        waiting = [place for place, turn in enumerate(turns) if turn.role == "assistant"]
+        waiting = [*learnt]
         parts = self._parts(turns)
         while waiting:
             found = parts and self._put_together(turns, parts, waiting, room)
@@ -92,8 +97,8 @@ class Writer:
                 waiting.pop()
                 continue
             yield found
-            learnt = {span.place for span in found.spans}
-            waiting = [place for place in waiting if place not in learnt]
+            done = {span.place for span in found.spans}
+            waiting = [place for place in waiting if place not in done]
 
     def _row(self, turns: Sequence[Turn], waiting: Sequence[int], room: int) -> ChatRow | None:
         last = waiting[-1]
@@ -115,8 +120,10 @@ class Writer:
 
     def _parts(self, turns: Sequence[Turn]) -> Parts | None:
         """The conversation in parts; None where the template may do more than stand between what is said."""
-        if any(turn.tool_calls or turn.role == "tool" or "<" in turn.content or not turn.content for turn in turns):
+        if any(turn.tool_calls or turn.role == "tool" or not turn.content for turn in turns):
             return None
+        if any(tag in self._source for turn in turns for tag in _TAG.findall(turn.content)):
+            return None  # it may take reasoning out, or read a call of a tool
         return self.gaps.parts(turns)
 
     def _put_together(self, turns: Sequence[Turn], parts: Parts, waiting: Sequence[int], room: int) -> ChatRow | None:

@@ -45,6 +45,28 @@ def _nats(head: nn.Module, hidden: Tensor, targets: Tensor, label_smoothing: flo
     return F.cross_entropy(logits.to(wide), targets, label_smoothing=label_smoothing, reduction="sum")
 
 
+def each_nats(model: LanguageModel, hidden: Tensor, targets: Tensor, *, chunk: int = CHUNK) -> Tensor:
+    """(N,) what each token costs, in nats and at least in float32, for losses that weigh them.
+
+    Works through so many tokens at a time that their logits are at most `chunk` numbers; for the gradients they are
+    computed again.
+    """
+    rows = max(1, chunk // model.config.vocab_size)
+    if len(hidden) <= rows:
+        return _each(model.lm_head, hidden, targets)
+    parts: list[Tensor] = []
+    for start in range(0, len(hidden), rows):
+        part = hidden[start : start + rows], targets[start : start + rows]
+        parts.append(checkpoint(_each, model.lm_head, *part, use_reentrant=False))
+    return torch.cat(parts)
+
+
+def _each(head: nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:
+    logits: Tensor = head(hidden)
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    return F.cross_entropy(logits.to(wide), targets, reduction="none")
+
+
 def nats_of_each(model: LanguageModel, hidden: Tensor, targets: Tensor, *, chunk: int = CHUNK) -> Tensor:
     """(N,) what each token costs, in nats and at least in float32; no gradients are kept."""
     rows = max(1, chunk // model.config.vocab_size)

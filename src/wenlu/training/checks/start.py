@@ -7,7 +7,16 @@ import math
 import torch
 
 from wenlu.models import LanguageModel
-from wenlu.tasks import Batch, CausalLM, GenerativeTask, Loss, Objective, TextClassification, TokenClassification
+from wenlu.tasks import (
+    Batch,
+    CausalLM,
+    GenerativeTask,
+    Loss,
+    Objective,
+    Preference,
+    TextClassification,
+    TokenClassification,
+)
 from wenlu.training.checks.finding import Finding
 from wenlu.training.checks.subject import Subject
 
@@ -40,6 +49,8 @@ def chance(subject: Subject, loss: Loss) -> float | None:
         return sum(sums) / max(1, loss.count)
     if isinstance(task, CausalLM | GenerativeTask):
         return math.log(vocabulary)
+    if isinstance(task, Preference):
+        return math.log(2) if task.config.loss == "sigmoid" else None
     if isinstance(task, TextClassification):
         if task.config.several:
             return math.log(2)

@@ -16,7 +16,7 @@ from wenlu.corpus.mixed_examples import MixedExamples
 from wenlu.corpus.packing import Ids, Rows
 from wenlu.models import LanguageModel
 from wenlu.models.layers.decoder import Decoder
-from wenlu.tasks import Batch, CausalLM, Draw, GenerativeTask, Loss, PrefixLM, Task
+from wenlu.tasks import Batch, CausalLM, Draw, GenerativeTask, Loss, Preference, PrefixLM, Task
 from wenlu.tasks.multi_task import MixedBatch
 from wenlu.training.validation import device_of
 
@@ -48,7 +48,8 @@ class Subject:
     @classmethod
     def of(cls, task: Task, model: LanguageModel, source: Rows, **facts: Any) -> Self:
         """With eight rows of the source, short ones and with different answers where it has such."""
-        return cls(task, model, source, eight(source), **facts)
+        places = eight(source)
+        return cls(task, model, task.prepared(source, model, places), places, **facts)
 
     def batch(self, places: Ids | None = None) -> Batch:
         chosen = self.places if places is None else places
@@ -81,7 +82,7 @@ class Subject:
 def layout(task: Task, batch: Batch) -> Layout:
     if isinstance(task, GenerativeTask):
         return "written" if task.has_encoder else "next"
-    if isinstance(task, CausalLM | PrefixLM):
+    if isinstance(task, CausalLM | PrefixLM | Preference):
         return "next"
     if batch.decoder_input_ids is not None:
         return "written"

@@ -1,0 +1,1 @@
+"""Pairs of answers, as models learn which is liked better."""
