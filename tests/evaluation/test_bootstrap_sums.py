@@ -45,6 +45,7 @@ def columns(seed: int) -> Columns:
         "ranks": np.stack([rng.choice([1.0, 2.0], 60), rng.choice([4.0, np.inf, np.nan], 60)], axis=1),
         "gains": rng.integers(1, 3, (60, 2)).astype(float),
         **dict(zip(("tags_right", "tags_gold", "tags_predicted"), _nested_counts(rng), strict=True)),
+        "margins": rng.normal(size=60),
     }
 
 
