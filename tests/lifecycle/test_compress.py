@@ -184,3 +184,17 @@ def test_texts_that_are_needed_are_asked_for(given: list[str], place: Path) -> N
 def test_a_folder_of_something_else_is_left_alone(given: list[str], place: Path) -> None:
     with pytest.raises(UsageError, match="holds something that compress did not write; choose another --out"):
         compress(RECIPE, place / "model", given)
+
+
+def test_a_narrower_vocabulary_is_compared_in_its_own_words(place: Path, given: list[str]) -> None:
+    (place / "few.jsonl").write_text(json.dumps({"text": "the cat sat on the mat."}) + "\n")
+    strict = [each for each in given if not each.startswith("parity")]
+    few = [*strict, f"data.train={place / 'few.jsonl'}", 'compress.methods=["vocabulary+rtn-int8"]']
+    swept = compress(RECIPE, place / "words", few)
+    row = swept.rows[1]
+    assert row.artefact is not None
+    assert row.verdict == "passed"
+    assert row.artefact.parity.same_ids
+    assert row.bytes < swept.rows[0].bytes
+    small = wenlu.load(place / "words/vocabulary+rtn-int8")
+    assert small.tokenizer.decode(small.tokenizer.encode("渡船 ran 100 °C")) == "渡船 ran 100 °C"

@@ -24,10 +24,12 @@ class Calibration:
 
     Attributes:
         tokens: of each text, from its beginning, at most.
+        whole: all texts that these were drawn from, for what reads no more than their words.
     """
 
     texts: tuple[str, ...]
     tokens: int = 256
+    whole: Sequence[str] = ()
 
     def rows(self, bundle: Bundle) -> list[Tensor]:
         """(1, T) ids of each text, framed as the model reads it; raises DataError where none has two tokens."""

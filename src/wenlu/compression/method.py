@@ -12,7 +12,7 @@ from wenlu.bundle import Bundle
 from wenlu.config import Config
 from wenlu.models.quantised import GridConfig
 
-Kind = Literal["int8", "w8a8", "int4", "pruned", "low-rank", "cut"]
+Kind = Literal["vocabulary", "int8", "w8a8", "int4", "pruned", "low-rank", "cut"]
 """Of an artefact: says how near it has to be to its model."""
 
 

@@ -30,6 +30,7 @@ from wenlu.compression.structure import (
     cut_neurons,
 )
 from wenlu.compression.svd import SvdConfig, svd
+from wenlu.compression.vocabulary import VocabularyConfig, narrow_vocabulary
 from wenlu.config import did_you_mean
 from wenlu.progress import Progress
 
@@ -63,6 +64,7 @@ METHODS: tuple[Method, ...] = (
     Method(NeuronsConfig, cut_neurons),
     Method(HeadsConfig, cut_heads),
     Method(LayersConfig, cut_layers),
+    Method(VocabularyConfig, narrow_vocabulary),
 )
 
 

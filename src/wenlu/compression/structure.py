@@ -26,7 +26,7 @@ from wenlu.models.layers.mlp import MLP, PlainMLP
 from wenlu.models.quantised import quantised_layers
 from wenlu.progress import QUIET, Progress
 
-_DAMPING = 1e-4
+_DAMPING = 1e-2
 Kept = dict[str, Tensor]
 """By name of a layer, the numbers of the parts that stay, in order."""
 
@@ -194,13 +194,20 @@ def _seen(
     return [(name, grams(bundle.model, [name], rows)[name]) for name in names]
 
 
-def refitted(weight: Tensor, seen: Gram, kept: Tensor) -> Tensor:
-    """(M, K') weights of the kept inputs that come nearest to the outputs which all (M, K) gave: least squares."""
+def refitted(weight: Tensor, seen: Gram, kept: Tensor, damping: float = _DAMPING) -> Tensor:
+    """(M, K') weights of the kept inputs whose outputs come nearest to those that all (M, K) gave.
+
+    Least squares, with what a weight moves by counted as well: `damping` times the mean energy of an input. So few
+    texts change little.
+    """
+    gone = torch.ones(weight.size(1), dtype=torch.bool)
+    gone[kept] = False
     inner = seen.matrix[kept][:, kept]
-    inner = inner + torch.eye(len(kept), dtype=inner.dtype) * (_DAMPING * float(inner.diagonal().mean()) + 1e-12)
-    target = weight.double() @ seen.matrix[:, kept]  # (M, K')
-    found: Tensor = torch.linalg.solve(inner, target.T).T
-    return found.to(weight.dtype)
+    inner = inner + torch.eye(len(kept), dtype=inner.dtype) * (damping * float(inner.diagonal().mean()) + 1e-12)
+    wide = weight.double()
+    lost = wide[:, gone] @ seen.matrix[gone][:, kept]  # (M, K'), what the inputs that went gave along the others
+    made_up: Tensor = torch.linalg.solve(inner, lost.T).T
+    return (wide[:, kept] + made_up).to(weight.dtype)
 
 
 def _likeness(model: Decoder, rows: Sequence[Tensor]) -> Tensor:

@@ -57,6 +57,7 @@ class Thresholds(Config):
 
 
 LOSSY: dict[Lossy, tuple[float, float, float, float]] = {
+    "vocabulary": (1e-5, 0.999, 1 - 1e-6, 1e-3),
     "int8": (0.02, 0.93, 0.999, 0.01),
     "w8a8": (0.1, 0.8, 0.99, 0.02),
     "int4": (0.6, 0.55, 0.9, 0.15),

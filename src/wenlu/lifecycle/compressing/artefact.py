@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from wenlu import __version__
 from wenlu.bundle import Bundle, load
 from wenlu.compression.method import Kind, LayerError, MethodConfig
 from wenlu.compression.methods import label_of, method_of
+from wenlu.compression.vocabulary import old_ids
 from wenlu.errors import ParityError
 from wenlu.lifecycle.compressing.settings import CompressConfig
 from wenlu.lifecycle.compressing.speed import Speed, measure
@@ -149,7 +152,26 @@ def _compared(
     if settings.dtype == "auto":
         settings = settings.model_copy(update={"dtype": kind_of(chain)})
     held_out = [record.text for record in texts.held_out]
-    return compare(side(model, config.model), side(made, label_of(chain)), held_out, settings, progress=told)
+    own, other = side(model, config.model), side(made, label_of(chain))
+    if model.tokenizer.fingerprint != made.tokenizer.fingerprint:
+        own = in_words_of(own, other, old_ids(model.tokenizer, made.tokenizer))
+    return compare(own, other, held_out, settings, progress=told)
+
+
+def in_words_of(own: Side, other: Side, old: Tensor) -> Side:
+    """The side asked with the tokens of another that has fewer, (V',) by their old numbers, and answering with these:
+    the chances of the others are shared out in proportion."""
+    new = {int(id): place for place, id in enumerate(old)}
+
+    def answer(ids: Tensor) -> Tensor:
+        found = own.answer(old[ids])
+        return found if own.kind == "vectors" else found[..., old]
+
+    def go_on(prompts: list[list[int]], count: int) -> list[list[int]]:
+        given = [[int(old[id]) for id in prompt] for prompt in prompts]
+        return [[new.get(id, -1) for id in row] for row in own.go_on(given, count)]
+
+    return replace(own, tokenizer=other.tokenizer, frame=other.frame, answer=answer, go_on=go_on)
 
 
 def _write_verdict(

@@ -60,7 +60,7 @@ class Texts:
         if not texts:
             return None
         drawn = random.Random(self.config.seed).sample(texts, min(sweep.texts, len(texts)))
-        return Calibration(tuple(drawn), sweep.text_tokens)
+        return Calibration(tuple(drawn), sweep.text_tokens, whole=texts)
 
     @cached_property
     def held_out(self) -> list[Record]:
