@@ -11,9 +11,12 @@ import pytest
 from tests.corpus.test_chat_rows import WRITERS
 
 from wenlu.config import check
+from wenlu.corpus.pairs import PAIR, Columns
 from wenlu.corpus.record import Drop, Item, Record
 from wenlu.corpus.sources import SourceSpec, open_source
 from wenlu.errors import ConfigError, DataError
+from wenlu.tasks.preference import PreferenceConfig
+from wenlu.tasks.preferences.example import preferred_of
 
 TURNS = {"user": "{context}\n\n{question}", "assistant": "{answer}"}
 ROWS = [
@@ -103,3 +106,18 @@ def test_templates_that_cannot_be_filled_are_refused(turns: dict[str, str], mess
         check(SourceSpec, {"path": "a.csv", "turns": turns}, where="[data]")
     with pytest.raises(ConfigError, match="turns are made of columns, and chats are there already"):
         check(SourceSpec, {"path": "a.csv", "turns": TURNS, "chats": "auto"}, where="[data]")
+
+
+def test_a_worse_answer_makes_a_pair_to_learn_preferences_from(tmp_path: Path) -> None:
+    turns = {"user": "{question}", "assistant": "{answer}", "rejected": "{wrong}"}
+    path = WRITERS[".jsonl"](tmp_path / "a.jsonl", [{**ROWS[0], "wrong": "nobody"}, {**ROWS[1], "wrong": " "}])
+    found, silent = opened(path, turns=turns)
+    assert isinstance(found, Record)
+    pair = preferred_of(found, Columns(*PAIR))
+    assert [(turn.role, turn.content) for turn in pair.prompt] == [("user", "谁？")]
+    assert (pair.chosen, pair.rejected) == ("the cat", "nobody")
+    assert said(found) == [("user", "谁？"), ("assistant", "the cat")]  # and a conversation as well
+    assert isinstance(silent, Drop)
+    assert silent.reason == "rejected says nothing"
+    spec = SourceSpec(path=str(path), turns=turns)
+    assert PreferenceConfig().source_of(spec) == spec

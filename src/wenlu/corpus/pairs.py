@@ -15,6 +15,8 @@ from typing import Any
 from wenlu.corpus.chats import Turn, conversation_in, transcript
 from wenlu.errors import DataError
 
+PAIR = ("prompt", "chosen", "rejected")
+"""The usual columns."""
 OPENAI = ("input", "preferred_output", "non_preferred_output")
 """The keys by which OpenAI's layout is known."""
 

@@ -1,21 +1,25 @@
 """Conversations of rows that are none: what each side says is written by a template with the names of columns.
 
 `{user = "{context}\\n\\n{question}", assistant = "{answers[0][text]}"}` makes a question and its answer of a row.
-Braces that are meant are doubled.
+Braces that are meant are doubled. With `rejected`, an answer worse than the assistant's, a row is a pair to learn
+preferences from too.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from wenlu.corpus.chats import Turn, to_openai, transcript
+from wenlu.corpus.pairs import PAIR, Pair
 from wenlu.corpus.record import Drop, Record
 
 ROLES = ("system", "user", "assistant")
 """Who may speak, in the order in which they do."""
+REJECTED = "rejected"
+TEMPLATES = (*ROLES, REJECTED)
 MESSAGES = "messages"
 """The key of a record's meta that holds the turns."""
 EACH = "*"
@@ -32,8 +36,8 @@ class Nothing(Exception):
 def check_templates(turns: Mapping[str, str]) -> None:
     """Raises ValueError where nobody answers, a role is unknown or a template is malformed."""
     for role, template in turns.items():
-        if role not in ROLES:
-            raise ValueError(f"{role!r} is nobody who speaks; write {', '.join(ROLES)}")
+        if role not in TEMPLATES:
+            raise ValueError(f"{role!r} is nobody who speaks; write {', '.join(TEMPLATES)}")
         for match in _TOKEN.finditer(template):
             if match[4]:
                 raise ValueError(
@@ -47,7 +51,7 @@ def check_templates(turns: Mapping[str, str]) -> None:
 
 def columns_in(turns: Mapping[str, str]) -> tuple[str, ...]:
     """The columns that the templates name, in order."""
-    names = (match[2] for role in ROLES for match in _TOKEN.finditer(turns.get(role, "")) if match[2])
+    names = (match[2] for role in TEMPLATES for match in _TOKEN.finditer(turns.get(role, "")) if match[2])
     return tuple(dict.fromkeys(names))
 
 
@@ -56,7 +60,7 @@ def text_column(turns: Mapping[str, str], wanted: str, given: Mapping[str, str])
     as it stands; one that is `given` for all rows is in no file."""
     plain = [
         match[2]
-        for role in ROLES
+        for role in TEMPLATES
         for match in _TOKEN.finditer(turns.get(role, ""))
         if match[2] and not match[3] and match[2] not in given
     ]
@@ -72,13 +76,26 @@ def told(record: Record, turns: Mapping[str, str], text: str, kept: tuple[str, .
     values = {**record.meta, text: record.text}
     try:
         said = [Turn(role, filled(turns[role], values).strip()) for role in ROLES if role in turns]  # type: ignore[arg-type]
-        silent = next((turn.role for turn in said if not turn.content), None)
+        worse = filled(turns[REJECTED], values).strip() if REJECTED in turns else None
+        silent = next((turn.role for turn in said if not turn.content), REJECTED if worse == "" else None)
         if silent is not None:
             raise Nothing(f"{silent} says nothing")
     except Nothing as nothing:
         return Drop(record, "source", str(nothing))
     meta = {name: value for name, value in record.meta.items() if name in kept}
-    return Record(transcript(said), record.id, {**meta, MESSAGES: json.dumps(to_openai(said), ensure_ascii=False)})
+    meta |= {MESSAGES: _as_json(said)}
+    if worse is None:
+        return Record(transcript(said), record.id, meta)
+    both = Pair(tuple(said[:-1]), said[-1].content, worse)
+    return Record(both.transcript, record.id, {**meta, **dict(zip(PAIR, _as_columns(both), strict=True))})
+
+
+def _as_json(turns: Sequence[Turn]) -> str:
+    return json.dumps(to_openai(turns), ensure_ascii=False)
+
+
+def _as_columns(pair: Pair) -> tuple[str, str, str]:
+    return _as_json(pair.prompt), pair.chosen, pair.rejected
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:

@@ -42,6 +42,8 @@ class PairConfig(LabelledConfig):
         return ()
 
     def source_of(self, spec: SourceSpec) -> SourceSpec:
+        if spec.turns:  # which make the pair
+            return spec
         columns = self.pair_columns
         return spec.model_copy(update={"pairs": (columns.prompt, *columns.answers)})
 
