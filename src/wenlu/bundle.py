@@ -201,7 +201,7 @@ def _beside(base: Bundle, path: Path, dtype: torch.dtype | None, task: str | Non
     family = family_of(base.model)
     model = assemble(path, family, base.model, dtype=dtype)
     tokenizer = Tokenizer.load(path) if (path / "tokenizer.json").is_file() else base.tokenizer
-    generation = read_generation_config(path) or base.generation
+    generation = read_generation_config(path) if (path / "config.json").is_file() else base.generation
     return _bundle(path, family, model, tokenizer, generation, task)
 
 
