@@ -153,7 +153,7 @@ def logits(bundle: Any) -> torch.Tensor:
 def test_a_run_holds_the_adapter_alone_and_says_beside_what(home: Home, lora: Path) -> None:
     names = {path.name for path in (lora / "model").iterdir()}
     assert {"adapter_config.json", "adapter_model.safetensors", "adapter_base.json", "task.json", "README.md"} <= names
-    assert "model.safetensors" not in names
+    assert not {"model.safetensors", "config.json"} & names
     facts = json.loads((lora / "model/adapter_base.json").read_text())
     assert facts["base"] == str(home.folder / "llama")
     assert facts["digest"].startswith("sha256:")
@@ -214,6 +214,13 @@ def test_peft_reads_the_run_and_the_adapter_that_is_exported(home: Home, dora: P
         plain = theirs.unload()
     with pytest.raises(UsageError, match="has no adapter to write alone; export it as format=hf"):
         wenlu.export(home.folder / "llama", tmp_path / "none", ["format=peft"])
+
+
+def test_transformers_reads_the_run_by_itself(lora: Path) -> None:
+    """But for DoRA, whose lengths it looks for under another name than peft writes."""
+    whole = transformers.AutoModelForCausalLM.from_pretrained(lora / "model").eval()
+    with torch.no_grad():
+        torch.testing.assert_close(whole(IDS).logits, logits(wenlu.load(lora)), rtol=1e-5, atol=1e-5)
 
 
 def test_parity_compares_an_adapted_run_with_its_base(home: Home, lora: Path) -> None:
