@@ -20,7 +20,8 @@ from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.models.vectors import ENDINGS, VectorsFacts, WordVectors, holds_vectors, load_text, load_vectors
 from wenlu.models.weights import load_model
 from wenlu.models.weights.digest import weights_digest
-from wenlu.models.weights.files import read_json
+from wenlu.models.weights.files import config_path, read_json
+from wenlu.models.weights.generation_config import FILE as SAMPLING
 from wenlu.models.weights.generation_config import ids_of, read_generation_config
 from wenlu.models.weights.gguf import load_gguf
 from wenlu.tasks import CausalLM, Dialogue, MaskedLM, MultiTask, Preference, Task, WordSimilarity, load_task
@@ -201,14 +202,15 @@ def _beside(base: Bundle, path: Path, dtype: torch.dtype | None, task: str | Non
     family = family_of(base.model)
     model = assemble(path, family, base.model, dtype=dtype)
     tokenizer = Tokenizer.load(path) if (path / "tokenizer.json").is_file() else base.tokenizer
-    generation = read_generation_config(path) or base.generation
+    generation = read_generation_config(path) if (path / SAMPLING).is_file() else base.generation
     return _bundle(path, family, model, tokenizer, generation, task)
 
 
 def _told_dtype(path: Path) -> torch.dtype | None:
-    told = read_json(path / "config.json").get("dtype") if (path / "config.json").is_file() else None
+    file = config_path(path)
+    told = read_json(file).get("dtype") if file.is_file() else None
     if told not in (None, "float64", "float32", "bfloat16", "float16"):
-        raise WeightsError(f"{path / 'config.json'}: dtype {told!r} is no type of numbers that models have")
+        raise WeightsError(f"{file}: dtype {told!r} is no type of numbers that models have")
     return None if told is None else getattr(torch, told)
 
 
@@ -298,8 +300,9 @@ def _task(path: Path, family: Family, model: LanguageModel, tokenizer: Tokenizer
     if told is not None:
         return told
     if isinstance(model, Encoder):
-        told_config = read_json(path / "config.json") if (path / "config.json").is_file() else {}
-        return task_of_class(model.config, told_config.get("problem_type"), tokenizer)
+        file = config_path(path)
+        problem = read_json(file).get("problem_type") if file.is_file() else None
+        return task_of_class(model.config, problem, tokenizer)
     return CausalLM() if Ability.CAUSAL in family.abilities else None
 
 

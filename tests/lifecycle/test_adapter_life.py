@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,13 @@ from typer.testing import CliRunner
 import wenlu
 from wenlu.bundle import Bundle
 from wenlu.cli.app import app
+from wenlu.config import load as load_settings
 from wenlu.errors import ConfigError, UsageError, WeightsError
 from wenlu.lifecycle import verbs
+from wenlu.lifecycle.adapter import check_processes
 from wenlu.lifecycle.evaluate import evaluate
 from wenlu.lifecycle.model_folder import write_bundle
+from wenlu.lifecycle.recipe import Recipe
 from wenlu.models import family
 from wenlu.models.adapters import adapter_names, merged_model
 from wenlu.models.quantised import quantised_layers
@@ -79,6 +81,8 @@ SIZES: dict[str, Any] = {
     "max_position_embeddings": 96,
     "initializer_range": 0.2,
 }
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing:FutureWarning")
+
 PROOF = os.environ.get("WENLU_PROOF") == "1"
 IDS = torch.arange(3, 12)[None]
 
@@ -149,7 +153,7 @@ def logits(bundle: Any) -> torch.Tensor:
 def test_a_run_holds_the_adapter_alone_and_says_beside_what(home: Home, lora: Path) -> None:
     names = {path.name for path in (lora / "model").iterdir()}
     assert {"adapter_config.json", "adapter_model.safetensors", "adapter_base.json", "task.json", "README.md"} <= names
-    assert "model.safetensors" not in names
+    assert not {"model.safetensors", "config.json"} & names
     facts = json.loads((lora / "model/adapter_base.json").read_text())
     assert facts["base"] == str(home.folder / "llama")
     assert facts["digest"].startswith("sha256:")
@@ -204,14 +208,19 @@ def test_peft_reads_the_run_and_the_adapter_that_is_exported(home: Home, dora: P
     assert json.loads(done.stdout)["format"] == "peft"
     plain = transformers.AutoModelForCausalLM.from_pretrained(home.folder / "llama")
     for folder in (dora / "model", tmp_path / "out"):
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning)
-            theirs = peft.PeftModel.from_pretrained(plain, folder).eval()
+        theirs = peft.PeftModel.from_pretrained(plain, folder).eval()
         with torch.no_grad():
             torch.testing.assert_close(theirs(IDS).logits, logits(wenlu.load(dora)), rtol=1e-5, atol=1e-5)
         plain = theirs.unload()
     with pytest.raises(UsageError, match="has no adapter to write alone; export it as format=hf"):
         wenlu.export(home.folder / "llama", tmp_path / "none", ["format=peft"])
+
+
+def test_transformers_reads_the_run_by_itself(lora: Path) -> None:
+    """But for DoRA, whose lengths it looks for under another name than peft writes."""
+    whole = transformers.AutoModelForCausalLM.from_pretrained(lora / "model").eval()
+    with torch.no_grad():
+        torch.testing.assert_close(whole(IDS).logits, logits(wenlu.load(lora)), rtol=1e-5, atol=1e-5)
 
 
 def test_parity_compares_an_adapted_run_with_its_base(home: Home, lora: Path) -> None:
@@ -238,7 +247,7 @@ def test_another_base_is_refused_with_what_to_do(home: Home, dora: Path, tmp_pat
         wenlu.load(moved)
 
 
-@pytest.mark.parametrize(("pooling", "bits"), [("mean", 16), ("own", 16), ("own", 4)])
+@pytest.mark.parametrize(("pooling", "bits"), [("mean", 16), ("own", 4)])
 def test_a_classifier_learns_a_head_beside_the_adapter(home: Home, pooling: str, bits: int, tmp_path: Path) -> None:
     run = home.folder / f"labels-{pooling}-{bits}"
     wenlu.finetune(
@@ -319,3 +328,60 @@ def test_the_ladder_has_a_rung_with_an_adapter(home: Home) -> None:
     (rung,) = ladder.standings
     assert rung.name == "adapter"
     assert "llama with an adapter" in rung.outcome.what
+
+
+def test_a_folder_of_peft_loads_with_its_base_and_goes_back(home: Home, tmp_path: Path) -> None:
+    plain = transformers.AutoModelForCausalLM.from_pretrained(home.folder / "llama")
+    theirs = peft.get_peft_model(plain, peft.LoraConfig(r=2, target_modules=["v_proj"], init_lora_weights=False))
+    theirs.save_pretrained(tmp_path / "theirs")
+    bundle = wenlu.load(tmp_path / "theirs")
+    assert isinstance(bundle, Bundle)
+    assert bundle.require_causal().name == "causal-lm"
+    assert bundle.tokenizer.decode(bundle.tokenizer.encode("cat 1")) == "cat 1"
+    with torch.no_grad():
+        torch.testing.assert_close(logits(bundle), theirs.eval()(IDS).logits, rtol=1e-5, atol=1e-5)
+    wenlu.export(tmp_path / "theirs", tmp_path / "again", ["format=peft"])
+    before, after = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("theirs", "again"))
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert json.loads((tmp_path / "again/adapter_base.json").read_text())["digest"].startswith("sha256:")
+    path = tmp_path / "theirs/adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": str(tmp_path / "theirs")}))
+    with pytest.raises(WeightsError, match=r"its base cannot be loaded: .*theirs is the adapter itself"):
+        wenlu.load(tmp_path / "theirs")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": None}))
+    with pytest.raises(WeightsError, match="base_model_name_or_path is empty; write there what the adapter stands"):
+        wenlu.load(tmp_path / "theirs")
+    base = wenlu.load(home.folder / "llama")
+    assert isinstance(base, Bundle)
+    assert torch.equal(logits(base.with_adapter(tmp_path / "theirs")), logits(bundle))
+
+
+def test_several_tasks_share_an_adapter(home: Home) -> None:
+    files = {part: str(home.folder / f"text-classification-{part}.jsonl") for part in ("train", "test")}
+    own = {"split_by": "random", "steps": ["repair"], "validation": 0.1, "workers": 1}
+    members = "".join(
+        f"[members.{name}.task]\nname = 'text-classification'\n[members.{name}.data]\n"
+        + "".join(f"{key} = {json.dumps(value)}\n" for key, value in {**files, **own}.items())
+        for name in ("one", "two")
+    )
+    text = home.recipe("several", "text-classification", "bert").read_text(encoding="utf-8")
+    before, _, rest = text.partition("[data]")
+    text = (
+        before.replace('name = "text-classification"', 'name = "multi-task"') + "[model]" + rest.partition("[model]")[2]
+    )
+    recipe = home.folder / "several.toml"
+    recipe.write_text(text + members, encoding="utf-8")
+    wenlu.finetune(recipe, home.folder / "several")
+    found = json.loads((home.folder / "several/evaluation.json").read_text(encoding="utf-8"))
+    assert {*found["members"]} == {"one", "two"}
+    assert (home.folder / "several/model/adapter_model.safetensors").exists()
+    bundle = wenlu.load(home.folder / "several", task="two")
+    assert bundle.task is not None
+    assert bundle.task.name == "text-classification"
+
+
+def test_parts_of_the_base_are_not_shared_out_among_processes(home: Home) -> None:
+    recipe = load_settings(Recipe, home.recipe("fsdp"), ["distributed.parallel=fsdp"])
+    check_processes(recipe, 1)
+    with pytest.raises(UsageError, match=r"adapter: each process holds the whole base; set distributed.parallel="):
+        check_processes(recipe, 2)

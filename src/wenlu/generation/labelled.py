@@ -24,7 +24,7 @@ from wenlu.generation.rows import BadRow, Row, read_rows
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.squad_answers import write_as_squad
 from wenlu.models.weights import read_config
-from wenlu.models.weights.files import read_json
+from wenlu.models.weights.files import config_path, read_json
 from wenlu.progress import QUIET, Progress
 from wenlu.tasks import LABELLED_TASKS, MULTI_TASKS, GenerativeTask, LabelledTask, MultiTask, QuestionAnswering
 from wenlu.tasks.labelled.published import is_of_class
@@ -101,7 +101,7 @@ def is_labelled(path_or_id: str) -> bool:
         path = model_path(path_or_id)
         file = path / FILE
         if not file.is_file():
-            return path.is_dir() and is_of_class(read_config(path)[1], read_json(path / "config.json"))
+            return path.is_dir() and is_of_class(read_config(path)[1], read_json(config_path(path)))
     except WenluError:
         return False
     name = json.loads(file.read_text(encoding="utf-8")).get("name")

@@ -23,6 +23,7 @@ from wenlu.models.adapters import (
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.models.weights import save_config, save_model
 from wenlu.models.weights.digest import weights_digest
+from wenlu.models.weights.files import ASSEMBLED
 from wenlu.models.weights.generation_config import ids_of, write_generation_config
 from wenlu.rundir import atomic
 from wenlu.tasks import CausalLM, Dialogue, GenerativeTask, Preference, Reward, Task, WritingTask
@@ -52,7 +53,7 @@ def write_model_folder(
     else:
         write_adapter(folder, model, family, base=base.base, whole=whole)
         base.save(folder)
-        save_config(folder, model, family)
+        save_config(folder, model, family, file=ASSEMBLED)
     tokenizer.save(folder)
     if family.abilities & {Ability.CAUSAL, Ability.ENCODER_DECODER}:
         write_generation_config(folder, generation)

@@ -18,7 +18,7 @@ from wenlu.models.adapters.places import Places, places_of
 from wenlu.models.adapters.target import targets_in
 from wenlu.models.family import Ability, Family, LanguageModel, ModelConfig
 from wenlu.models.quantised import GridConfig, quantisable, quantise_linears
-from wenlu.models.weights.files import some
+from wenlu.models.weights.files import config_path, some
 from wenlu.models.weights.layout import fill, read_config
 from wenlu.models.weights.rules import Entries, Stored, invert_rules
 
@@ -129,7 +129,7 @@ def base_named(folder: Path) -> str:
 
 def _config(folder: Path, family: Family, base: ModelConfig, task: str | None, saved: Entries) -> ModelConfig:
     """What the folder says; else the base's, ending as the adapter's task does."""
-    if (folder / "config.json").is_file():
+    if config_path(folder).is_file():
         own, config = read_config(folder)
         if own is not family:
             raise WeightsError(f"{folder}: is an adapter of family {own.name}, and its base of {family.name}")

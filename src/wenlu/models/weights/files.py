@@ -22,6 +22,10 @@ from wenlu.rundir.atomic import failed_to_write, sync_folder, temporary_name, wr
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+CONFIG = "config.json"
+ASSEMBLED = "assembled_config.json"
+"""Where the settings stand of a model that an adapter's folder and its base make together. Not as config.json: with one
+transformers takes the folder for a whole model."""
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 _TYPES = {
     "F64": torch.float64,
@@ -62,6 +66,11 @@ def read_file(path: Path) -> Entries:
     except PermissionError as error:
         raise ResourceError(f"{path}: no permission to read it") from error
     return {key: _stored(file, path, key) for key in file.keys()}  # type: ignore[no-untyped-call]  # noqa: SIM118
+
+
+def config_path(folder: Path) -> Path:
+    """Where the settings of the folder's model stand, or should."""
+    return folder / ASSEMBLED if (folder / ASSEMBLED).is_file() else folder / CONFIG
 
 
 def write_tensors(folder: Path, tensors: Mapping[str, Tensor], *, shard_bytes: int = 5_000_000_000) -> None:

@@ -17,7 +17,7 @@ from wenlu.config import check, did_you_mean
 from wenlu.errors import ConfigError, WeightsError
 from wenlu.models.quantised import stored as quantised
 from wenlu.models.weights import replaced
-from wenlu.models.weights.files import read_json, read_tensors, some, write_tensors
+from wenlu.models.weights.files import CONFIG, config_path, read_json, read_tensors, some, write_tensors
 from wenlu.models.weights.rules import Entries, Stored, apply_rules, invert_rules, matches
 from wenlu.rundir.atomic import write_text
 
@@ -61,8 +61,8 @@ def save_model(folder: Path, model: LanguageModel, family: Family, *, shard_byte
     save_config(folder, model, family)
 
 
-def save_config(folder: Path, model: LanguageModel, family: Family) -> None:
-    """Write `config.json` alone."""
+def save_config(folder: Path, model: LanguageModel, family: Family, *, file: str = CONFIG) -> None:
+    """Write `config.json` alone, or what it would hold to another file."""
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
     config: dict[str, Any] = {
         "architectures": [_class_name(model, family)],
@@ -71,7 +71,7 @@ def save_config(folder: Path, model: LanguageModel, family: Family) -> None:
         **_settings(model.config),
         **replaced.described(model),
     }
-    write_text(folder / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / file, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
 def _settings(config: ModelConfig) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def load_model(folder: Path, *, dtype: torch.dtype | None = None) -> tuple[Famil
 
 def read_config(folder: Path) -> tuple[Family, ModelConfig]:
     """The family and settings that `config.json` speaks of; raises WeightsError for a key without a meaning."""
-    path = folder / "config.json"
+    path = config_path(folder)
     content = read_json(path)
     if "auto_map" in content:
         raise WeightsError(f"{path}: auto_map asks to run code from the folder, which Wenlu never does")

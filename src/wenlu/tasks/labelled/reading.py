@@ -19,6 +19,7 @@ from wenlu.corpus.packing import PADDING
 from wenlu.errors import WeightsError
 from wenlu.models import Ability, Family, LanguageModel, family_of
 from wenlu.models.layers.encoder import Encoder
+from wenlu.models.weights.files import config_path
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import atomic
 from wenlu.tasks.labelled.classes import in_class, missing_parts, read_classifier
@@ -155,7 +156,7 @@ class ReadingTask(LabelledTask):
         """Besides task.json the head; of a class of the family its `problem_type`, for transformers."""
         super().save(folder, trained, family)
         if self.config.is_own:
-            path = folder / "config.json"
+            path = config_path(folder)
             told = {**json.loads(path.read_text(encoding="utf-8")), "problem_type": self.problem_type}
             atomic.write_text(path, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
             return
