@@ -14,6 +14,7 @@ VERBS = [
     "chat",
     "check",
     "compare",
+    "compress",
     "data",
     "doctor",
     "evaluate",
