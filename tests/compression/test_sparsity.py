@@ -14,8 +14,7 @@ from torch import Tensor
 
 from wenlu.compression.calibration import Calibration, grams
 from wenlu.compression.layerwise import maps_of, moved
-from wenlu.compression.methods import read_chain
-from wenlu.compression.rtn import RtnConfig, round_to_nearest
+from wenlu.compression.methods import method_of, read_chain
 from wenlu.compression.sparsity import (
     MagnitudeConfig,
     SparsityConfig,
@@ -28,6 +27,7 @@ from wenlu.compression.sparsity import (
 )
 from wenlu.errors import WeightsError
 from wenlu.models.quantised import quantised_layers
+from wenlu.progress import QUIET
 
 CASES = 1000 if os.environ.get("WENLU_PROOF") == "1" else 60
 SHARES = st.floats(0.01, 0.99)
@@ -77,11 +77,15 @@ def test_wanda_moves_outputs_less_than_magnitude_does(
     assert median(layer.error for layer in made.layers) <= median(by_size)
 
 
-def test_zeros_stay_when_what_is_left_is_rounded(new_bundle: NewBundle) -> None:
+@pytest.mark.parametrize(
+    "label", ["rtn-int4", "rtn-int4-asym", "gptq-int4", "gptq-int4-asym", "awq-int4", "smoothquant"]
+)
+def test_zeros_stay_when_what_is_left_is_rounded(label: str, new_bundle: NewBundle, calibration: Calibration) -> None:
     bundle = new_bundle()
     magnitude(bundle, MagnitudeConfig(sparsity=0.6))
     zeros = {name: bundle.model.get_submodule(name).weight == 0 for name in maps_of(bundle)}
-    round_to_nearest(bundle, RtnConfig(bits=4))
+    (step,) = read_chain(label)
+    method_of(step).apply(bundle, step, calibration, QUIET)
     for name, layer in quantised_layers(bundle.model).items():
         assert bool((layer.dequantised()[zeros[name]] == 0).all())
 

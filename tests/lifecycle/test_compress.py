@@ -144,6 +144,13 @@ def test_a_quantised_model_is_exported_as_what_its_codes_stand_for(found: Sweep,
     assert quantised_layers(wenlu.load(place / "hf").model)
 
 
+def test_parity_takes_the_thresholds_of_what_is_quantised(found: Sweep, place: Path) -> None:
+    compared = wenlu.parity(str(place / "model"), str(place / "out/rtn-int8"), ["parity.texts=2"])
+    assert compared.thresholds["logits"] is None
+    assert compared.thresholds["kl_nats"] == 0.02
+    assert compared.equal
+
+
 def test_speed_is_of_reading_and_of_writing(found: Sweep, place: Path) -> None:
     speed = measured(str(place / "out/rtn-int8"), 16)
     assert speed.read > 0

@@ -11,6 +11,7 @@ import typer
 from wenlu.cli.settings import Json, Out, Overrides, RecipeFile
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.table import Table
 
     from wenlu.lifecycle.compressing.sweep import Row, Sweep
@@ -40,44 +41,65 @@ def compress(recipe: RecipeFile, overrides: Overrides = None, *, out: Out, json:
     console.print(escape(words_of(found)), highlight=False)
 
 
-def render(found: Sweep) -> Table:
-    """The model first, then what was made of it, in the order of the recipe."""
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
+def render(found: Sweep) -> Group:
+    """Quality and what it costs, the model first, then what was made of it, in the order of the recipe."""
+    from rich.console import Group
 
+    note = "p: against the model, ≈ not distinguishable; ●: nothing else is as good, as small, as fast and as sparing"
+    return Group(_quality(found), _costs(found), note)
+
+
+def _quality(found: Sweep) -> Table:
     calibrated = any(row.calibration_error is not None for row in found.rows)
-    measured = any(row.speed is not None for row in found.rows)
-    title = f"{found.headline}, {found.better} is better; {found.n:,} examples"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    columns = ["", found.headline, "interval", "p", *(["ECE"] if calibrated else []), "MB"]
-    columns += [*(["peak MB", "tokens/s"] if measured else []), "KL", "top-1", "verdict"]
-    for column in columns:
-        table.add_column(column, justify="left" if column in ("", "verdict") else "right", no_wrap=True)
+    columns = [found.headline, "interval", "p", *(["ECE"] if calibrated else []), "KL", "top-1", "verdict"]
+    table = _table(f"{found.headline}, {found.better} is better; {found.n:,} examples", columns)
     for row in found.rows:
         told = row.scores[0]
-        cells = [
-            f"{'●' if row.on_front else ' '} {escape(row.name)}",
+        parity = None if row.artefact is None else row.artefact.parity
+        table.add_row(
+            _name(row),
             f"{row.value:.4f}" if math.isfinite(row.value) else "–",
             "" if told["low"] is None else f"{told['low']:.3f}–{told['high']:.3f}",
             _against(row),
             *([_number(row.calibration_error, ".3f")] if calibrated else []),
-            f"{row.bytes / 1e6:.2f}",
-        ]
-        if measured:
-            speed = row.speed
-            rate = None if speed is None else speed.written or speed.read
-            cells += ["" if speed is None else f"{speed.peak_bytes / 1e6:.0f}", _number(rate, ".1f")]
-        parity = None if row.artefact is None else row.artefact.parity
-        cells += [
             _number(None if parity is None else parity.mean_kl_nats, ".2g"),
             _number(None if parity is None else parity.top1_agreement, ".3f"),
             row.verdict,
-        ]
-        table.add_row(*cells)
-    table.caption = "p: against the model, ≈ not distinguishable; ●: nothing else is as good, as small and as fast"
-    table.caption_justify = "left"
+        )
     return table
+
+
+def _costs(found: Sweep) -> Table:
+    measured = any(row.speed is not None for row in found.rows)
+    columns = ["MB", *(["peak MB", "read/s", "written/s"] if measured else []), "made in s"]
+    table = _table("megabytes on disk and in memory, tokens a second", columns)
+    for row in found.rows:
+        speed = row.speed
+        cells = [f"{row.bytes / 1e6:.2f}"]
+        if measured:
+            cells += [
+                _number(None if speed is None else speed.peak_bytes / 1e6, ".0f"),
+                _number(None if speed is None else speed.read, ".1f"),
+                _number(None if speed is None else speed.written, ".1f"),
+            ]
+        table.add_row(_name(row), *cells, _number(None if row.artefact is None else row.artefact.seconds, ".1f"))
+    return table
+
+
+def _table(title: str, columns: list[str]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("", *columns):
+        table.add_column(column, justify="left" if column in ("", "verdict") else "right", no_wrap=True)
+    return table
+
+
+def _name(row: Row) -> str:
+    from rich.markup import escape
+
+    return f"{'●' if row.on_front else ' '} {escape(row.name)}"
 
 
 def words_of(found: Sweep) -> str:

@@ -2,7 +2,8 @@
 
 Frantar et al. 2023, arXiv:2210.17323. With H = Σ x xᵀ of the inputs, the loss of rounding column j is spread over the
 columns behind it by the upper Cholesky factor of H⁻¹. Columns that matter most (large H_jj) go first, while scales
-belong to neighbours in the stored order: the grid is that of rounding to the nearest.
+belong to neighbours in the stored order: the grid is that of rounding to the nearest. A weight that is zero stays so,
+as one that was pruned should.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _quantised(linear: nn.Linear, seen: Gram, config: GptqConfig) -> QuantisedLi
 def gptq_codes(weight: Tensor, hessian: Tensor, grid: Grid, config: GptqConfig) -> Tensor:
     """(M, K) uint8 codes of (M, K) weights, with H (K, K); raises WeightsError where H has no Cholesky factor."""
     scales, zeros = grid.scale_of(slice(None)), grid.zero_of(slice(None))
-    most = 2**config.bits - 1
+    most, pruned = 2**config.bits - 1, weight == 0
     energies = hessian.diagonal()
     order = energies.argsort(descending=True, stable=True) if config.act_order else torch.arange(len(energies))
     factor = _inverse_factor(hessian[order][:, order], config.damping)
@@ -69,6 +70,7 @@ def gptq_codes(weight: Tensor, hessian: Tensor, grid: Grid, config: GptqConfig) 
         losses = left.new_empty(len(left), end - start)
         for j in range(start, end):
             code = ((left[:, j] / scales[:, j]).round() + zeros[:, j]).clamp(0, most)
+            code = torch.where(pruned[:, order[j]], zeros[:, j], code)
             codes[:, order[j]] = code.to(torch.uint8)
             loss = (left[:, j] - (code - zeros[:, j]) * scales[:, j]) / factor[j, j]
             left[:, j + 1 : end] -= loss[:, None] * factor[j, j + 1 : end]

@@ -22,7 +22,6 @@ from wenlu.errors import ConfigError, UsageError
 from wenlu.generation.forward import inference
 from wenlu.models import LanguageModel, ModelConfig, family_of
 from wenlu.models.layers.decoder import Decoder, GroupedDecoderConfig
-from wenlu.models.layers.mlp import MLP, PlainMLP
 from wenlu.models.quantised import quantised_layers
 from wenlu.progress import QUIET, Progress
 
@@ -96,21 +95,22 @@ def cut_neurons(
 ) -> Compressed:
     """The bundle with a narrower feed-forward; raises UsageError for a model without one, or without texts."""
     model = _plain(bundle, config)
-    halves = {name: each for name, each in model.named_modules() if isinstance(each, MLP | PlainMLP)}
+    maps = {name: each for name, each in model.named_modules() if isinstance(each, nn.Linear)}
+    behind = [name for name in maps if name.endswith("down_proj")]
     size = getattr(model.config, "intermediate_size", None)
-    if not halves or any(each.down_proj.in_features != size for each in halves.values()):
+    if not behind or any(maps[name].in_features != size for name in behind):
         raise UsageError(f"{bundle.path}: {type(model).__name__} has no inner neurons of one number for all layers")
     assert isinstance(size, int), "the number of inner neurons"
     left = config.kept(size, "neurons")
     progress.start(config.label, unit="layers")
     tensors = dict(model.state_dict())
-    for name, seen in _seen(bundle, [f"{name}.down_proj" for name in halves], calibration, config):
+    for name, seen in _seen(bundle, behind, calibration, config):
         down = tensors[f"{name}.weight"].double()
         energies = down.square().sum(0) * seen.matrix.diagonal()
         kept = energies.argsort(descending=True, stable=True)[:left].sort().values
-        mlp = name.removesuffix(".down_proj")
+        half = name.removesuffix("down_proj")
         for part in ("gate_proj", "up_proj"):
-            for key in (f"{mlp}.{part}.weight", f"{mlp}.{part}.bias"):
+            for key in (f"{half}{part}.weight", f"{half}{part}.bias"):
                 if key in tensors:
                     tensors[key] = tensors[key][kept]
         tensors[f"{name}.weight"] = (

@@ -12,13 +12,15 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from wenlu.bundle import load
+from wenlu.bundle import Bundle, load
 from wenlu.compression.method import Kind as Lossy
 from wenlu.config import Config, check, override
 from wenlu.errors import DataError, UsageError
 from wenlu.lifecycle.evaluate import HeldOutConfig, read_texts
 from wenlu.lifecycle.parity_framing import same_ends, same_template
 from wenlu.lifecycle.parity_side import Kind, Side, side_of
+from wenlu.models.low_rank import low_rank_layers
+from wenlu.models.quantised import quantised_layers
 from wenlu.progress import QUIET, Progress
 
 TEXTS = (
@@ -178,6 +180,8 @@ class Parity:
 def parity(a: str, b: str, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> Parity:
     """Compare two models, `a` being the one that `b` should answer like.
 
+    A model with quantised maps, or with maps of low rank, has the thresholds of these.
+
     Args:
         a: what `load` takes; so is `b`.
         overrides: of `[parity]`, and `data.test=FILE` in place of the built-in texts.
@@ -188,7 +192,21 @@ def parity(a: str, b: str, overrides: Sequence[str] = (), *, progress: Progress 
     """
     config = check(ParityConfig, override({}, overrides), where="parity")
     texts = [record.text for record in read_texts(config.data.test, progress)] if config.data.test else TEXTS
-    return compare(side_of(load(a), a), side_of(load(b), b), texts, config.parity, progress=progress)
+    sides = [_lossy(bundle, side_of(bundle, name)) for name, bundle in ((a, load(a)), (b, load(b)))]
+    return compare(sides[0], sides[1], texts, config.parity, progress=progress)
+
+
+def _lossy(bundle: Bundle, side: Side) -> Side:
+    """The side with the kind of what compression put into the model, in place of the type of its other numbers."""
+    grids = [layer.config for layer in quantised_layers(bundle.model).values()]
+    kinds: dict[Lossy, bool] = {
+        "low-rank": bool(low_rank_layers(bundle.model)),
+        "int4": any(grid.bits == 4 for grid in grids),
+        "w8a8": any(grid.activation_bits is not None for grid in grids),
+        "int8": bool(grids),
+    }
+    kind = next((kind for kind, is_there in kinds.items() if is_there), None)
+    return side if kind is None else replace(side, dtype=kind)
 
 
 def compare(a: Side, b: Side, texts: Sequence[str], settings: ParitySettings, *, progress: Progress = QUIET) -> Parity:
