@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from wenlu.models import low_rank
+from wenlu.models.low_rank import stored as low_rank
 from wenlu.models.quantised import stored as quantised
 
 KEYS = frozenset({low_rank.KEY, quantised.KEY})
