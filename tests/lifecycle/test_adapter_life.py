@@ -21,6 +21,7 @@ from wenlu.bundle import Bundle
 from wenlu.cli.app import app
 from wenlu.config import load as load_settings
 from wenlu.errors import ConfigError, UsageError, WeightsError
+from wenlu.evaluation.comparison import compare
 from wenlu.lifecycle import verbs
 from wenlu.lifecycle.adapter import check_processes
 from wenlu.lifecycle.evaluate import evaluate
@@ -175,6 +176,19 @@ def test_what_is_loaded_is_what_was_scored(home: Home, lora: Path) -> None:
     assert not torch.equal(logits(bundle), logits(wenlu.load(home.folder / "llama")))
     again = evaluate(str(lora), [f"data.test={home.folder / 'dialogue-test.jsonl'}", "evaluate.generated=1"])
     assert again.value("bits_per_byte") == pytest.approx(first["bits_per_byte"])
+
+
+def test_a_base_is_asked_what_its_adapted_run_was_trained_for_and_the_two_compare(home: Home, lora: Path) -> None:
+    base, before = str(home.folder / "llama"), home.folder / "before"
+    found = evaluate(base, [f"of={lora}"], out=before)
+    (pair,) = compare([str(before), str(lora)]).pairs
+    after = json.loads((lora / "evaluation.json").read_text(encoding="utf-8"))
+    assert pair.value == pytest.approx(found.value("bits_per_byte") - after["bits_per_byte"])
+    assert json.loads((lora / "test-readings.jsonl").read_text().splitlines()[-1])["value"] == found.value(
+        "bits_per_byte"
+    )
+    with pytest.raises(UsageError, match=r"of=.*: dialogue is for families that continue text, and .*bert is none"):
+        evaluate(str(home.folder / "bert"), [f"of={lora}"])
 
 
 def test_two_adapters_on_one_base_answer_as_two_runs_that_are_loaded_apart(home: Home, lora: Path, dora: Path) -> None:

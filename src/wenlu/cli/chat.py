@@ -66,10 +66,10 @@ def _with_examples(model: str, overrides: list[str], *, terminal: bool, json: bo
     from wenlu.cli.chat_examples import answer_piped, converse
     from wenlu.config import check, override
     from wenlu.errors import DataError
-    from wenlu.generation.labelled import AnsweringConfig, answers_examples, member_named
+    from wenlu.generation.labelled import AnsweringConfig, answers_examples, value_of
     from wenlu.generation.rows import read_rows
 
-    task, overrides = member_named(overrides)
+    task, overrides = value_of("task", overrides)
     config = check(AnsweringConfig, override({}, overrides), where="chat")
     bundle = load(model, task=task)
     assert answers_examples(bundle), "asked of models of labelled tasks"

@@ -28,7 +28,8 @@ def evaluate(
 
     A model of another pretraining task is scored at that task, beside the commonest answer; word vectors on
     similarity and analogies. A RUN is scored on the texts that it held out, a MODEL on those of data.test=FILE; of
-    several tasks all are, or the one that task=NAME chooses.
+    several tasks all are, or the one that task=NAME chooses. of=RUN asks MODEL, say a base before its tuning, what RUN
+    was trained to write: its scores compare with the run's (wenlu compare).
 
     A FILE.toml is trained first; with folds.count=5 once for each fold (cross-validation), with
     folds.fractions=[0.1,0.3,1] on parts of the data (how much would more help?). The test part stays unread.

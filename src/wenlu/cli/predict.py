@@ -76,7 +76,7 @@ def predict(
             return
         answer = partial(neighbours.predict_neighbours, vectors, config=listing)
     else:
-        task, overrides = labelled.member_named(overrides)
+        task, overrides = labelled.value_of("task", overrides)
         bundle = load(model, task=task)
         if labelled.answers_examples(bundle):
             asking = check(labelled.AnsweringConfig, override({}, overrides), where="predict")

@@ -70,7 +70,7 @@ class Answers:
                 f"{run}: its evaluation kept no answers to pair, as those of objectives, word vectors and of earlier "
                 f"versions; for a task: wenlu evaluate {run} --out {run}"
             )
-        return cls.of(str(run), run, _metrics(run), told)
+        return cls.of(str(run), run, _metrics(Path(told.get("of", run))), told)
 
     @classmethod
     def of(cls, name: str, folder: Path, metrics: tuple[Metric, ...], told: dict[str, Any] | None = None) -> Answers:

@@ -87,9 +87,9 @@ def answers_examples(bundle: Bundle) -> bool:
     return isinstance(bundle.task, LabelledTask)
 
 
-def member_named(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The task that `task=NAME` chooses among several that a model was trained for, and the other settings."""
-    named = [item for item in overrides if item.partition("=")[0].strip() == "task"]
+def value_of(key: str, overrides: Sequence[str]) -> tuple[str | None, list[str]]:
+    """What `KEY=VALUE` says, as `task=NAME` of one task among several, and the other settings."""
+    named = [item for item in overrides if item.partition("=")[0].strip() == key]
     others = [item for item in overrides if item not in named]
     return (named[-1].partition("=")[2].strip() if named else None), others
 

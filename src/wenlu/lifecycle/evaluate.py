@@ -17,7 +17,7 @@ from wenlu.corpus.sources import SourceList, open_sources
 from wenlu.errors import UsageError
 from wenlu.evaluation import EvaluateConfig, Evaluation, evaluate_run, evaluate_texts
 from wenlu.generation.answering import sampling_of
-from wenlu.generation.labelled import member_named
+from wenlu.generation.labelled import value_of
 from wenlu.lifecycle.examples import read_examples
 from wenlu.lifecycle.labelled_evaluation import (
     beside_its_base,
@@ -29,8 +29,9 @@ from wenlu.lifecycle.life import member_root
 from wenlu.lifecycle.readings import log_reading
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.word_evaluation import evaluate_word_model
+from wenlu.models import family_of
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import GenerativeTask, LabelledTask, MultiTask
+from wenlu.tasks import GenerativeTask, LabelledTask, MultiTask, new_task
 
 
 class HeldOutConfig(Config):
@@ -57,7 +58,8 @@ def evaluate(
             (.toml): the life up to the model in `out`, then as a run; with `[folds]` its cross-validation.
         overrides: of `[evaluate]`, and `data.test`; of a labelled task also of `[generate]`, and what of `[task]` is
             about answering; of the whole recipe where the target is one. Of a model of several tasks `task=NAME`
-            chooses one; else all are scored on what the run held out.
+            chooses one; else all are scored on what the run held out. `of=RUN` asks the model what that run was
+            trained to write, on what it held out: a base before its tuning, say.
         out: where to write evaluation.json and evaluation.jsonl; nowhere by default.
 
     Raises:
@@ -93,7 +95,10 @@ def _of_recipe(path: Path, overrides: Sequence[str], out: Path | None, progress:
 def _of_model(target: str, overrides: Sequence[str], progress: Progress) -> Evaluation:
     if vectors_path(target) is not None:
         return evaluate_word_model(target, overrides, progress=progress)
-    member, overrides = member_named(overrides)
+    run, overrides = value_of("of", overrides)
+    if run is not None:
+        return _beside_run(target, Path(run), overrides, progress)
+    member, overrides = value_of("task", overrides)
     bundle = load(target, task=member)
     path = Path(target)
     if isinstance(bundle.task, MultiTask):
@@ -118,6 +123,25 @@ def _of_model(target: str, overrides: Sequence[str], progress: Progress) -> Eval
         training=_training(path, bundle),
         progress=progress,
     )
+
+
+def _beside_run(target: str, run: Path, overrides: Sequence[str], progress: Progress) -> Evaluation:
+    """What a model writes where a run was trained to, on the examples that it held out."""
+    bundle, other = load(target), load(run)
+    task = other.task
+    if not isinstance(task, GenerativeTask):
+        name = "text" if task is None else task.name
+        raise UsageError(f"of={run}: {target} has no head that was trained for {name}; of= is for tasks that write")
+    if not task.config.accepts(family_of(bundle.model)):
+        raise UsageError(f"of={run}: {task.name} is for {task.config.suits}, and {target} is none of these")
+    given = override(_settings_of(run), overrides)
+    sampling = sampling_of(other, given.pop("generate", {}))
+    _refuse_settled(given, run)
+    settings = check(EvaluateSettings, given, where=f"evaluate {target}")
+    asked = replace(bundle, task=new_task(task.config, bundle.tokenizer))
+    found = evaluate_labelled_run(asked, run, settings.evaluate, sampling=sampling, progress=progress)
+    log_reading(run, bundle.path, found, progress)
+    return replace(found, facts={**found.facts, "of": str(run)})
 
 
 def _of_several(bundle: Bundle, path: Path, overrides: Sequence[str], progress: Progress) -> Evaluation:
