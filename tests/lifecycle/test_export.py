@@ -249,7 +249,7 @@ def test_what_a_format_does_not_have_is_refused_before_the_work(write: Callable[
         wenlu.export("nowhere", tmp_path / "out", ["dtype=q8_0"])
     with pytest.raises(ConfigError, match="formta: unknown key; did you mean format"):
         wenlu.export("nowhere", tmp_path / "out", ["formta=gguf"])
-    with pytest.raises(ConfigError, match="'hf', 'gguf', 'onnx', 'text' or 'folder', not 'ggfu'"):
+    with pytest.raises(ConfigError, match="'hf', 'gguf', 'onnx', 'peft', 'text' or 'folder', not 'ggfu'"):
         wenlu.export("nowhere", tmp_path / "out", ["format=ggfu"])
     with pytest.raises(WeightsError, match="of family gru has no form in GGUF"):
         wenlu.export(write(family("gru")), tmp_path / "out", ["format=gguf"])
@@ -269,7 +269,7 @@ def test_the_verb_prints_the_numbers_of_its_check(write: Callable[..., str], tmp
 
 
 def test_every_format_has_a_row() -> None:
-    assert [row.name for row in exporting.FORMATS] == ["hf", "gguf", "onnx"]
+    assert [row.name for row in exporting.FORMATS] == ["hf", "gguf", "onnx", "peft"]
 
 
 @pytest.mark.fetch

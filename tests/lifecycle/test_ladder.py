@@ -150,7 +150,8 @@ def test_five_texts_are_shown_with_what_the_model_that_is_worth_it_says(ladder: 
         assert each.label == next(label for label, words in WORDS.items() if each.text.split()[0] in words)
         assert each.prediction == each.label  # a word decides, and a linear model is worth it
         assert each.probability is not None
-        assert each.text.split()[0] in rendered(ladder)
+        (line,) = {line for line in rendered(ladder, width=80).splitlines() if each.text in line}
+        assert line.split()[-3:] == [each.label, each.prediction, f"{each.probability:.0%}"]
     assert f"wenlu predict {ladder.path / 'rungs' / ladder.worth.name} YOUR.csv" in rendered(ladder).replace("\n", "")
 
 

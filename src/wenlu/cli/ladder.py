@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from wenlu.lifecycle.ladder.standing import Ladder, Standing
 
 
+TEXT_WIDTH = 44
+"""Of a text that is shown: a terminal of 80 columns has room for its answers beside it."""
+
+
 def climb(recipe: Path, overrides: list[str], out: Path | None, *, json: bool) -> None:
     """Train what the budget allows, and print how the rungs compare."""
     prepare_process(recipe, overrides)
@@ -108,9 +112,9 @@ def _shown(found: Ladder) -> Table:
 
     table = Table(title=f"{len(found.shown)} of the {found.split} texts, answered by {found.worth.name}")
     table.title_justify, table.box = "left", box.SIMPLE_HEAD
-    for column in ("text", "right", "answer", "sure"):
-        table.add_column(column, justify="right" if column == "sure" else "left", overflow="ellipsis")
-    table.columns[0].no_wrap = True
+    table.add_column("text", no_wrap=True, overflow="ellipsis", max_width=TEXT_WIDTH)
+    for column in ("right", "answer", "sure"):
+        table.add_column(column, justify="right" if column == "sure" else "left", overflow="fold")
     for each in found.shown:
         said = each.prediction if isinstance(each.prediction, str) else encoder.dumps(each.prediction)
         sure = "" if each.probability is None else f"{each.probability:.0%}"
