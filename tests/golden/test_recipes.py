@@ -62,7 +62,6 @@ SIZES = [
     "model.num_attention_heads=2",
 ]
 OWN = {
-    "adapt": ["adapter.dropout=0"],
     "code": ["task.max_target_tokens=auto"],
     "extend": ["tokenizer={vocab_size = 320}"],
     "poems-zh": ["tokenizer.vocab_size=auto"],

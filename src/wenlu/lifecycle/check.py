@@ -30,6 +30,7 @@ from wenlu.lifecycle.training import task_of, token_rows
 from wenlu.models import LanguageModel, ModelConfig
 from wenlu.rundir import atomic
 from wenlu.tasks import Draw, LabelledTask, MultiTask, Task, TextTask
+from wenlu.tasks.dialogues.packed import PackedRows
 from wenlu.tokenizers import Tokenizer
 from wenlu.training import checks, choose_device, choose_threads, freeze
 from wenlu.training.batches import Batches
@@ -40,6 +41,8 @@ SHORT = 16
 """Tokens of the rows of running text that a model learns by heart."""
 BATCHES, ROWS, SHOWN = 8, 16, 8
 """Read for the shares: so many batches of at most so many rows, the first of the training."""
+SHORT_PACKED = 128
+"""Of rows that hold several conversations."""
 MOST_STEPS = 150
 AUTO_WIDTH = 128
 """Of a model whose size is still to be chosen."""
@@ -158,7 +161,7 @@ def _checked(life: Life, device: torch.device, seconds: float) -> CheckReport:
             Subject.of(
                 task,
                 model,
-                _short(life, task, source),
+                _short(life, task, source, known),
                 separate_documents=recipe.train.separate_documents,
                 is_new=base is None,
             ),
@@ -229,8 +232,14 @@ def _source(life: Life, task: Task, known: Sequence[Sample], context: int) -> Ro
     return task.rows(known[0].examples, context)
 
 
-def _short(life: Life, task: Task, source: Rows) -> Rows:
-    """Rows of running text that are short enough to be learnt by heart; examples as they are."""
+def _short(life: Life, task: Task, source: Rows, known: Sequence[Sample]) -> Rows:
+    """Rows of running text, or of packed conversations, that are short enough to be learnt by heart; examples as they
+    are."""
+    if isinstance(source, PackedRows) and isinstance(task, LabelledTask) and source.length > SHORT_PACKED:
+        try:
+            return task.rows(known[0].examples, SHORT_PACKED)
+        except DataError:  # none of them is so short
+            return source
     if not isinstance(task, TextTask) or not isinstance(source, TokenRows) or source.length <= SHORT:
         return source
     try:
