@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,11 @@ def test_rewards_have_a_head_of_their_own(folder: Path) -> None:
     assert told.exit_code == 0, told.output
     answer = json.loads(told.stdout.splitlines()[0])
     assert answer["prediction"] == ("chosen" if answer["reward_chosen"] > answer["reward_rejected"] else "rejected")
+
+
+def test_a_check_takes_the_loss_of_a_guess_for_healthy(folder: Path) -> None:
+    given = [*SETTINGS[1:], f"model.base={folder / 'base'}", f"data.train={folder / 'pairs.jsonl'}"]
+    report = wenlu.check(Path("recipes/prefer.toml"), overrides=given)
+    (start,) = [finding for finding in report.findings if finding.name == "loss-at-start"]
+    assert start.verdict == "pass"
+    assert start.numbers["loss"] == pytest.approx(math.log(2), abs=1e-6)

@@ -257,6 +257,11 @@ def test_batch_sizes_that_do_not_fit_are_refused(settings: dict[str, int], messa
         TrainConfig(**settings)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("most", "rows"), [(1024, 2), (1023, 1), (100, 1), (10**6, 4)])
+def test_examples_of_a_forward_pass_divide_the_batch_and_are_at_most_so_many(most: int, rows: int) -> None:
+    assert TrainConfig(batch_size=4, context=512, micro_batch_tokens=most).rows_per_forward == rows
+
+
 def test_windows_shorter_than_the_text_say_so(data: TrainData) -> None:
     with pytest.raises(WenluError, match="do not fill one row"):
         Windows(data.train.data, 10**6)

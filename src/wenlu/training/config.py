@@ -29,8 +29,9 @@ class TrainConfig(Config):
     batch_size: PositiveInt | None = None
     """Examples of one optimizer step, in place of `global_batch_tokens`, for tasks whose rows are examples."""
     micro_batch_tokens: PositiveInt | Literal["auto"] = "auto"
-    """Tokens of one forward pass; "auto" takes the whole global batch, at most 16,384 and what fits into memory by an
-    estimate. Where memory runs out all the same, it is halved; the batch of a step stays as it is."""
+    """Tokens of one forward pass; with `batch_size` at most so many, but one example at least. "auto" takes the whole
+    batch, at most 16,384 and what fits into memory by an estimate. Where memory runs out all the same, it is halved;
+    the batch of a step stays as it is."""
     activation_checkpointing: bool = False
     """Keep only what enters a layer of a Transformer and compute its inside again for the gradients: less memory, for
     about a third more time (Chen et al. 2016, arXiv:1604.06174). The gradients are the same."""
@@ -93,14 +94,13 @@ class TrainConfig(Config):
             raise ValueError(
                 f"global_batch_tokens ({self.global_batch_tokens}) is not a multiple of context ({self.context})"
             )
-        tokens = self.rows_per_step * self.context
-        if self.micro_batch_tokens != "auto" and tokens % self.micro_batch_tokens:
-            name = "global_batch_tokens" if self.batch_size is None else "batch_size × context"
-            raise ValueError(f"{name} ({tokens}) is not a multiple of micro_batch_tokens ({self.micro_batch_tokens})")
-        if self.micro_batch_tokens != "auto" and self.micro_batch_tokens % self.context:
-            raise ValueError(
-                f"micro_batch_tokens ({self.micro_batch_tokens}) is not a multiple of context ({self.context})"
-            )
+        if self.micro_batch_tokens != "auto" and self.batch_size is None:
+            for name, tokens, part in (
+                ("global_batch_tokens", self.global_batch_tokens, ("micro_batch_tokens", self.micro_batch_tokens)),
+                ("micro_batch_tokens", self.micro_batch_tokens, ("context", self.context)),
+            ):
+                if tokens % part[1]:
+                    raise ValueError(f"{name} ({tokens}) is not a multiple of {part[0]} ({part[1]})")
         if (self.start == "vectors") != (self.vectors is not None):
             raise ValueError('start="vectors" and vectors="PATH" belong together; set both or neither')
         if self.patience is not None and not self.keep_best:
@@ -119,8 +119,6 @@ class TrainConfig(Config):
 
     @property
     def rows_per_forward(self) -> int:
-        if self.micro_batch_tokens != "auto":
-            return self.micro_batch_tokens // self.context
         rows = self.rows_per_step
-        limit = max(1, 16_384 // self.context)
+        limit = max(1, (16_384 if self.micro_batch_tokens == "auto" else self.micro_batch_tokens) // self.context)
         return next(n for n in range(min(rows, limit), 0, -1) if rows % n == 0)

@@ -60,8 +60,9 @@ def chance(subject: Subject, loss: Loss) -> float | None:
     return None
 
 
-def reads_off_a_head(subject: Subject) -> bool:
-    return isinstance(subject.task, TextClassification | TokenClassification)
+def begins_with_a_guess(subject: Subject) -> bool:
+    """Even on a base that knows its language: a new head does, and preferences that are measured against the base."""
+    return subject.is_new or isinstance(subject.task, TextClassification | TokenClassification | Preference)
 
 
 @torch.no_grad()
@@ -79,7 +80,7 @@ def loss_at_start(subject: Subject, batch: Batch) -> list[Finding]:
         return [Finding("loss-at-start", "pass", f"{found:.3f} before the first step", numbers={"loss": found})]
     numbers = {"loss": found, "guess": guess}
     said = f"{found:.3f} nats a target before the first step; guessing has {guess:.3f}"
-    if subject.is_new or reads_off_a_head(subject):
+    if begins_with_a_guess(subject):
         return [_of_new(found, guess, said, numbers, may_know=not subject.is_new)]
     if found > WORSE * guess:
         fix = "Is it the tokenizer, and the chat template, that the base was trained with? It does worse than guessing."
