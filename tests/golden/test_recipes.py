@@ -67,7 +67,10 @@ OWN = {
     "poems-zh": ["tokenizer.vocab_size=auto"],
     "pretrain-masked-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
     "pretrain-sentence-order-zh": ["tokenizer.kind=char", "tokenizer.vocab_size=auto"],
-    "rewards": ["rollouts.reward=match"],
+    "rewards": [
+        'rollouts={reward = "pattern", pattern = ".*[aeiou].*", group = 4, max_new_tokens = 3}',
+        "optimizer.lr=1e-2",
+    ],
     "summarise": ["task.max_target_tokens=auto"],
 }
 """What the fixed text needs besides: 38 different characters are no large vocabulary, and its rows are short."""
