@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.generation.engines import PAGE, UNIT, answers, small_pages, some_requests, tiny, tokens, told
 
-from wenlu.errors import UsageError
+from wenlu.errors import ResourceError, UsageError
 from wenlu.generation.engine import Engine, Request
 from wenlu.generation.pages import PagedMemory
 from wenlu.generation.settings import Sampling
@@ -85,6 +85,11 @@ def test_a_request_that_could_never_fit_is_refused_with_what_to_try() -> None:
         engine.submit(Request([1] * 8, max_new_tokens=6))
     with pytest.raises(UsageError, match=f"memory=100 bytes hold no page of 4 tokens, which takes {PAGE_BYTES}"):
         small_pages(tiny("llama"), memory=100)
+
+
+def test_memory_that_the_system_does_not_give_is_an_error_of_its_own() -> None:
+    with pytest.raises(ResourceError, match=r"the system gives no .* bytes for keys and values; set memory lower"):
+        small_pages(tiny("llama"), memory=2**58)
 
 
 def test_parts_of_prompts_are_units_of_whole_pages() -> None:
@@ -207,6 +212,19 @@ def test_requests_of_lower_priority_number_go_first_and_take_the_memory_they_nee
         ends += [emission.id for emission in engine.step() if emission.finish]
     assert ends == [ids[2], ids[1], ids[0]]
     assert engine.stats().preemptions > 0
+
+
+def test_who_goes_first_does_not_wait_for_another_who_reads_the_same_prompt() -> None:
+    engine = engine_of(pages=60, max_prefill_tokens=UNIT)
+    prompt = list(range(4 * UNIT))
+    slow = engine.submit(Request(prompt, max_new_tokens=1, priority=2))
+    engine.step()
+    middle = engine.submit(Request([7] * 2 * UNIT, max_new_tokens=1, priority=1))
+    first = engine.submit(Request(prompt, max_new_tokens=1, priority=0))
+    ends: list[int] = []
+    while engine.busy:
+        ends += [emission.id for emission in engine.step()]
+    assert ends == [first, middle, slow]
 
 
 def test_of_the_same_priority_the_first_to_come_is_never_stopped_by_later_ones() -> None:

@@ -108,7 +108,8 @@ class Engine:
         max_batch: requests that run side by side; the others wait in order.
         max_prefill_tokens: prompt tokens that one step reads at most, unless a unit is longer; bounds its memory and
             its time.
-        cache: what keys and values are kept as; "int8" takes a quarter of the memory of float32, but for scales.
+        cache: what keys and values are kept as: as the model has them ("plain"), or in fewer bits; "int8" takes a
+            quarter of the memory of float32, but for scales.
         memory: bytes that keys and values take at most; "auto" as `pool_for` says. Not for models that remember
             otherwise.
         invariant: no digit of an answer depends on what runs beside it, or was read before it; "auto": on a CPU.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from wenlu.generation.forward import to_logits
+from wenlu.generation.forward import alike, to_logits
 from wenlu.models import LanguageModel
 from wenlu.models.layers.paged_cache import PagedKVCache, PagePool
 
@@ -95,17 +96,15 @@ class TorchRunner:
         return to_logits(self.model, torch.stack(hidden))
 
     def _together(self, stretches: list[_Stretch], tokens: Tensor, tables: Tensor, wanted: list[int]) -> list[Tensor]:
-        """The hidden states (D,) of wanted rows; single tokens in one call, longer stretches, padded, in another."""
-        places: dict[int, Tensor] = {}
-        for group in (
-            [each for each in stretches if each.length == 1],
-            [each for each in stretches if each.length > 1],
-        ):
-            if group:
-                hidden = self._read(group, tokens, tables)
-                for row, stretch in enumerate(group):
-                    places |= {stretch.first + offset: hidden[row, offset] for offset in range(stretch.length)}
-        return [places[row] for row in wanted]
+        """The hidden states (D,) of the wanted rows, by as few calls as padding allows."""
+        found: dict[int, Tensor] = {}
+        for group in alike([each.length for each in stretches]):
+            hidden = self._read([stretches[index] for index in group], tokens, tables)
+            for row, index in enumerate(group):
+                each = stretches[index]
+                inside = wanted[bisect_left(wanted, each.first) : bisect_left(wanted, each.end)]
+                found |= {number: hidden[row, number - each.first] for number in inside}
+        return [found[row] for row in wanted]
 
     def _read(self, stretches: list[_Stretch], tokens: Tensor, tables: Tensor) -> Tensor:
         """(B, T, D) hidden states of stretches, each of another sequence, padded on the right."""

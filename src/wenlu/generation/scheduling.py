@@ -8,6 +8,8 @@ and the answer so far again.
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Hashable, Mapping
+from heapq import merge
 from operator import attrgetter
 
 from wenlu.generation.memory import Memory
@@ -50,41 +52,61 @@ class Scheduler:
         for seat in list(self.running):
             if seat.decodes and self._has_room(seat):
                 self._parts[seat] = Part(seat, seat.known)
-        decoding = len(self._parts)
-        budget = self.max_prefill_tokens
-        for seat in self.running:
-            if seat.leader is None and not seat.decodes:
-                end = self._end(seat, budget, is_first=len(self._parts) == decoding)
-                if end == seat.read:
-                    return list(self._parts.values())
-                self._parts[seat] = Part(seat, end)
-                budget -= end - seat.read
-        self._admit(budget, is_first=len(self._parts) == decoding)
+        self._read_prompts()
         return list(self._parts.values())
 
-    def _admit(self, budget: int, *, is_first: bool) -> None:
-        """Give places to those who wait, in order, while places, room and budget last."""
-        leaders = {seat.subject: seat for seat in self.running if _leads(seat)} if self.waiting else {}
-        while self.waiting and len(self.running) < self.max_batch:
-            seat = self.waiting[0]
-            leader = None if seat.answer else leaders.get(seat.subject)
-            if leader is not None and leader.rank < seat.rank:
-                seat.leader = leader
-                leader.followers.append(seat)
-                self._enter(seat)
+    def _read_prompts(self) -> None:
+        """Parts of prompts by rank, of seats that have a place and of those that find one, while the budget lasts."""
+        budget, is_first, admits = self.max_prefill_tokens, True, True
+        reading = [seat for seat in self.running if seat.leader is None and not seat.decodes]
+        leaders: dict[Hashable, Seat] = {}
+        left = len(reading)
+        for seat in merge(reading, list(self.waiting), key=_RANK):
+            is_new = seat not in reading
+            left -= not is_new
+            if is_new:
+                admits = admits and len(self.running) < self.max_batch
+                if not admits:
+                    if not left:
+                        return
+                    continue
+                if self._follows(seat, leaders):
+                    continue
+                self._memory.begin(seat)
+            elif seat not in self.running:  # it gave up its place to one before
                 continue
-            self._memory.begin(seat)
             end = self._end(seat, budget, is_first=is_first)
-            if end == seat.read or not self._finds_room(seat):
+            if end > seat.read and (not is_new or self._enters(seat)):
+                self._parts[seat] = Part(seat, end)
+                budget -= end - seat.read
+                is_first = False
+            elif is_new:
                 self._memory.free(seat)
-                return
-            self._enter(seat)
-            self.found += seat.read
-            self._parts[seat] = Part(seat, end)
-            budget -= end - seat.read
-            is_first = False
-            if _leads(seat):
+                admits = False
+                continue
+            if not seat.answer and seat.read < len(seat.prompt):
                 leaders[seat.subject] = seat
+
+    def _follows(self, seat: Seat, leaders: Mapping[Hashable, Seat]) -> bool:
+        """Give one who waits a place behind a leader, where one of a lower rank reads the same prompt."""
+        leader = leaders.get(seat.subject) if leaders and not seat.answer else None
+        if leader is None:
+            return False
+        seat.leader = leader
+        leader.followers.append(seat)
+        self._take_place(seat)
+        return True
+
+    def _enters(self, seat: Seat) -> bool:
+        """Give one who waits a place, with room for all that is known; only those of lower priority give up theirs."""
+        while not self._memory.reserve(seat, seat.known, spare=len(self.running)):
+            last = self._last()
+            if last is None or last.priority <= seat.priority:
+                return False
+            self._preempt(last)
+        self._take_place(seat)
+        self.found += seat.read
+        return True
 
     def _end(self, seat: Seat, budget: int, *, is_first: bool) -> int:
         """How far a seat may read; no further than it is, where the budget is spent.
@@ -112,20 +134,11 @@ class Scheduler:
                 return False
         return True
 
-    def _finds_room(self, seat: Seat) -> bool:
-        """Make room for all that is known of one who waits; only those of lower priority give up their places."""
-        while not self._memory.reserve(seat, seat.known, spare=len(self.running)):
-            last = self._last()
-            if last is None or last.priority <= seat.priority:
-                return False
-            self._preempt(last)
-        return True
-
     def _last(self) -> Seat | None:
         """The last in rank of those whose place takes room."""
         return next((seat for seat in reversed(self.running) if seat.leader is None), None)
 
-    def _enter(self, seat: Seat) -> None:
+    def _take_place(self, seat: Seat) -> None:
         self.waiting.remove(seat)
         insort(self.running, seat, key=_RANK)
 
@@ -147,8 +160,3 @@ class Scheduler:
             self.running.remove(follower)
             self.add(follower)
         seat.followers = []
-
-
-def _leads(seat: Seat) -> bool:
-    """Whether others may wait for what the seat reads: a whole prompt, and nothing behind it."""
-    return seat.leader is None and not seat.answer and seat.read < len(seat.prompt)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from wenlu.generation.forward import decode, prefill, to_logits
+from wenlu.generation.forward import alike, decode, prefill, to_logits
 from wenlu.generation.memory import Reading
 from wenlu.generation.seat import Part, Seat
 from wenlu.models import DecodeState, LanguageModel
@@ -99,17 +99,18 @@ class JoinedStates(_Unbounded):
         if rows.state is not None:
             hidden.append(decode(model, [seat.answer[-1] for seat in rows.seats], rows.state))
             states.append(rows.state)
-        if new:
-            state = model.init_state(len(new))
-            read = prefill(model, [seat.prompt for seat in new], state)
+        for group in alike([len(seat.prompt) for seat in new]):
+            seats = [new[index] for index in group]
+            state = model.init_state(len(seats))
+            read = prefill(model, [seat.prompt for seat in seats], state)
             # Who follows one of them has the same prompt, so the row of his leader is his too.
-            shared = [row for row, seat in enumerate(new) for _ in (seat, *seat.followers)]
+            shared = [row for row, seat in enumerate(seats) for _ in (seat, *seat.followers)]
             chosen = torch.tensor(shared, device=read.device)
             hidden.append(read[chosen])
-            states.append(state if len(shared) == len(new) else state.select(chosen))
+            states.append(state if len(shared) == len(seats) else state.select(chosen))
+            rows.seats += [each for seat in seats for each in (seat, *seat.followers)]
         rows.state = states[0] if len(states) == 1 else type(states[0]).join(states)
         for seat in new:
-            rows.seats += [seat, *seat.followers]
             for follower in seat.followers:
                 follower.leader = None
             seat.followers = []
