@@ -154,12 +154,12 @@ def test_a_pipe_is_read_as_text_unless_told_otherwise(bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "error", "message"),
     [
-        ("in.xml", "a", UsageError, "cannot tell its format from '.xml'; set format=txt, jsonl or csv"),
+        ("in.xml", "a", UsageError, "cannot tell its format from '.xml'; set format=txt, jsonl, csv or tsv"),
         ("in", "a", UsageError, "cannot tell its format from 'no ending'"),
         ("in.txt", "", DataError, r"in.txt: no rows to predict; a prompt a line is expected \(txt\)"),
         ("in.txt", "\n \n", DataError, "no rows to predict"),
         ("gone.txt", None, DataError, "no such file; for a single prompt write --text '.*gone.txt'"),
-        ("folder.txt", "folder", DataError, "a folder, not a file of prompts"),
+        ("folder.txt", "folder", DataError, "folder.txt: holds no records; is it empty"),
     ],
 )
 def test_an_input_that_cannot_be_read_is_refused_before_the_output_is_touched(
