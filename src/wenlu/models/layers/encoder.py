@@ -20,7 +20,7 @@ from wenlu.models.layers.mlp import ACTIVATIONS, Activation
 EncoderHead = Literal["masked-lm", "none", "sequence-classification", "token-classification", "question-answering"]
 """What every encoder may end in; `none` is the bare model, whose call returns hidden states."""
 CLASSIFYING = ("sequence-classification", "token-classification", "question-answering")
-PACKED = 1024
+PACKED = 2048
 """Tokens of whole texts in a row without padding: what a layer makes of so many stays near the processor."""
 
 
