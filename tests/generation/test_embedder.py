@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from wenlu.bundle import Bundle
-from wenlu.errors import UsageError, WeightsError
+from wenlu.errors import DataError, UsageError, WeightsError
 from wenlu.generation.asking import ask
 from wenlu.generation.embedder import as_embedder
-from wenlu.generation.labelled import AnsweringConfig, predict_answers
+from wenlu.generation.labelled import AnsweringConfig, _part_from_bad, _Window, predict_answers
 from wenlu.models import family
 from wenlu.tasks import Embedding
 from wenlu.tokenizers import Tokenizer
@@ -139,3 +139,28 @@ def test_a_dataset_is_read_as_recipes_read_it(encoder: Bundle, tmp_path: Path) -
     out = io.StringIO()
     predict_answers(as_embedder(encoder), tmp_path / "data", out, AnsweringConfig(keep="text"))
     assert [json.loads(line)["text"] for line in out.getvalue().splitlines()] == TEXTS[:4]
+
+
+def test_a_line_of_text_that_is_not_utf_8_is_told_in_its_place(encoder: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_bytes(b"The cat\nab\xff\n\nA hat\n")
+    out = io.StringIO()
+    summary = predict_answers(as_embedder(encoder), tmp_path / "in.txt", out, AnsweringConfig())
+    found = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line["id"] for line in found] == ["in.txt:1", "in.txt:2", "in.txt:4"]
+    assert found[1]["error"] == "not UTF-8 text (byte 3 of the line)"
+    assert summary.errors == 1
+    (tmp_path / "in.txt").write_bytes(b"\n")
+    with pytest.raises(DataError, match=r"in.txt: no rows to predict"):
+        predict_answers(as_embedder(encoder), tmp_path / "in.txt", tmp_path / "out.jsonl", AnsweringConfig())
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_an_example_that_has_no_room_stops_no_other() -> None:
+    def encode(examples: list[str]) -> list[str]:
+        if "bad" in examples:
+            raise DataError("no room")
+        return [example.upper() for example in examples]
+
+    window = _Window([{"id": "1"}, {"id": "2"}, {"id": "3"}], ["a", "bad", "c"], [0, 1, 2])
+    assert _part_from_bad(window, encode) == ["A", "C"]
+    assert (window.examples, window.places, window.lines[1]) == (["a", "c"], [0, 2], {"id": "2", "error": "no room"})

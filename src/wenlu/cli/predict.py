@@ -62,6 +62,8 @@ def predict(
     from wenlu.generation import filling, labelled, neighbours
     from wenlu.generation import predict as prediction
     from wenlu.generation.embedder import as_embedder
+    from wenlu.kernels.native import use_pool
+    from wenlu.models.layers.encoder import Encoder
 
     file, overrides = _file_and_overrides(arguments or [])
     if (file is None) == (text is None):
@@ -88,6 +90,8 @@ def predict(
         task, overrides = labelled.value_of("task", overrides)
         dtype, overrides = labelled.value_of("dtype", overrides)
         bundle = as_embedder(load(model, task=task, dtype=None if dtype is None else _dtype(dtype)))
+        if isinstance(bundle.model, Encoder):
+            use_pool()  # else an encoder spends a tenth of its time on memory that it gave back a moment ago
         if labelled.answers_examples(bundle):
             asking = check(labelled.AnsweringConfig, override({}, overrides), where="predict")
             if text is not None:

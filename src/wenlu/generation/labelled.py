@@ -22,7 +22,7 @@ from wenlu.corpus.sources import open_source
 from wenlu.errors import DataError, UsageError, WenluError
 from wenlu.generation.ahead import prepared_ahead
 from wenlu.generation.answering import answers_to, sampling_of
-from wenlu.generation.inputs import is_dataset, is_elsewhere
+from wenlu.generation.inputs import is_dataset
 from wenlu.generation.predict import PredictSummary, answer_rows, model_fingerprint
 from wenlu.generation.rows import BadRow, Row, read_rows
 from wenlu.generation.settings import SamplingConfig
@@ -299,23 +299,23 @@ def rows_of(task: LabelledTask, source: Path | BinaryIO, config: AnsweringConfig
         return read_rows(source, name="stdin", format="txt")
     if not source.is_file() and not is_dataset(source):
         raise DataError(f"{source}: no such file; for a single text write --text {str(source)!r}")
-    is_text = config.kind == "auto" and source.suffix.lower() in (".txt", ".md") and not is_elsewhere(source)
+    if config.kind == "auto" and source.suffix.lower() in (".txt", ".md") and source.is_file():
+        return _lines_of(source)
     given = {**task.config.columns, **config.columns}
     text = names[asked[0].name]
     read = [names[role.name] for role in asked[1:] if not role.is_optional or role.name in given]
-    meta = () if is_text else tuple(dict.fromkeys(name for name in (*read, *config.keep) if name != text))
+    meta = tuple(dict.fromkeys(name for name in (*read, *config.keep) if name != text))
     spec = SourceSpec(
         path=str(source),
         kind=config.kind,
         text=text,
         id="id",
         meta=meta,
-        by="line" if is_text else "file",
         max_bad_fraction=config.max_bad_fraction,
         split=config.split,
         subset=config.subset,
     )
-    if not is_text and "text" not in config.columns:
+    if "text" not in config.columns:
         spec = task.config.model_copy(update={"columns": given}).source_of(spec)
     items = open_source(spec)
     first = next(items, None)
@@ -325,3 +325,17 @@ def rows_of(task: LabelledTask, source: Path | BinaryIO, config: AnsweringConfig
         BadRow(item.record.id, item.reason) if isinstance(item, Drop) else Row(item.id, item.text, item.meta)
         for item in chain([first], items)
     )
+
+
+def _lines_of(path: Path) -> Iterator[Row | BadRow]:
+    """The lines of a text file; one that is not UTF-8 is a bad row among the others."""
+
+    def read() -> Iterator[Row | BadRow]:
+        with path.open("rb") as file:
+            yield from read_rows(file, name=path.name, format="txt")
+
+    rows = read()
+    first = next(rows, None)
+    if first is None:
+        raise DataError(f"{path}: no rows to predict")
+    return chain([first], rows)
