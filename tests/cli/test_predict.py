@@ -164,6 +164,27 @@ def test_what_is_stopped_leaves_an_output_that_the_same_command_completes(
     assert 0 < before.count(b"\n") < 80
 
 
+def test_ctrl_c_ends_the_thread_that_reads_ahead_too(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(TokenizerConfig(vocab_size=258), ["The cat sat."])
+    tokenizer.save(tmp_path / "encoder")
+    row = family("bert")
+    sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = row.config(vocab_size=tokenizer.vocab_size, head="none", **sizes)
+    save_model(tmp_path / "encoder", row.build(config), row)
+    source, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("".join(f"{'The cat sat. ' * 20}{n}\n" for n in range(20_000)))
+    named = [str(tmp_path / "encoder"), str(source), "--out", str(out), "rows=32"]
+    command = [sys.executable, "-m", "wenlu", "predict", *named]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment())
+    while not (out.exists() and out.stat().st_size):
+        assert process.poll() is None, process.communicate()[1].decode()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said.decode()
+    assert said.decode().startswith("error interrupted")
+
+
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src"), "OMP_NUM_THREADS": "1"}
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from queue import Full, Queue
 from typing import TypeVar
 
 A = TypeVar("A")
 
-_PATIENCE_SECONDS = 0.1
+_PATIENCE_SECONDS, _FAREWELL_SECONDS = 0.1, 2.0
 
 
-def prepared_ahead(items: Iterable[A]) -> Iterator[A]:
+def prepared_ahead(items: Iterable[A]) -> Generator[A, None, None]:
     """The items in order, one of them made in advance; what making one raises is raised at its turn.
 
-    The thread ends with the iterator, or after the item that it is about to make; it keeps no program from ending.
+    Close it, also where it was not read to its end: a thread that is at work in C++ while Python ends would abort the
+    process. One that waits for input keeps no program from ending.
     """
     ready: Queue[tuple[A] | BaseException | None] = Queue(maxsize=1)
     left = threading.Event()
@@ -39,7 +40,8 @@ def prepared_ahead(items: Iterable[A]) -> Iterator[A]:
         else:
             offered(None)
 
-    threading.Thread(target=make, daemon=True, name="prepared ahead").start()
+    thread = threading.Thread(target=make, daemon=True, name="prepared ahead")
+    thread.start()
     try:
         while (item := ready.get()) is not None:
             if isinstance(item, BaseException):
@@ -47,3 +49,4 @@ def prepared_ahead(items: Iterable[A]) -> Iterator[A]:
             yield item[0]
     finally:
         left.set()
+        thread.join(_FAREWELL_SECONDS)

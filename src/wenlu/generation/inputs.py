@@ -20,7 +20,7 @@ COUNTED = 64 * 2**20
 
 _DATASETS = (".parquet", ".pq", ".arrow", ".json", ".gz", ".zst")
 _COLUMNAR = (".parquet", ".pq")
-_ELSEWHERE = ("package:", "hf:", "https:")
+_ELSEWHERE = ("package:", "hf:")
 
 
 class ReadingConfig(Config):

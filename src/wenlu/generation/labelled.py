@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
@@ -189,17 +190,18 @@ def answer_examples(bundle: Bundle, rows: Iterable[Row | BadRow], config: Answer
     longest = min(bundle.config.context or LONGEST, LONGEST)
     context = config.context or task.config.trained_context or longest
     sampling = sampling_of(bundle, config.given)
-    for window in prepared_ahead(_windows(task, iter(rows), config, context)):
-        if window.source is None:
-            _part_from_bad(window, lambda examples: _written(task, examples, context))
-            answers = answers_to(bundle, window.examples, context, sampling)
-        else:
-            assert isinstance(task, ReadingTask), "rows are made for tasks that read"
-            answers = task.answer_rows(bundle.model, window.examples, window.source)
-        for place, answer in zip(window.places, answers, strict=True):
-            below = task.config.abstain_below if config.abstain_below is None else config.abstain_below
-            window.lines[place] |= abstained(task.told(answer), below)
-        yield from ({**line, "signature": mark} for line in window.lines)
+    with closing(prepared_ahead(_windows(task, iter(rows), config, context))) as windows:
+        for window in windows:
+            if window.source is None:
+                _part_from_bad(window, lambda examples: _written(task, examples, context))
+                answers = answers_to(bundle, window.examples, context, sampling)
+            else:
+                assert isinstance(task, ReadingTask), "rows are made for tasks that read"
+                answers = task.answer_rows(bundle.model, window.examples, window.source)
+            for place, answer in zip(window.places, answers, strict=True):
+                below = task.config.abstain_below if config.abstain_below is None else config.abstain_below
+                window.lines[place] |= abstained(task.told(answer), below)
+            yield from ({**line, "signature": mark} for line in window.lines)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -205,8 +205,10 @@ def answer_rows(
             lines.parent.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(lines.open("w" if overwrite else "a", encoding="utf-8", newline="\n"))
         assert not isinstance(file, Path), "a path was opened"
-        answered = islice(answer(chain(earlier.again, rows)), len(earlier.again), None)
-        summary = _write(answered, file, earlier, expected_rows(source), progress)
+        answered = answer(chain(earlier.again, rows))
+        if isinstance(answered, Generator):
+            stack.callback(answered.close)  # with the thread that it may have
+        summary = _write(islice(answered, len(earlier.again), None), file, earlier, expected_rows(source), progress)
     if table is not None:
         write_table(lines_file(table), table)
         lines_file(table).unlink()
