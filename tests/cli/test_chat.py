@@ -193,7 +193,7 @@ def test_a_conversation_at_the_terminal(keyboard: Keyboard, tmp_path: Path) -> N
 
     keyboard.type("The cat\n")
     answer = keyboard.wait_for(r"tokens/s.*\n> $")
-    assert re.search(r"5 tokens · [\d.]+ tokens/s · at its limit", answer)
+    assert re.search(r"5 tokens · [\d.]+ tokens/s · first after \d+\.\d\d s · at its limit", answer)
 
     keyboard.type("/help\n")
     assert "/set KEY=VALUE" in keyboard.wait_for(r"second one leaves\.\s+> $")
@@ -218,8 +218,30 @@ def test_a_conversation_at_the_terminal(keyboard: Keyboard, tmp_path: Path) -> N
     assert "/savee is no command; did you mean /save?" in keyboard.wait_for(r"\?\s+> $")
     keyboard.type(f"/save {tmp_path / 'talk.json'}\n")
     keyboard.wait_for(r"talk.json is\s+written\.\s+> $")
-    turns = json.loads((tmp_path / "talk.json").read_text(encoding="utf-8"))["turns"]
+    talk = json.loads((tmp_path / "talk.json").read_text(encoding="utf-8"))
+    turns = talk["turns"]
     assert [turn["user"] for turn in turns] == ["The cat", "first \nsecond"]
+    keyboard.type("/undo\n")
+    keyboard.wait_for(r"Taken back: first second\s+> $")
+    keyboard.type("/retry\n")
+    keyboard.wait_for(r"tokens/s.*\n> $")
+    keyboard.type(f"/save {tmp_path / 'again.json'}\n")
+    keyboard.wait_for(r"again.json is\s+written\.\s+> $")
+    again = json.loads((tmp_path / "again.json").read_text(encoding="utf-8"))["turns"]
+    assert [turn["user"] for turn in again] == ["The cat"]
+
+    keyboard.type(f"/load {tmp_path / 'talk.json'}\n")
+    keyboard.wait_for(r"taken\s+up, with turns: 2\.\s+> $")
+    keyboard.type('"""several\n')
+    keyboard.wait_for(r"\. $")
+    keyboard.type('lines"""\n')
+    keyboard.wait_for(r"tokens/s.*\n> $")
+    keyboard.type(f"/save {tmp_path / 'third.json'}\n")
+    keyboard.wait_for(r"third.json is\s+written\.\s+> $")
+    third = json.loads((tmp_path / "third.json").read_text(encoding="utf-8"))
+    assert third["turns"][:2] == turns
+    assert third["turns"][2]["user"] == "several\nlines"
+    assert third["settings"] == talk["settings"]
     keyboard.type("/save /dev/null/x\n")
     assert "/dev/null/x" in keyboard.wait_for(r"\n> $")
 
@@ -229,6 +251,8 @@ def test_a_conversation_at_the_terminal(keyboard: Keyboard, tmp_path: Path) -> N
     keyboard.wait_for(r"Be brief\.\s+> $")
     keyboard.type("/reset\n")
     keyboard.wait_for(r"conversation is forgotten\.\s+> $")
+    keyboard.type("/retry\n")
+    keyboard.wait_for(r"no turn to take back yet; write something\s+first\s+> $")
     keyboard.type("/exit\n")
     assert keyboard.leave() == 0
 
@@ -241,7 +265,8 @@ def test_ctrl_c_stops_an_answer_and_a_second_one_leaves(model: str) -> None:
         person.wait_for(r"The cat\r\n[\s\S]{20}")
         person.type("\x03")
         stopped = person.wait_for(r"\n> $")
-        assert re.search(r"\d+ tokens · [\d.]+ tokens/s · stopped · Ctrl-C again leaves\.", stopped)
+        told = r"\d+ tokens · [\d.]+ tokens/s · first after [\d.]+ s · stopped · Ctrl-C again leaves\."
+        assert re.search(told, " ".join(stopped.split()))
 
         person.type("/reset\n")  # after other input the count begins anew
         person.wait_for(r"forgotten\.\s+> $")
@@ -249,6 +274,30 @@ def test_ctrl_c_stops_an_answer_and_a_second_one_leaves(model: str) -> None:
         person.wait_for(r"Ctrl-C again leaves\.\s+> $")
         assert person.process.poll() is None
         person.press_ctrl_c()
+        assert person.leave() == 0
+    finally:
+        person.close()
+
+
+def test_a_chat_models_answer_is_markdown_that_ctrl_c_stops_and_keeps(model: str, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "chat")
+    template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant: "
+    (tmp_path / "chat" / "chat_template.jinja").write_text(template)
+    person = Keyboard(str(tmp_path / "chat"), "ignore_end=true", "max_new_tokens=9000", TERM="xterm")
+    try:
+        person.wait_for(r"> $")
+        person.type("The cat\n")
+        person.wait_for(r"\x1b\[2K[\s\S]*\x1b\[2K")  # the growing end was drawn again
+        person.type("\x03")
+        stopped = person.wait_for(r"again leaves\.[\s\S]*> $")
+        assert "stopped" in stopped
+        assert "\x1b[?25h" in stopped  # the cursor is shown again
+        person.type(f"/save {tmp_path / 'talk.json'}\n")
+        person.wait_for(r"written[\s\S]*> $")
+        (turn,) = json.loads((tmp_path / "talk.json").read_text(encoding="utf-8"))["turns"]
+        assert turn["user"] == "The cat"
+        assert turn["answer"]
+        person.type("/exit\n")
         assert person.leave() == 0
     finally:
         person.close()

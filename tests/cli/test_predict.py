@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shlex
@@ -120,6 +121,7 @@ def test_out_goes_on_where_it_stopped_and_json_prints_the_summary(model: str, tm
         (["in.txt", "--text", "a"], UsageError, "give either a FILE of prompts"),
         (["--text", "a", "--out", "o.jsonl"], UsageError, "--out belongs to a FILE"),
         (["--text", "a", "temperatures=1"], ConfigError, "temperatures: unknown key; did you mean temperature?"),
+        (["--text", "a", "chat=true"], UsageError, "the tokenizer has no chat template"),
         (["--text", "a", "num_beams=2", "top_k=3"], ConfigError, "remove one of the two"),
         (["--text", "word " * 100], UsageError, "shorten the prompt"),
         (["--text", "word " * 100, "--json"], UsageError, "shorten the prompt"),
@@ -134,7 +136,10 @@ def test_a_wrong_call_says_what_is_wrong(model: str, arguments: list[str], error
     assert result.stdout == ""
 
 
-def test_ctrl_c_leaves_an_output_that_the_same_command_completes(model: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL])
+def test_what_is_stopped_leaves_an_output_that_the_same_command_completes(
+    model: str, tmp_path: Path, kind: signal.Signals
+) -> None:
     source, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
     source.write_text("".join(f"cat {n}\n" for n in range(80)))
     settings = ["max_new_tokens=40", "max_batch=2", "ignore_end=true"]
@@ -143,20 +148,64 @@ def test_ctrl_c_leaves_an_output_that_the_same_command_completes(model: str, tmp
     while not (out.exists() and out.stat().st_size):
         assert process.poll() is None, process.communicate()[1].decode()
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(kind)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert f"interrupted; the same command goes on behind the last line of {out}" in said.decode().replace("\n", " ")
+    if kind == signal.SIGINT:
+        assert process.returncode == 130
+        told = f"interrupted; the same command goes on behind the last line of {out}"
+        assert told in said.decode().replace("\n", " ")
     before = out.read_bytes()
     assert run(model, source, "--out", out, *settings).exit_code == 0
     whole = out.read_bytes()
     assert whole.startswith(before.rpartition(b"\n")[0])
     assert whole.count(b"\n") == 80
+    assert run(model, source, "--out", tmp_path / "at-once.jsonl", *settings).exit_code == 0
+    assert (tmp_path / "at-once.jsonl").read_bytes() == whole
     assert 0 < before.count(b"\n") < 80
+
+
+def test_ctrl_c_ends_the_thread_that_reads_ahead_too(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(TokenizerConfig(vocab_size=258), ["The cat sat."])
+    tokenizer.save(tmp_path / "encoder")
+    row = family("bert")
+    sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = row.config(vocab_size=tokenizer.vocab_size, head="none", **sizes)
+    save_model(tmp_path / "encoder", row.build(config), row)
+    source, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    source.write_text("".join(f"{'The cat sat. ' * 20}{n}\n" for n in range(20_000)))
+    named = [str(tmp_path / "encoder"), str(source), "--out", str(out), "rows=32"]
+    command = [sys.executable, "-m", "wenlu", "predict", *named]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment())
+    while not (out.exists() and out.stat().st_size):
+        assert process.poll() is None, process.communicate()[1].decode()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said.decode()
+    assert said.decode().startswith("error interrupted")
 
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src"), "OMP_NUM_THREADS": "1"}
+
+
+def test_a_table_in_and_a_table_out(model: str, tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pa.table({"prompt": ["The cat", "今天"], "id": ["x", "y"]}), tmp_path / "in.parquet")
+    done = run(model, tmp_path / "in.parquet", "--out", tmp_path / "out.csv", *SHORT)
+    assert done.exit_code == 0, done.output
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["id"], row["prompt"]) for row in rows] == [("x", "The cat"), ("y", "今天")]
+    assert isinstance(run(model, tmp_path / "in.parquet", "--out", tmp_path / "o.npy", *SHORT).exception, UsageError)
+
+
+def test_weights_are_converted_where_that_is_asked_for(model: str) -> None:
+    plain = json.loads(run(model, "--text", "The cat", "--json", *SHORT).stdout)
+    coarse = json.loads(run(model, "--text", "The cat", "--json", "dtype=bfloat16", *SHORT).stdout)
+    assert plain["signature"] != coarse["signature"]
+    wrong = run(model, "--text", "The cat", "dtype=int8")
+    assert "dtype=int8: weights can be converted to float32, bfloat16, float64" in str(wrong.exception)
 
 
 def test_a_model_that_is_not_there_is_an_error(tmp_path: Path) -> None:

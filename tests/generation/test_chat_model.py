@@ -13,6 +13,8 @@ import wenlu
 from wenlu.bundle import Bundle
 from wenlu.errors import UsageError, WeightsError
 from wenlu.generation.conversation import Conversation, Turn
+from wenlu.generation.predict import PredictConfig, predict_rows
+from wenlu.generation.rows import Row
 from wenlu.generation.settings import SamplingConfig
 from wenlu.models import family
 from wenlu.models.weights.layout import save_model
@@ -119,3 +121,23 @@ def test_smollm2_answers_a_question_and_remembers_it(package_file: Callable[[str
     assert "<|im_end|>" not in first
     assert len(first) < 80, "it ends its turn"
     assert "Rome" in say(conversation, "And of Italy?")
+
+
+def test_rows_of_messages_and_prompts_as_messages_are_answered_in_roles(told: Callable[[str], Bundle]) -> None:
+    bundle = told("yes")
+    talk = Row("a", "hello", messages=({"role": "user", "content": "hello"},))
+    over = Row("b", "bye", messages=(*talk.messages, {"role": "assistant", "content": "bye"}))
+    plain = [Row("c", "hello")]
+    answered, refused = predict_rows(bundle, [talk, over], PredictConfig())
+    assert (answered["prompt"], answered["prediction"], answered["text"]) == ("hello", "yes", "yes")
+    assert "ends with the assistant's turn" in refused["error"]
+    (as_chat,) = predict_rows(bundle, plain, PredictConfig(chat=True))
+    (with_system,) = predict_rows(bundle, plain, PredictConfig(system="S"))
+    assert as_chat["text"] == with_system["text"] == "yes"
+    assert len({answered["signature"], as_chat["signature"], with_system["signature"]}) == 3
+
+
+def test_messages_need_a_chat_template(forced: Callable[[str], Bundle]) -> None:
+    talk = Row("a", "hello", messages=({"role": "user", "content": "hello"},))
+    (line,) = predict_rows(forced("yes"), [talk], PredictConfig())
+    assert "the tokenizer has no chat template" in line["error"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wenlu.bundle import Bundle
-from wenlu.errors import UsageError
+from wenlu.errors import DataError, UsageError
 from wenlu.generation.conversation import Conversation, Turn
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.text import complete
@@ -103,3 +103,41 @@ def test_a_conversation_is_saved_as_text_or_with_all_that_made_it(
     }
     with pytest.raises(UsageError, match=r"talk.txt: exists already; choose another name"):
         conversation.save(tmp_path / "new" / "talk.txt", SAMPLING)
+
+
+def test_a_saved_conversation_is_taken_up_again(forced: Callable[[str], Bundle], tmp_path: Path) -> None:
+    conversation = Conversation(forced("猫"), system="S")
+    say(conversation, "你", SamplingConfig())
+    conversation.save(tmp_path / "talk.json", SAMPLING)
+    other = Conversation(forced("猫"))
+    assert other.load(tmp_path / "talk.json") == {"max_new_tokens": 8, "temperature": 1.0, "seed": 5}
+    assert (other.system, other.turns, other.text) == ("S", conversation.turns, conversation.text)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("words", r"talk.json: is no conversation; /save FILE.json writes one"),
+        ('{"turns": []}', "system, settings and turns belong to it .*'system'"),
+        ('{"system": "", "settings": {}, "turns": [{"user": 1, "answer": ""}]}', "1 is no text"),
+        ("[]", "system, settings and turns"),
+    ],
+)
+def test_what_is_no_conversation_is_refused_and_the_present_one_stays(
+    forced: Callable[[str], Bundle], tmp_path: Path, content: str, message: str
+) -> None:
+    conversation = Conversation(forced("猫"), system="S")
+    say(conversation, "你", SamplingConfig())
+    (tmp_path / "talk.json").write_text(content)
+    with pytest.raises(DataError, match=message):
+        conversation.load(tmp_path / "talk.json")
+    assert (conversation.system, conversation.turns) == ("S", [Turn("你", "猫")])
+
+
+def test_a_turn_is_taken_back(forced: Callable[[str], Bundle]) -> None:
+    conversation = Conversation(forced("猫"))
+    with pytest.raises(UsageError, match="no turn to take back yet; write something first"):
+        conversation.undo()
+    say(conversation, "你", SamplingConfig())
+    assert conversation.undo() == Turn("你", "猫")
+    assert conversation.turns == []

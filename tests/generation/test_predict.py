@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+import os
+import resource
 import tracemalloc
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,9 @@ import pytest
 
 from wenlu.bundle import Bundle
 from wenlu.errors import DataError, UsageError
-from wenlu.generation.predict import PredictConfig, predict, predict_rows, signature
+from wenlu.generation import inputs
+from wenlu.generation.inputs import ReadingConfig, expected_rows
+from wenlu.generation.predict import PredictConfig, answer_each, answer_file, predict, predict_rows, signature
 from wenlu.generation.rows import BadRow, Row
 from wenlu.generation.text import complete
 from wenlu.progress import Progress
@@ -154,12 +160,12 @@ def test_a_pipe_is_read_as_text_unless_told_otherwise(bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "error", "message"),
     [
-        ("in.xml", "a", UsageError, "cannot tell its format from '.xml'; set format=txt, jsonl or csv"),
+        ("in.xml", "a", UsageError, "cannot tell its format from '.xml'; set format=txt, jsonl, csv or tsv"),
         ("in", "a", UsageError, "cannot tell its format from 'no ending'"),
         ("in.txt", "", DataError, r"in.txt: no rows to predict; a prompt a line is expected \(txt\)"),
         ("in.txt", "\n \n", DataError, "no rows to predict"),
         ("gone.txt", None, DataError, "no such file; for a single prompt write --text '.*gone.txt'"),
-        ("folder.txt", "folder", DataError, "a folder, not a file of prompts"),
+        ("folder.txt", "folder", DataError, "folder.txt: holds no records; is it empty"),
     ],
 )
 def test_an_input_that_cannot_be_read_is_refused_before_the_output_is_touched(
@@ -215,6 +221,38 @@ def test_memory_does_not_grow_with_the_file(bundle: Bundle) -> None:
 
     peak(500)
     assert peak(20_000) < 2 * peak(500) + 100_000
+
+
+def test_a_long_file_is_answered_and_gone_on_with_in_little_memory(tmp_path: Path) -> None:
+    rows = 1_000_000 if os.environ.get("WENLU_PROOF") == "1" else 20_000
+    source, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    with source.open("w") as file:
+        file.writelines(f"row {n} of a long file\n" for n in range(rows))
+
+    def answered() -> int:
+        """Rows of this run, whose memory is measured."""
+        answer = partial(answer_each, mark="0123456789ab", answer=lambda prompt: {"prediction": prompt.upper()})
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        summary = answer_file(source, out, ReadingConfig(), "0123456789ab", answer, window=512)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024  # KiB
+        return summary.rows
+
+    assert answered() == rows
+    digest = hashlib.sha256(out.read_bytes()).hexdigest()
+    with out.open("rb+") as file:
+        file.truncate(out.stat().st_size // 2)
+    assert 0 < answered() < rows
+    assert hashlib.sha256(out.read_bytes()).hexdigest() == digest
+
+
+def test_about_how_many_rows_there_are_is_known_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in.csv").write_text("text\n" + "a\n" * 5000)
+    assert expected_rows(tmp_path / "in.csv") == 5000
+    monkeypatch.setattr(inputs, "COUNTED", 1)  # the first mebibyte tells of the rest
+    (tmp_path / "in.txt").write_text("a line of text\n" * 300_000)
+    assert expected_rows(tmp_path / "in.txt") == pytest.approx(300_000, rel=1e-3)
+    assert expected_rows(io.BytesIO(b"a")) is None
+    assert expected_rows(tmp_path) is None
 
 
 def test_progress_tells_rows_and_their_speed(bundle: Bundle) -> None:

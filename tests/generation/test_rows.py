@@ -59,6 +59,27 @@ def test_jsonl_takes_prompt_before_text_and_keeps_ids() -> None:
     assert read(content, "jsonl") == [Row("p7", "a"), Row("12", "c")]
 
 
+def test_a_list_of_messages_is_a_conversation() -> None:
+    talk = '[{"role": "system", "content": "S"}, {"role": "user", "content": "hello"}]'
+    sharegpt = '[{"from": "human", "value": "hi"}, {"from": "gpt", "value": "yes"}, {"from": "human", "value": "no"}]'
+    content = f'{{"messages": {talk}}}\n{{"id": 7, "conversations": {sharegpt}}}\n{{"messages": [{{"role": "x"}}]}}\n'
+    first, second, bad = read(content.encode(), "jsonl")
+    assert isinstance(first, Row)
+    assert isinstance(second, Row)
+    assert (first.id, first.prompt, first.messages) == (
+        "in:1",
+        "hello",
+        ({"role": "system", "content": "S"}, {"role": "user", "content": "hello"}),
+    )
+    assert [message["role"] for message in second.messages] == ["user", "assistant", "user"]
+    assert isinstance(bad, BadRow)
+    assert bad.error.startswith('turn 1: the role "x" is unknown')
+
+
+def test_tabs_part_the_columns_of_a_tsv_file() -> None:
+    assert read(b"id\ttext\n1\ta, b\n", "tsv") == [Row("1", "a, b")]
+
+
 def test_jsonl_takes_the_column_that_is_asked_for() -> None:
     assert read(b'{"prompt": "a", "question": "b"}', "jsonl", "question") == [Row("in:1", "b")]
 

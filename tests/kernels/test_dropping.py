@@ -55,6 +55,17 @@ def test_attention_within_stretches(
     assert apart(torch.stack(grads), torch.stack(exact_grads)) < 2 * ROUNDING[dtype]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_stretches_alone_say_what_is_seen_without_gradients(dtype: torch.dtype) -> None:
+    places = torch.arange(70, dtype=torch.int32).expand(1, 70)
+    seen = Stretches((places // 13 * 13).contiguous(), ((places // 13 + 1) * 13).clamp(max=70).contiguous())
+    inputs = [drawn(1, 70, 3, 32, seed=i, dtype=dtype).transpose(1, 2) for i in range(3)]
+    with torch.inference_mode():
+        ours = attention(*inputs, stretches=seen)
+        expected = reference(*(x.double() for x in inputs), bias=seen.as_bias(70, torch.float64))
+    assert apart(ours, expected) < ROUNDING.get(dtype, 1e-12)
+
+
 def test_dropped_weights_are_left_out_of_the_value_and_of_its_gradients() -> None:
     q, k = (drawn(2, 3, 64, 64, seed=seed).requires_grad_() for seed in (0, 1))
     v = torch.eye(64).expand(2, 3, 64, 64).contiguous().requires_grad_()  # so that the value is the weights themselves

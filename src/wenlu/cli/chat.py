@@ -18,9 +18,12 @@ def chat(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings of [generate].")
     ] = None,
     system: Annotated[str, typer.Option(help="A text that stands above the conversation.")] = "",
+    plain: Annotated[bool, typer.Option("--plain", help="Show answers as they are written, not as Markdown.")] = False,
     json: Json = False,
 ) -> None:
     """Write in turns with a model: answers stream, Ctrl-C stops one, /help lists the commands.
+
+    What a chat model answers is drawn as Markdown, unless --plain is said or the terminal cannot.
 
     A model of a labelled task shows the label, the entities, the answer or the grade of what you type, and how sure it
     is; one that writes code shows the function whose signature and docstring you type (an empty line ends them), or
@@ -54,7 +57,8 @@ def chat(
     notes, answers = Console(stderr=True, highlight=False), Console(highlight=False)
     session = Session(Conversation(bundle, system), settings, texts(), notes, answers)
     if terminal:
-        Terminal(session).run()
+        in_markdown = session.conversation.in_roles and not plain and not answers.is_dumb_terminal
+        Terminal(session, in_markdown=in_markdown).run()
     elif answer_lines(session, read_rows(sys.stdin.buffer, name="stdin", format="txt"), as_json=json):
         raise typer.Exit(DataError.exit_code)
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from wenlu.bundle import Bundle
+from wenlu.cli.chat_markdown import MarkdownStream
 from wenlu.cli.chat_texts import Texts
 from wenlu.config import check, did_you_mean, override
 from wenlu.errors import DataError, UsageError, WenluError
@@ -24,7 +25,8 @@ from wenlu.generation.text import Piece, check_streams
 
 PROMPT = "> "
 CONTINUATION = ". "
-COMMANDS = ("/exit", "/help", "/reset", "/save", "/set", "/system")
+BLOCK = '"""'
+COMMANDS = ("/exit", "/help", "/load", "/reset", "/retry", "/save", "/set", "/system", "/undo")
 
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
 _VISIBLE |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
@@ -60,6 +62,13 @@ class Session:
             self.note(str(error), style="red")
             return True
 
+    def to_answer(self, line: str) -> str | None:
+        """What is to be answered: the line; of /retry what the user said last, whose turn is taken back; of another
+        command nothing. Raises UsageError where nothing was said yet."""
+        if not line.startswith("/"):
+            return line
+        return self.conversation.undo().user if line.strip() == "/retry" else None
+
     def stream(self, user: str) -> Generator[Piece, None, None]:
         """The answer; closing it ends the turn. Raises WenluError before the first piece."""
         pieces = self.conversation.answer(user, self.sampling)
@@ -73,6 +82,13 @@ class Session:
                 return False
             case "/help":
                 self.note(self.texts.help, style="")
+            case "/load" if argument:
+                self._load(Path(argument).expanduser())
+            case "/load":
+                raise UsageError("/load FILE: name a file that /save FILE.json wrote")
+            case "/undo":
+                taken = self.conversation.undo()
+                self.note(self.texts.undone.format(user=_shortened(taken.user)))
             case "/reset":
                 self.conversation.reset()
                 self.note(self.texts.reset)
@@ -94,6 +110,17 @@ class Session:
                 self.note(self.texts.unknown.format(command=command, hint=hint), style="red")
         return True
 
+    def _load(self, path: Path) -> None:
+        """The conversation of a file, and its settings where they suit."""
+        before = self.conversation.turns, self.conversation.system, self.conversation.forgotten
+        settings = self.conversation.load(path)
+        try:
+            self.sampling, self.settings = checked(settings), settings
+        except WenluError:
+            self.conversation.turns, self.conversation.system, self.conversation.forgotten = before
+            raise
+        self.note(self.texts.loaded.format(path=path, turns=len(self.conversation.turns)))
+
     def _set(self, argument: str) -> None:
         settings = dict(self.settings)
         if "=" in argument:
@@ -108,14 +135,18 @@ class Session:
 
 
 class Terminal:
-    """Someone sits at the keyboard: answers appear as they are drawn, Ctrl-C stops them."""
+    """Someone sits at the keyboard: answers appear as they are drawn, Ctrl-C stops them.
 
-    def __init__(self, session: Session) -> None:
+    Args:
+        in_markdown: draw answers as Markdown, rather than as they are written.
+    """
+
+    def __init__(self, session: Session, *, in_markdown: bool = False) -> None:
         self.session = session
+        self.in_markdown = in_markdown
 
     def run(self) -> None:
-        import readline  # noqa: F401  (gives input() line editing and history)
-
+        _edit_lines()
         bundle, words = self.session.conversation.bundle, self.session.texts
         count = f"{sum(weight.numel() for weight in bundle.model.parameters()):,}"
         self.session.note(words.welcome.format(model=bundle.path, parameters=count), style="bold")
@@ -125,10 +156,13 @@ class Terminal:
             try:
                 line = _read()
                 interrupted = False
-                if not line.startswith("/"):
-                    interrupted = self._answer(line)
+                user = self.session.to_answer(line)
+                if user is not None:
+                    interrupted = self._answer(user)
                 elif not self.session.obey(line):
                     return
+            except WenluError as error:
+                self.session.note(str(error), style="red")
             except EOFError:
                 self.session.answers.print()
                 return
@@ -142,21 +176,31 @@ class Terminal:
     def _answer(self, user: str) -> bool:
         """Show the answer; True where Ctrl-C stopped it."""
         begin = time.perf_counter()
+        first_seconds = 0.0
         last: Piece | None = None
         interrupted = False
+        drawing = MarkdownStream(self.session.answers) if self.in_markdown else None
         try:
             with closing(self.session.stream(user)) as pieces:
                 for last in pieces:
-                    self._show(last.text)
+                    first_seconds = first_seconds or time.perf_counter() - begin
+                    if drawing is None:
+                        self._show(last.text)
+                    else:
+                        drawing.push(last.text.translate(_VISIBLE))
         except KeyboardInterrupt:
             interrupted = True
         except WenluError as error:
             self.session.note(str(error), style="red")
             return False
-        self.session.answers.print()
+        seconds = time.perf_counter() - begin
+        if drawing is None:
+            self.session.answers.print()
+        else:
+            drawing.finish()
         tokens = last.tokens if last else 0
-        rate = tokens / max(time.perf_counter() - begin, 1e-9)
-        parts = [self.session.texts.speed.format(tokens=tokens, rate=rate)]
+        parts = [self.session.texts.speed.format(tokens=tokens, rate=_rate(tokens, seconds, first_seconds))]
+        parts += [self.session.texts.first.format(seconds=first_seconds)] if tokens else []
         if interrupted:
             parts += [self.session.texts.stopped, self.session.texts.leave]
         elif last and last.finish == "length":
@@ -174,14 +218,15 @@ def answer_lines(session: Session, rows: Iterable[Row | BadRow], *, as_json: boo
     """Answer each line of a pipe, one line or one JSON object each; returns how many could not be answered."""
     failed = 0
     for row in rows:
-        if isinstance(row, Row) and row.prompt.startswith("/"):
-            if not session.obey(row.prompt):
-                break
-            continue
         try:
             if isinstance(row, BadRow):
                 raise DataError(f"{row.id}: {row.error}")
-            pieces = session.stream(row.prompt)
+            user = session.to_answer(row.prompt)
+            if user is None:
+                if not session.obey(row.prompt):
+                    break
+                continue
+            pieces = session.stream(user)
         except WenluError as error:
             session.note(str(error), style="red")
             failed += 1
@@ -189,7 +234,7 @@ def answer_lines(session: Session, rows: Iterable[Row | BadRow], *, as_json: boo
         out = session.answers.file
         if as_json:
             answer = "".join(piece.text for piece in pieces)
-            out.write(json.dumps({"prompt": row.prompt, "prediction": answer}, ensure_ascii=False))
+            out.write(json.dumps({"prompt": user, "prediction": answer}, ensure_ascii=False))
         else:
             for piece in pieces:
                 out.write(piece.text)
@@ -200,11 +245,38 @@ def answer_lines(session: Session, rows: Iterable[Row | BadRow], *, as_json: boo
 
 
 def _read() -> str:
-    """A line from the keyboard; a backslash at its end takes the next one too."""
+    """A line from the keyboard; a backslash at its end takes the next one too, and three quotation marks at its
+    beginning all lines up to the next three."""
     line = input(PROMPT)
+    if line.startswith(BLOCK):
+        line = line.removeprefix(BLOCK)
+        while not line.rstrip().endswith(BLOCK):
+            line = f"{line}\n{input(CONTINUATION)}"
+        return line.rstrip().removesuffix(BLOCK).strip("\n")
     while line.endswith("\\"):
         line = f"{line[:-1]}\n{input(CONTINUATION)}"
     return line
+
+
+def _edit_lines() -> None:
+    """Give input() line editing, history, and commands that the tab key completes."""
+    import readline
+
+    readline.set_completer_delims(" ")
+    readline.set_completer(lambda text, number: ([each for each in COMMANDS if each.startswith(text)] + [None])[number])
+    readline.parse_and_bind("tab: complete")
+
+
+def _rate(tokens: int, seconds: float, first_seconds: float) -> float:
+    """Tokens a second of writing: without the reading that went before the first one, where there are more."""
+    if tokens > 1 and seconds > first_seconds:
+        return (tokens - 1) / (seconds - first_seconds)
+    return tokens / max(seconds, 1e-9)
+
+
+def _shortened(text: str, most: int = 40) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def starting_settings(bundle: Bundle, *, draw_seed: bool) -> dict[str, Any]:

@@ -21,9 +21,12 @@ class Texts:
     system: str
     no_system: str
     saved: str
+    loaded: str
+    undone: str
     forgotten: str
     unknown: str
     speed: str
+    first: str
     length: str
 
 
@@ -35,12 +38,16 @@ ENGLISH = Texts(
 /set KEY=VALUE    change a setting, for example /set temperature=0.7 stop="\\n"
 /set KEY          back to its default; /set alone shows all
 /system TEXT      a text that stands above the conversation; /system alone shows it
+/retry            answer once more what you said last
+/undo             take back your last turn and its answer
 /reset            forget the conversation
 /save FILE        write the conversation; FILE.json also holds settings and turns
+/load FILE.json   take up a conversation that was saved so, with its settings
 /help             this list
 /exit             leave (or Ctrl-D)
 
-A backslash at the end of a line: your text goes on in the next one.
+A backslash at the end of a line: your text goes on in the next one. Or write several lines
+between \"\"\" and \"\"\".
 Ctrl-C stops an answer; a second one leaves.""",
     stopped="stopped",
     leave="Ctrl-C again leaves.",
@@ -48,9 +55,13 @@ Ctrl-C stops an answer; a second one leaves.""",
     system="The system text is set.",
     no_system="There is no system text.",
     saved="{path} is written.",
-    forgotten="The conversation outgrew the model's context: its first {tokens} tokens are forgotten.",
+    loaded="{path} is taken up, with turns: {turns}.",
+    undone="Taken back: {user}",
+    forgotten="The conversation outgrew the model's context: its first {tokens} tokens are forgotten, the system text "
+    "stays.",
     unknown="{command} is no command; {hint}",
     speed="{tokens} tokens · {rate:.1f} tokens/s",
+    first="first after {seconds:.2f} s",
     length="at its limit",
 )
 
@@ -62,12 +73,15 @@ CHINESE = Texts(
 /set 键=值        更改设置，例如 /set temperature=0.7 stop="\\n"
 /set 键           恢复默认值；只输入 /set 显示全部设置
 /system 文字      置于对话之前的文字；只输入 /system 显示它
+/retry            重新回答您上一次说的话
+/undo             撤回您的上一轮及其回答
 /reset            忘记对话
 /save 文件        保存对话；文件名以 .json 结尾时连同设置和轮次
+/load 文件.json   接着这样保存的对话，连同其设置
 /help             本列表
 /exit             退出（或按 Ctrl-D）
 
-行末的反斜杠表示下一行继续输入。
+行末的反斜杠表示下一行继续输入；也可在两个 \"\"\" 之间写多行。
 Ctrl-C 停止回答；再按一次退出。""",
     stopped="已停止",
     leave="再按一次 Ctrl-C 退出。",
@@ -75,9 +89,12 @@ Ctrl-C 停止回答；再按一次退出。""",
     system="系统文字已设置。",
     no_system="没有系统文字。",
     saved="已写入 {path}。",
-    forgotten="对话超出了模型的上下文：最前面的 {tokens} 个词元已被忘记。",
+    loaded="已接上 {path}，轮次：{turns}。",
+    undone="已撤回：{user}",
+    forgotten="对话超出了模型的上下文：最前面的 {tokens} 个词元已被忘记，系统文字保留。",
     unknown="没有命令 {command}；{hint}",
     speed="{tokens} 个词元 · 每秒 {rate:.1f} 个",
+    first="首个用时 {seconds:.2f} 秒",
     length="达到上限",
 )
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    import torch
+
     from wenlu.bundle import Bundle, VectorsBundle
     from wenlu.evaluation.linear.prediction import Stored
     from wenlu.generation.filling import FillingConfig
@@ -25,10 +27,12 @@ def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Run directory, model folder or hub id.")],
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE|-] [KEY=VALUE]...", help="Prompts (.txt, .jsonl, .csv); settings of [generate]."),
+        typer.Argument(metavar="[FILE|-] [KEY=VALUE]...", help="Prompts, or data as recipes name them; settings."),
     ] = None,
     text: Annotated[str | None, typer.Option(help="One prompt, in place of a file.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Output file; an interrupted run goes on where it stopped.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Output file (.jsonl, .csv, .parquet, .npy); goes on where it stopped.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin --out anew.")] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Of a linear model: what each feature adds to the score.")
@@ -36,6 +40,10 @@ def predict(
     json: Annotated[bool, typer.Option("--json", help="With --text: one object; with --out: a summary.")] = False,
 ) -> None:
     """Answer each prompt of FILE with one JSON object a line, in order; a bad row gets an `error` in its place.
+
+    FILE is .txt, .jsonl, .csv, .tsv or .parquet, a folder, package:NAME/inner/path or hf:ORGANISATION/NAME; a row with
+    `messages` is a conversation, and with chat=true or system=TEXT a prompt is a message. dtype=bfloat16 converts the
+    weights. Of a bare encoder the answers are vectors, which --out FILE.npy writes as one matrix.
 
     A model of a labelled task answers each record of any file that data are read from, columns named as text=COLUMN;
     answers less sure than abstain_below are withheld. Of a model of several tasks task=NAME chooses one. A masked
@@ -53,6 +61,9 @@ def predict(
     from wenlu.evaluation.linear.prediction import linear_folder, load_stored, predict_linear
     from wenlu.generation import filling, labelled, neighbours
     from wenlu.generation import predict as prediction
+    from wenlu.generation.embedder import as_embedder
+    from wenlu.kernels.native import use_pool
+    from wenlu.models.layers.encoder import Encoder
 
     file, overrides = _file_and_overrides(arguments or [])
     if (file is None) == (text is None):
@@ -77,7 +88,10 @@ def predict(
         answer = partial(neighbours.predict_neighbours, vectors, config=listing)
     else:
         task, overrides = labelled.value_of("task", overrides)
-        bundle = load(model, task=task)
+        dtype, overrides = labelled.value_of("dtype", overrides)
+        bundle = as_embedder(load(model, task=task, dtype=None if dtype is None else _dtype(dtype)))
+        if isinstance(bundle.model, Encoder):
+            use_pool()  # else an encoder spends a tenth of its time on memory that it gave back a moment ago
         if labelled.answers_examples(bundle):
             asking = check(labelled.AnsweringConfig, override({}, overrides), where="predict")
             if text is not None:
@@ -112,21 +126,21 @@ def predict(
 
 
 def _answer(bundle: Bundle, text: str, config: PredictConfig, *, json: bool) -> None:
-    from wenlu.generation.predict import predict_rows, writes_another_text
-    from wenlu.generation.text import complete, stream_text
+    from wenlu.generation.predict import answers_in_roles, predict_rows, writes_another_text
+    from wenlu.generation.text import stream_text
 
-    in_front = "" if writes_another_text(bundle) else text
-    if json:
-        _told(predict_rows(bundle, [_row(text)], config), json=True)
-    elif config.n > 1 or config.num_beams > 1:
-        for choice in complete(bundle, [text], config)[0].choices:
-            typer.echo(in_front + choice.text)
-    else:
+    if not json and config.n == 1 and config.num_beams == 1 and not answers_in_roles(config):
         pieces = stream_text(bundle, text, config)
-        typer.echo(in_front, nl=False)
+        typer.echo("" if writes_another_text(bundle) else text, nl=False)
         for piece in pieces:
             typer.echo(piece, nl=False)
         typer.echo()
+        return
+    line = _told(predict_rows(bundle, [_row(text)], config), json=json)
+    if line is not None:
+        in_front = line["text"].removesuffix(line["prediction"])
+        for answer in line.get("predictions", [line["prediction"]]):
+            typer.echo(in_front + answer)
 
 
 def _label(bundle: Bundle, text: str, config: AnsweringConfig, *, json: bool) -> None:
@@ -170,6 +184,17 @@ def _name_neighbours(vectors: VectorsBundle, text: str, config: NeighboursConfig
     if line is not None:
         for found in line["predictions"]:
             typer.echo(f"{found['score']:7.4f}  {found['word']}")
+
+
+def _dtype(name: str) -> torch.dtype:
+    import torch
+
+    from wenlu.errors import UsageError
+
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+    if name.strip("'\"") not in known:
+        raise UsageError(f"dtype={name}: weights can be converted to {', '.join(known)}")
+    return known[name.strip("'\"")]
 
 
 def _row(text: str) -> Row:

@@ -9,6 +9,7 @@ from typing import Any
 from wenlu.bundle import Bundle, VectorsBundle, load_any
 from wenlu.config import check, override
 from wenlu.errors import UsageError
+from wenlu.generation.embedder import as_embedder
 from wenlu.generation.filling import FillingConfig, fill_rows, fills
 from wenlu.generation.labelled import AnsweringConfig, answer_examples, answers_examples
 from wenlu.generation.neighbours import NeighboursConfig, neighbours_of_rows
@@ -44,6 +45,7 @@ def _answered(bundle: Bundle | VectorsBundle, rows: list[Row], overrides: Sequen
     settings, where = override({}, overrides), "ask"
     if isinstance(bundle, VectorsBundle):
         return neighbours_of_rows(bundle, rows, check(NeighboursConfig, settings, where=where))
+    bundle = as_embedder(bundle)
     if answers_examples(bundle):
         return answer_examples(bundle, rows, check(AnsweringConfig, settings, where=where))
     if fills(bundle):

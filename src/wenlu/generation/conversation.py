@@ -6,9 +6,10 @@ import json
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from wenlu.bundle import Bundle
-from wenlu.errors import UsageError
+from wenlu.errors import DataError, UsageError
 from wenlu.generation.forward import context_of
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.text import Piece, stream_ids
@@ -76,6 +77,33 @@ class Conversation:
         """Forget the turns, not the system text."""
         self.turns = []
         self.forgotten = 0
+
+    def undo(self) -> Turn:
+        """Take back the last turn; raises UsageError where there is none."""
+        if not self.turns:
+            raise UsageError("there is no turn to take back yet; write something first")
+        return self.turns.pop()
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """Take up a conversation that `save` wrote to a .json file, in place of this one; returns its settings.
+
+        Raises DataError for another file; this conversation then stays as it is.
+        """
+        try:
+            whole = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise DataError(f"{path}: is no conversation; /save FILE.json writes one that can be loaded") from error
+        try:
+            turns = [Turn(_text(turn["user"]), _text(turn["answer"])) for turn in whole["turns"]]
+            system, settings = _text(whole["system"]), dict(whole["settings"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{path}: is no conversation: system, settings and turns belong to it ({error!r})"
+            ) from error
+        self.turns, self.system, self.forgotten = turns, system, 0
+        return settings
 
     def save(self, path: Path, sampling: SamplingConfig) -> None:
         """Write the text, or all that made it where `path` ends in .json.
@@ -184,6 +212,12 @@ def _joined(turns: list[Turn]) -> list[Turn]:
     if not result:
         raise UsageError("there is no answer to go on with yet; write something first")
     return result
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def _on_new_line(text: str, more: str) -> str:

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from wenlu.bundle import Bundle
 from wenlu.errors import UsageError
-from wenlu.generation.predict import PredictSummary, ReadingConfig, answer_each, answer_file, model_fingerprint
+from wenlu.generation.inputs import ReadingConfig
+from wenlu.generation.predict import PredictSummary, answer_each, answer_file, model_fingerprint
 from wenlu.generation.rows import BadRow, Row
 from wenlu.progress import QUIET, Progress
 from wenlu.tasks import MaskedLM, Objective

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal
+from typing import IO, Any, BinaryIO, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from wenlu.bundle import Bundle, model_path
 from wenlu.config import did_you_mean
+from wenlu.corpus.examples import Examples
 from wenlu.corpus.record import Drop, Record
 from wenlu.corpus.source import SourceSpec
 from wenlu.corpus.sources import open_source
 from wenlu.errors import DataError, UsageError, WenluError
+from wenlu.generation.ahead import prepared_ahead
 from wenlu.generation.answering import answers_to, sampling_of
+from wenlu.generation.inputs import is_dataset
 from wenlu.generation.predict import PredictSummary, answer_rows, model_fingerprint
 from wenlu.generation.rows import BadRow, Row, read_rows
 from wenlu.generation.settings import SamplingConfig
@@ -26,11 +31,24 @@ from wenlu.generation.squad_answers import write_as_squad
 from wenlu.models.weights import read_config
 from wenlu.models.weights.files import config_path, read_json
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import LABELLED_TASKS, MULTI_TASKS, GenerativeTask, LabelledTask, MultiTask, QuestionAnswering
+from wenlu.tasks import (
+    LABELLED_TASKS,
+    MULTI_TASKS,
+    Embedding,
+    GenerativeTask,
+    LabelledTask,
+    MultiTask,
+    QuestionAnswering,
+    ReadingTask,
+)
 from wenlu.tasks.labelled.published import is_of_class
 from wenlu.tasks.task import FILE
 
+T = TypeVar("T")
+
 LONGEST = 512
+READ_TOGETHER = 512
+"""Rows that a model reads together, those of about one length side by side; one that writes takes `rows`."""
 
 
 class AnsweringConfig(SamplingConfig):
@@ -39,10 +57,12 @@ class AnsweringConfig(SamplingConfig):
     Those of `[generate]` are for tasks that write; what is not said is as the model's generation_config.json says.
 
     Attributes:
-        rows: read and answered together; what is written goes on after as many.
+        rows: read and answered together; what is written goes on after as many. Unless it is said, a model that writes
+            no text takes more of them (512).
         abstain_below: say `null` where the probability of an answer is less; by default as training found it.
         keep: columns of the file to say again beside the answer, `text` where it has none.
         max_bad_fraction: of the file's records, so many may be unreadable; each is told in its place.
+        split: of a Hugging Face dataset. subset: which of its configurations, where it has several.
         layout: of the output: an object a line, or for answers to questions SQuAD's, one object from id to answer;
             "auto" is SQuAD's where `--out` ends in .json.
     """
@@ -56,6 +76,8 @@ class AnsweringConfig(SamplingConfig):
     keep: tuple[str, ...] = ()
     layout: Literal["auto", "lines", "squad"] = "auto"
     max_bad_fraction: float = Field(default=1.0, ge=0, le=1)
+    split: str = "train"
+    subset: str = ""
 
     @field_validator("keep", mode="before")
     @classmethod
@@ -130,10 +152,22 @@ def predict_answers(
     rows = rows_of(task, source, config)
     if wants_squad(task, out, config):
         return write_as_squad(answer_examples(bundle, rows, config), out, overwrite=overwrite, progress=progress)
-    mark = signature(bundle, config)
     return answer_rows(
-        rows, source, out, mark, partial(answer_examples, bundle, config=config), overwrite=overwrite, progress=progress
+        rows,
+        source,
+        out,
+        signature(bundle, config),
+        partial(answer_examples, bundle, config=config),
+        window=_window_of(task, config),
+        are_vectors=isinstance(task, Embedding),
+        overwrite=overwrite,
+        progress=progress,
     )
+
+
+def _window_of(task: LabelledTask, config: AnsweringConfig) -> int:
+    is_said = "rows" in config.model_fields_set or not isinstance(task, ReadingTask)
+    return config.rows if is_said else READ_TOGETHER
 
 
 def wants_squad(task: LabelledTask, out: Path | IO[str], config: AnsweringConfig) -> bool:
@@ -148,30 +182,89 @@ def wants_squad(task: LabelledTask, out: Path | IO[str], config: AnsweringConfig
 
 
 def answer_examples(bundle: Bundle, rows: Iterable[Row | BadRow], config: AnsweringConfig) -> Iterator[dict[str, Any]]:
-    """One object a row, in order: `prediction` and how sure it is, or `error`."""
-    task, rows, mark = _task(bundle), iter(rows), signature(bundle, config)
+    """One object a row, in order: `prediction` and how sure it is, or `error`.
+
+    A thread reads and encodes the next rows while the model is at work.
+    """
+    task, mark = _task(bundle), signature(bundle, config)
     longest = min(bundle.config.context or LONGEST, LONGEST)
     context = config.context or task.config.trained_context or longest
-    settings = task.config.model_copy(update={"columns": {**task.config.columns, **config.columns}})
     sampling = sampling_of(bundle, config.given)
-    while window := list(islice(rows, config.rows)):
-        lines: list[dict[str, Any]] = [{"id": row.id} for row in window]
-        examples, places = [], []
-        for place, row in enumerate(window):
+    with closing(prepared_ahead(_windows(task, iter(rows), config, context))) as windows:
+        for window in windows:
+            if window.source is None:
+                _part_from_bad(window, lambda examples: _written(task, examples, context))
+                answers = answers_to(bundle, window.examples, context, sampling)
+            else:
+                assert isinstance(task, ReadingTask), "rows are made for tasks that read"
+                answers = task.answer_rows(bundle.model, window.examples, window.source)
+            for place, answer in zip(window.places, answers, strict=True):
+                below = task.config.abstain_below if config.abstain_below is None else config.abstain_below
+                window.lines[place] |= abstained(task.told(answer), below)
+            yield from ({**line, "signature": mark} for line in window.lines)
+
+
+@dataclass
+class _Window:
+    """Rows that are answered together.
+
+    Attributes:
+        lines: what is written of each row. places: of the examples among them.
+        source: the examples as rows of ids, where nothing more is asked of them.
+    """
+
+    lines: list[dict[str, Any]]
+    examples: list[Any] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    source: Examples | None = None
+
+
+def _windows(
+    task: LabelledTask, rows: Iterator[Row | BadRow], config: AnsweringConfig, context: int
+) -> Iterator[_Window]:
+    settings = task.config.model_copy(update={"columns": {**task.config.columns, **config.columns}})
+    while taken := list(islice(rows, _window_of(task, config))):
+        window = _Window([{"id": row.id} for row in taken])
+        for place, row in enumerate(taken):
+            line = window.lines[place]
             if isinstance(row, BadRow):
-                lines[place]["error"] = row.error
+                line["error"] = row.error
                 continue
             texts = {"text": row.prompt, settings.column(settings.roles[0].name): row.prompt}
-            lines[place] |= {name: row.meta.get(name, texts.get(name)) for name in config.keep}
+            line |= {name: row.meta.get(name, texts.get(name)) for name in config.keep}
             try:
-                examples.append(type(task).example_of(Record(row.prompt, row.id, row.meta), settings))
-                places.append(place)
+                window.examples.append(type(task).example_of(Record(row.prompt, row.id, row.meta), settings))
+                window.places.append(place)
             except DataError as error:
-                lines[place]["error"] = str(error)
-        for place, answer in zip(places, answers_to(bundle, examples, context, sampling), strict=True):
-            below = task.config.abstain_below if config.abstain_below is None else config.abstain_below
-            lines[place] |= abstained(task.told(answer), below)
-        yield from ({**line, "signature": mark} for line in lines)
+                line["error"] = str(error)
+        if isinstance(task, ReadingTask) and window.examples and task.is_answered_by_rows(window.examples):
+            window.examples = list(task.bare(window.examples))
+            window.source = _part_from_bad(window, lambda examples: task.rows(examples, context))
+        yield window
+
+
+def _part_from_bad(window: _Window, encode: Callable[[list[Any]], T]) -> T | None:
+    """What `encode` makes of the examples; those that it refuses leave the window, and their lines say why."""
+    try:
+        return encode(window.examples)
+    except DataError:
+        pass
+    good = []
+    for example, place in zip(window.examples, window.places, strict=True):
+        try:
+            encode([example])
+        except DataError as error:
+            window.lines[place]["error"] = str(error)
+        else:
+            good.append((example, place))
+    window.examples, window.places = [example for example, _ in good], [place for _, place in good]
+    return encode(window.examples) if good else None
+
+
+def _written(task: LabelledTask, examples: list[Any], context: int) -> None:
+    """Raises DataError where a task that writes cannot ask for one of them."""
+    if isinstance(task, GenerativeTask):
+        task.prompts(examples, context)
 
 
 def abstained(told: dict[str, Any], below: float | None) -> dict[str, Any]:
@@ -206,23 +299,25 @@ def rows_of(task: LabelledTask, source: Path | BinaryIO, config: AnsweringConfig
             raise UsageError(f"{key}: {task.name} reads no such column; {did_you_mean(key, names)}")
     if not isinstance(source, Path):
         return read_rows(source, name="stdin", format="txt")
-    if not source.is_file():
+    if not source.is_file() and not is_dataset(source):
         raise DataError(f"{source}: no such file; for a single text write --text {str(source)!r}")
-    is_text = config.kind == "auto" and source.suffix.lower() in (".txt", ".md")
+    if config.kind == "auto" and source.suffix.lower() in (".txt", ".md") and source.is_file():
+        return _lines_of(source)
     given = {**task.config.columns, **config.columns}
     text = names[asked[0].name]
     read = [names[role.name] for role in asked[1:] if not role.is_optional or role.name in given]
-    meta = () if is_text else tuple(dict.fromkeys(name for name in (*read, *config.keep) if name != text))
+    meta = tuple(dict.fromkeys(name for name in (*read, *config.keep) if name != text))
     spec = SourceSpec(
         path=str(source),
         kind=config.kind,
         text=text,
         id="id",
         meta=meta,
-        by="line" if is_text else "file",
         max_bad_fraction=config.max_bad_fraction,
+        split=config.split,
+        subset=config.subset,
     )
-    if not is_text and "text" not in config.columns:
+    if "text" not in config.columns:
         spec = task.config.model_copy(update={"columns": given}).source_of(spec)
     items = open_source(spec)
     first = next(items, None)
@@ -232,3 +327,17 @@ def rows_of(task: LabelledTask, source: Path | BinaryIO, config: AnsweringConfig
         BadRow(item.record.id, item.reason) if isinstance(item, Drop) else Row(item.id, item.text, item.meta)
         for item in chain([first], items)
     )
+
+
+def _lines_of(path: Path) -> Iterator[Row | BadRow]:
+    """The lines of a text file; one that is not UTF-8 is a bad row among the others."""
+
+    def read() -> Iterator[Row | BadRow]:
+        with path.open("rb") as file:
+            yield from read_rows(file, name=path.name, format="txt")
+
+    rows = read()
+    first = next(rows, None)
+    if first is None:
+        raise DataError(f"{path}: no rows to predict")
+    return chain([first], rows)

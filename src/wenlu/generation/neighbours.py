@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import PositiveInt
 
 from wenlu.bundle import VectorsBundle
-from wenlu.generation.predict import PredictSummary, ReadingConfig, answer_each, answer_file
+from wenlu.generation.inputs import ReadingConfig
+from wenlu.generation.predict import PredictSummary, answer_each, answer_file
 from wenlu.generation.rows import BadRow, Row
 from wenlu.models.vectors import ask
 from wenlu.progress import QUIET, Progress

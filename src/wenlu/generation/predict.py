@@ -2,7 +2,7 @@
 
 Reading, generating and writing keep pace, so memory does not grow with the file. Inside a window of rows long
 prompts go first, so that neighbours pad little. What is written stays valid: a run that was interrupted goes on
-behind the last complete line of its output.
+behind the last complete line of its output, and ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -10,21 +10,23 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal, cast, get_args
+from typing import IO, Any, BinaryIO
 
 from wenlu.bundle import Bundle
-from wenlu.config import Config
 from wenlu.errors import DataError, UsageError
 from wenlu.generation.constraints import NONE
+from wenlu.generation.forward import room_for
+from wenlu.generation.inputs import ReadingConfig, expected_rows, rows_in
 from wenlu.generation.resume import Earlier, resume
-from wenlu.generation.rows import BadRow, Format, Row, read_rows
+from wenlu.generation.rows import BadRow, Row
 from wenlu.generation.settings import SamplingConfig
+from wenlu.generation.tables import check_table, is_table, lines_file, write_table
 from wenlu.generation.text import Choice, answers, constraints, encode_prompt
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.progress import QUIET, Progress
@@ -35,20 +37,17 @@ WINDOW_BATCHES = 8
 _DECIDING = set(SamplingConfig.model_fields) - {"max_batch", "prompts"}
 
 
-class ReadingConfig(Config):
-    """How to read a file of prompts.
+class PredictConfig(SamplingConfig, ReadingConfig):
+    """Settings of `wenlu predict` for a language model: those of `[generate]`, and how to read the file.
 
     Attributes:
-        format: "auto" goes by the file's ending; standard input is then `txt`, a prompt a line.
-        column: key (jsonl) or column (csv) of the prompt; "auto" takes `prompt`, else `text`.
+        chat: prompts are messages of a user, answered in the role of the model's chat template, as conversations
+            always are.
+        system: a text that stands above each message and each conversation without one; it implies `chat`.
     """
 
-    format: Format | Literal["auto"] = "auto"
-    column: str = "auto"
-
-
-class PredictConfig(SamplingConfig, ReadingConfig):
-    """Settings of `wenlu predict` for a language model: those of `[generate]`, and how to read the file."""
+    chat: bool = False
+    system: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,8 @@ def signature(bundle: Bundle, config: SamplingConfig) -> str:
     """12 hex digits of model, tokenizer and settings, as far as they decide a prediction."""
     digest = hashlib.sha256(model_fingerprint(bundle).encode())
     digest.update(config.model_dump_json(include=_DECIDING).encode())
+    if isinstance(config, PredictConfig) and answers_in_roles(config):
+        digest.update(f"in roles: {config.system}".encode())
     rules = constraints(bundle)
     if rules != NONE:
         digest.update(rules.signature.encode())
@@ -96,7 +97,7 @@ def predict_rows(bundle: Bundle, rows: Iterable[Row | BadRow], config: SamplingC
     """One object a row, in order: `prediction` and more, or `error`."""
     rows = iter(rows)
     mark = signature(bundle, config)
-    while window := list(islice(rows, WINDOW_BATCHES * config.max_batch)):
+    while window := list(islice(rows, _window_of(config))):
         yield from _in_order(_window(bundle, window, config, mark))
 
 
@@ -116,7 +117,8 @@ def predict(
         out: a file, which goes on behind its last complete line unless `overwrite`, or standard output.
 
     Raises:
-        UsageError: an ending without known format; an `out` that is `source`, a folder, or of another prediction.
+        UsageError: an ending without known format; an `out` that is `source`, a folder, or of another prediction, or a
+            table that is there already.
         DataError: `source` cannot be read, or has no rows.
     """
     return answer_file(
@@ -125,9 +127,14 @@ def predict(
         config,
         signature(bundle, config),
         partial(predict_rows, bundle, config=config),
+        window=_window_of(config),
         overwrite=overwrite,
         progress=progress,
     )
+
+
+def _window_of(config: SamplingConfig) -> int:
+    return WINDOW_BATCHES * config.max_batch
 
 
 def answer_each(
@@ -153,6 +160,7 @@ def answer_file(
     mark: str,
     answer: Callable[[Iterator[Row | BadRow]], Iterator[dict[str, Any]]],
     *,
+    window: int = 1,
     overwrite: bool = False,
     progress: Progress = QUIET,
 ) -> PredictSummary:
@@ -160,10 +168,11 @@ def answer_file(
 
     Args:
         mark: the signature in each line, by which a run that was interrupted knows its own.
+        window: how many rows `answer` takes at a time, if neighbours decide how numbers are rounded.
     """
     with ExitStack() as stack:
-        rows = _rows(stack, source, reading)
-        return answer_rows(rows, source, out, mark, answer, overwrite=overwrite, progress=progress)
+        rows = rows_in(stack, source, reading)
+        return answer_rows(rows, source, out, mark, answer, window=window, overwrite=overwrite, progress=progress)
 
 
 def answer_rows(
@@ -173,56 +182,37 @@ def answer_rows(
     mark: str,
     answer: Callable[[Iterator[Row | BadRow]], Iterator[dict[str, Any]]],
     *,
+    window: int = 1,
+    are_vectors: bool = False,
     overwrite: bool = False,
     progress: Progress = QUIET,
 ) -> PredictSummary:
-    """As `answer_file`, of rows that were read from `source`."""
+    """As `answer_file`, of rows that were read from `source`; an `out` for a table becomes one once all are answered.
+
+    Args:
+        are_vectors: predictions are lists of numbers, which NumPy's format can hold.
+    """
     with ExitStack() as stack:
-        earlier = Earlier()
+        earlier, file, table = Earlier(), out, None
         if isinstance(out, Path):
             _check_out(source, out)
-            if out.exists() and not overwrite:
-                earlier = resume(out, rows, mark)
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out = stack.enter_context(out.open("w" if overwrite else "a", encoding="utf-8", newline="\n"))
-        return _write(answer(rows), out, earlier, progress)
-
-
-def _rows(stack: ExitStack, source: Path | BinaryIO, config: ReadingConfig) -> Iterator[Row | BadRow]:
-    if not isinstance(source, Path):
-        format: Format = "txt" if config.format == "auto" else config.format
-        rows = read_rows(source, name="stdin", format=format, column=config.column)
-    else:
-        format = _format(source, config)
-        rows = read_rows(stack.enter_context(_open(source)), name=source.name, format=format, column=config.column)
-    first = next(rows, None)
-    if first is None:
-        name = source if isinstance(source, Path) else "standard input"
-        raise DataError(f"{name}: no rows to predict; a prompt a line is expected ({format})")
-    return chain([first], rows)
-
-
-def _format(path: Path, config: ReadingConfig) -> Format:
-    if config.format != "auto":
-        return config.format
-    ending = path.suffix.removeprefix(".").lower()
-    for format in get_args(Format):
-        if ending == format:
-            return cast(Format, format)
-    raise UsageError(
-        f"{path}: cannot tell its format from {path.suffix or 'no ending'!r}; set format=txt, jsonl or csv"
-    )
-
-
-def _open(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; for a single prompt write --text {str(path)!r}") from error
-    except IsADirectoryError as error:
-        raise DataError(f"{path}: a folder, not a file of prompts") from error
-    except PermissionError as error:
-        raise DataError(f"{path}: no permission to read it") from error
+            lines = lines_file(out)
+            if is_table(out):
+                check_table(out, are_vectors=are_vectors, overwrite=overwrite)
+                table = out
+            if lines.exists() and not overwrite:
+                earlier = resume(lines, rows, mark, window=window)
+            lines.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(lines.open("w" if overwrite else "a", encoding="utf-8", newline="\n"))
+        assert not isinstance(file, Path), "a path was opened"
+        answered = answer(chain(earlier.again, rows))
+        if isinstance(answered, Generator):
+            stack.callback(answered.close)  # with the thread that it may have
+        summary = _write(islice(answered, len(earlier.again), None), file, earlier, expected_rows(source), progress)
+    if table is not None:
+        write_table(lines_file(table), table)
+        lines_file(table).unlink()
+    return summary
 
 
 def _check_out(source: Path | BinaryIO, out: Path) -> None:
@@ -232,10 +222,12 @@ def _check_out(source: Path | BinaryIO, out: Path) -> None:
         raise UsageError(f"{out}: is the input itself; choose another --out")
 
 
-def _write(lines: Iterator[dict[str, Any]], out: IO[str], earlier: Earlier, progress: Progress) -> PredictSummary:
+def _write(
+    lines: Iterator[dict[str, Any]], out: IO[str], earlier: Earlier, expected: int | None, progress: Progress
+) -> PredictSummary:
     begin = time.perf_counter()
     done, errors = 0, 0
-    progress.start("predict", unit="rows")
+    progress.start("predict", total=expected and max(0, expected - earlier.rows), unit="rows")
     for done, line in enumerate(lines, start=1):
         errors += "error" in line
         out.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -257,14 +249,36 @@ def _window(
             yield index, {"id": row.id, "error": row.error, "signature": mark}
             continue
         try:
-            prompts.append(encode_prompt(bundle, row.prompt))
+            prompts.append(_encoded(bundle, row, config))
         except (UsageError, DataError) as error:
             yield index, {"id": row.id, "error": str(error), "signature": mark}
         else:
             good.append((index, row))
     for number, choices in answers(bundle, prompts, config):
         index, row = good[number]
-        yield index, _line(row, choices, mark, in_front="" if writes_another_text(bundle) else row.prompt)
+        apart = writes_another_text(bundle) or row.messages or answers_in_roles(config)
+        yield index, _line(row, choices, mark, in_front="" if apart else row.prompt)
+
+
+def answers_in_roles(config: SamplingConfig) -> bool:
+    """Whether prompts are messages of a user."""
+    return isinstance(config, PredictConfig) and bool(config.chat or config.system)
+
+
+def _encoded(bundle: Bundle, row: Row, config: SamplingConfig) -> list[int]:
+    """The ids of a prompt, or of a conversation as the chat template writes it."""
+    if not row.messages and not answers_in_roles(config):
+        return encode_prompt(bundle, row.prompt)
+    bundle.require_causal()
+    messages = list(row.messages) or [{"role": "user", "content": row.prompt}]
+    if messages[-1]["role"] == "assistant":
+        raise DataError("the conversation ends with the assistant's turn, so there is nothing to answer")
+    system = config.system if isinstance(config, PredictConfig) else ""
+    if system and messages[0]["role"] != "system":
+        messages.insert(0, {"role": "system", "content": system})
+    ids = bundle.tokenizer.apply_chat_template(messages)
+    room_for(bundle.model, ids)
+    return ids
 
 
 def writes_another_text(bundle: Bundle) -> bool:

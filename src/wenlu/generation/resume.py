@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +17,29 @@ _ELSEWHERE = "choose another --out, or --overwrite"
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an output file held before this run."""
+    """What an output file held before this run.
+
+    Attributes:
+        again: rows that are answered once more, without writing what comes: those of a window that was begun.
+    """
 
     rows: int = 0
     errors: int = 0
+    again: list[Row | BadRow] = field(default_factory=list)
 
 
-def resume(path: Path, rows: Iterator[Row | BadRow], mark: str) -> Earlier:
+def resume(path: Path, rows: Iterator[Row | BadRow], mark: str, *, window: int = 1) -> Earlier:
     """Pass over those `rows` whose predictions `path` holds, and cut off a last line that is not complete.
+
+    Args:
+        window: rows that are read by the model together, so that neighbours decide how numbers are rounded. One that
+            was begun is read again as a whole, and the output is to the bit that of a run without interruption.
 
     Raises:
         UsageError: `path` is not of these rows, settings and model; it is left as it is.
     """
     end, done, errors = 0, 0, 0
+    again: list[Row | BadRow] = []
     with path.open("rb+") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
@@ -42,8 +52,11 @@ def resume(path: Path, rows: Iterator[Row | BadRow], mark: str) -> Earlier:
             errors += "error" in _verified(path, number, line, row, mark)
             end += len(line)
             done += 1
+            again.append(row)
+            if done % window == 0:
+                again.clear()
         file.truncate(end)
-    return Earlier(done, errors)
+    return Earlier(done, errors, again)
 
 
 def _verified(path: Path, number: int, line: bytes, row: Row | BadRow, mark: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The rows of a file to predict: one prompt each, or what is wrong with it.
+"""The rows of a file to predict: one prompt or conversation each, or what is wrong with it.
 
 A bad row does not stop the file; a file that is bad as a whole raises DataError.
 """
@@ -9,25 +9,32 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
+from wenlu.corpus.chats import conversation_in, to_openai
 from wenlu.errors import DataError
 
-Format = Literal["txt", "jsonl", "csv"]
+Format = Literal["txt", "jsonl", "csv", "tsv"]
 
 MAX_ROW_BYTES = 16 * 2**20
 """A longer line is a bad row: reading stays flat in memory whatever the file."""
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_CHATS = ("messages", "conversations")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A prompt with the `id` that the file gives it, else its file and line: `prompts.txt:17`; and further columns."""
+    """A prompt with the `id` that the file gives it, else its file and line: `prompts.txt:17`; and further columns.
+
+    Attributes:
+        messages: of a conversation, as chat templates take them; `prompt` is then what was said last.
+    """
 
     id: str
     prompt: str
     meta: Mapping[str, str] = field(default_factory=dict)
+    messages: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +57,11 @@ def read_rows(stream: BinaryIO, *, name: str, format: Format, column: str = "aut
 
     Args:
         name: of the file, for ids and messages.
-        column: key or column of the prompt; "auto" takes `prompt`, else `text`. Not used for `txt`.
+        column: key or column of the prompt; "auto" takes `prompt`, else `text`, else in jsonl a conversation in
+            `messages` or `conversations`. Not used for `txt`.
 
     Raises:
-        DataError: UTF-16, or a CSV file without header or without that column.
+        DataError: UTF-16, or a table without header or without that column.
     """
     match format:
         case "txt":
@@ -61,7 +69,9 @@ def read_rows(stream: BinaryIO, *, name: str, format: Format, column: str = "aut
         case "jsonl":
             return _json_rows(stream, name, column)
         case "csv":
-            return _csv_rows(stream, name, column)
+            return _table_rows(stream, name, column, ",")
+        case "tsv":
+            return _table_rows(stream, name, column, "\t")
 
 
 def _text_rows(stream: BinaryIO, name: str) -> Iterator[Row | BadRow]:
@@ -96,10 +106,12 @@ def _json_row(text: str, id: str, column: str) -> Row | BadRow:
     given = value.get("id")
     if isinstance(given, str | int) and not isinstance(given, bool):
         id = _printable(str(given))
-    key = _column(column, list(value))
+    key = _column(column, list(value), _CHATS)
     if key is None:
         return BadRow(id, _missing(column, list(value)))
     prompt = value[key]
+    if isinstance(prompt, list):
+        return _conversation(prompt, key, id)
     if not isinstance(prompt, str):
         return BadRow(id, f"{key}: a JSON {_kind(prompt)}, not text")
     if prompt != _printable(prompt):
@@ -107,11 +119,21 @@ def _json_row(text: str, id: str, column: str) -> Row | BadRow:
     return Row(id, prompt)
 
 
-def _csv_rows(stream: BinaryIO, name: str, column: str) -> Iterator[Row | BadRow]:
+def _conversation(value: list[Any], key: str, id: str) -> Row | BadRow:
+    try:
+        turns = conversation_in(value, key)
+    except DataError as error:
+        return BadRow(id, str(error))
+    if any(turn.content != _printable(turn.content) for turn in turns):
+        return BadRow(id, f"{key}: half of a surrogate pair, which is no character")
+    return Row(id, turns[-1].content, messages=tuple(to_openai(turns)))
+
+
+def _table_rows(stream: BinaryIO, name: str, column: str, delimiter: str) -> Iterator[Row | BadRow]:
     # The limit belongs to the process; ours is the limit of a row.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
     texts = (line.content.decode("utf-8", errors="surrogateescape") for line in _lines(stream, name))
-    reader = csv.reader(texts, strict=True)
+    reader = csv.reader(texts, strict=True, delimiter=delimiter)
     try:
         header = next(reader, None)
     except csv.Error as error:
@@ -173,8 +195,8 @@ def _decoded(line: _Line) -> str | _Problem:
         return _Problem(f"not UTF-8 text (byte {error.start + 1} of the line)")
 
 
-def _column(column: str, known: Sequence[str]) -> str | None:
-    wanted = ("prompt", "text") if column == "auto" else (column,)
+def _column(column: str, known: Sequence[str], more: tuple[str, ...] = ()) -> str | None:
+    wanted = ("prompt", "text", *more) if column == "auto" else (column,)
     return next((name for name in wanted if name in known), None)
 
 

@@ -3,7 +3,7 @@
 Where a query sees one stretch of keys, the kernels of `native/attention.cpp` with AMX, and those of
 `native/vector_attention.cpp` with AVX-512, which also drop weights; else batched products over blocks of queries. Those
 round bf16 scores before the softmax, as any attention written with plain operators does; torch's kernel and the native
-ones keep them in fp32. Calls without gradients go to torch's.
+ones keep them in fp32. Calls without gradients go to torch's, but where stretches alone say what is seen.
 """
 
 from __future__ import annotations
@@ -40,6 +40,26 @@ class Stretches:
         """None of the keys that are `window` or more before the query itself, which is the last that it sees."""
         return Stretches(torch.maximum(self.first, self.end - window), self.end)
 
+    def around(self, window: int) -> Stretches:
+        """None of the keys that are further than `window` from the query itself, on either side."""
+        places = torch.arange(self.first.size(1), dtype=torch.int32, device=self.first.device)
+        return Stretches(torch.maximum(self.first, places - window), torch.minimum(self.end, places + window + 1))
+
+    def as_bias(self, num_keys: int, dtype: torch.dtype) -> Tensor:
+        """(B, 1, T, S): 0 where a query may look, -inf elsewhere."""
+        keys = torch.arange(num_keys, device=self.first.device)
+        allowed = (keys >= self.first[..., None]) & (keys < self.end[..., None])
+        return torch.zeros(allowed.shape, dtype=dtype, device=keys.device).masked_fill_(~allowed, float("-inf"))[
+            :, None
+        ]
+
+
+def reads_stretches(like: Tensor, head_size: int) -> bool:
+    """Whether a kernel of ours mixes heads of the dtype and device of `like` by stretches alone, without gradients."""
+    if head_size in HEAD_SIZES and kernels("amx", like) is not None:
+        return True
+    return head_size in VECTOR_SIZES and kernels("avx512", like, of=EITHER) is not None
+
 
 def attention(
     q: Tensor,
@@ -65,7 +85,8 @@ def attention(
         scale: of the scores; 1 / √H unless given.
         softcap: scores s become `softcap` · tanh(s / `softcap`) before the bias (Gemma 2, arXiv:2408.00118); by
             plain operators, for which all scores exist at once.
-        stretches: what `bias` says, where it says no more than that each query sees one stretch of keys.
+        stretches: what `bias` says, where it says no more than that each query sees one stretch of keys; without a
+            `bias`, all that is said.
         dropout: share of the weights dropped; not together with a soft cap.
 
     Returns:
@@ -74,7 +95,8 @@ def attention(
     if softcap is not None:
         return _capped(q, k, v, bias, is_causal, scale, softcap)
     learns = torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in (q, k, v, bias))
-    if learns and (bias is None or stretches is not None):
+    told_by_stretches = stretches is not None and bias is None and not is_causal
+    if (learns and (bias is None or stretches is not None)) or told_by_stretches:
         tiles = kernels("amx", q, k, v) if not dropout and q.size(3) in HEAD_SIZES else None
         fits = q.size(1) == k.size(1) and q.size(3) in VECTOR_SIZES
         vectors = kernels("avx512", q, k, v, of=EITHER) if tiles is None and fits else None
@@ -85,6 +107,9 @@ def attention(
             else:
                 mixed = _VectorAttention.apply(q, k, v, seen, scale, dropout, vectors)  # type: ignore[no-untyped-call]
             return mixed
+    if told_by_stretches:
+        assert stretches is not None
+        bias = stretches.as_bias(k.size(2), q.dtype)
     weights = q.size(0) * q.size(1) * q.size(2) * k.size(2)
     if not learns or dropout or q.device.type != "cpu" or weights > KEPT:
         return reference(q, k, v, bias=bias, is_causal=is_causal, scale=scale, dropout=dropout)

@@ -45,7 +45,8 @@ def residual_norm(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, eps: float
     differentiated once.
     """
     learns = torch.is_grad_enabled() and (x.requires_grad or y.requires_grad or weight.requires_grad)
-    native = kernels("avx512", x, y, weight, bias, of=EITHER) if learns and x.is_contiguous() else None
+    reads = not torch.is_grad_enabled() and not dropout
+    native = kernels("avx512", x, y, weight, bias, of=EITHER) if (learns or reads) and x.is_contiguous() else None
     if native is None:
         return layer_norm(x + F.dropout(y, dropout), weight, bias, eps)
     out: Tensor = _ResidualNorm.apply(x, y, weight, bias, eps, dropout, native)  # type: ignore[no-untyped-call]

@@ -225,6 +225,9 @@ class Embedding(ReadingTask):
         unit: Values = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
         return unit
 
+    def is_answered_by_rows(self, examples: Sequence[Match]) -> bool:
+        return all(example.positive is None and not example.negatives for example in examples)
+
     def answer(
         self, model: LanguageModel, examples: Sequence[Match], context: int, *, progress: Progress = QUIET
     ) -> list[Embedded]:

@@ -18,7 +18,6 @@ from wenlu.corpus.script import RANGES
 from wenlu.errors import DataError
 from wenlu.metrics import Columns, Metric, answer_f1, answer_f1_columns, exact_match, exact_match_columns
 from wenlu.models import LanguageModel
-from wenlu.progress import QUIET, Progress
 from wenlu.tasks.labelled.headed import Headed
 from wenlu.tasks.labelled.reading import ReadingConfig, ReadingTask
 from wenlu.tasks.labelled.task import Role, parsed, required, value_of
@@ -189,12 +188,8 @@ class QuestionAnswering(ReadingTask):
         """(T, 2) of each row."""
         return list(self._scores(model, batch).cpu().numpy())
 
-    def answer(
-        self, model: LanguageModel, examples: Sequence[Question], context: int, *, progress: Progress = QUIET
-    ) -> list[ChosenAnswer]:
-        """Of what is known of the examples no answers are read."""
-        bare = [replace(example, answers=None) for example in examples]
-        return super().answer(model, bare, context, progress=progress)
+    def bare(self, examples: Sequence[Question]) -> list[Question]:
+        return [replace(example, answers=None) for example in examples]
 
     def answered(
         self, examples: Sequence[Question], outputs: Sequence[Sequence[np.ndarray[Any, Any]]], source: Examples

@@ -24,7 +24,6 @@ from wenlu.metrics import ENTITY_F1, ENTITY_PRECISION, ENTITY_RECALL, TAG_MACRO_
 from wenlu.metrics.entities import entity_columns, per_type
 from wenlu.metrics.tags import per_tag, tag_columns, word_columns
 from wenlu.models import LanguageModel
-from wenlu.progress import QUIET, Progress
 from wenlu.tasks.labelled.headed import Headed
 from wenlu.tasks.labelled.layout import WINDOW_OVERLAP, Layout
 from wenlu.tasks.labelled.reading import ReadingConfig, ReadingTask
@@ -279,12 +278,9 @@ class TokenClassification(ReadingTask):
         parts = np.split(scores.cpu().numpy(), lengths.cumsum(0).cpu().numpy()[:-1])
         return [RowScores(part, crf) for part in parts]
 
-    def answer(
-        self, model: LanguageModel, examples: Sequence[TaggedText], context: int, *, progress: Progress = QUIET
-    ) -> list[TaggedWords]:
-        """Of what is known of the examples only their words are read."""
-        bare = [replace(example, tags=None, mentions=None) for example in examples]
-        return super().answer(model, bare, context, progress=progress)
+    def bare(self, examples: Sequence[TaggedText]) -> list[TaggedText]:
+        """Only their words are read."""
+        return [replace(example, tags=None, mentions=None) for example in examples]
 
     def answered(
         self,

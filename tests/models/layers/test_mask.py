@@ -65,6 +65,21 @@ def test_an_encoders_bias_allows_what_a_reader_would(
     assert not mask.is_causal
 
 
+@given(row=rows, window=st.none() | st.integers(0, 9))
+def test_without_gradients_stretches_say_what_the_bias_of_packed_texts_says(
+    row: tuple[list[bool], list[int]], window: int | None
+) -> None:
+    segments = torch.tensor([sorted(row[1])])
+    x = torch.zeros(1, segments.size(1), 2)
+    told = bidirectional_mask(x, attention_mask=None, segments=segments, window=window)
+    with torch.no_grad():
+        mask = bidirectional_mask(x, attention_mask=None, segments=segments, window=window)
+    assert mask.bias is None
+    assert mask.stretches is not None
+    assert told.bias is not None
+    torch.testing.assert_close(mask.stretches.as_bias(segments.size(1), torch.float32), told.bias)
+
+
 def test_no_tensor_is_made_where_an_encoder_sees_everything() -> None:
     x, full = torch.zeros(2, 3, 4), torch.ones(2, 3).long()
     assert bidirectional_mask(x, attention_mask=None, segments=None) is EVERYTHING

@@ -116,6 +116,14 @@ inline __mmask16 within(long i, long begin, long end) {
     return until & (__mmask16)~before;
 }
 
+// How many of `rows` queries share keys with the first one: those of the next text would be scored for nothing. Queries
+// that see themselves alone, as padding does, stay together.
+inline long together(const int* begins, const int* ends, long rows) {
+    for (long r = 1; r < rows; ++r)
+        if (ends[0] - begins[0] > 1 && begins[r] >= ends[0]) return r;
+    return rows;
+}
+
 template <class T>
 void forward(const Heads<const T>& q, const Heads<const T>& k, const Heads<const T>& v, const int* from,
              const int* until, T* out, float* sums, const Sizes& z, float scale, const Chance& chance) {
@@ -131,11 +139,12 @@ void forward(const Heads<const T>& q, const Heads<const T>& k, const Heads<const
             turn(lines, z.S, columns, H, keys, stride);
             copy_lines(v, b, n, 0, z.S, H, values);
             std::fill(values + z.S * H, values + columns * H, 0.0f);
-            for (long t = 0; t < z.T; t += ROWS) {
-                const long rows = std::min(ROWS, z.T - t), whole = (rows + STEP - 1) / STEP * STEP;
+            for (long t = 0, rows; t < z.T; t += rows) {
+                const int *begins = from + b * z.T + t, *ends = until + b * z.T + t;
+                rows = together(begins, ends, std::min(ROWS, z.T - t));
+                const long whole = (rows + STEP - 1) / STEP * STEP;
                 copy_lines(q, b, n, t, rows, H, mine);
                 std::fill(mine + rows * H, mine + whole * H, 0.0f);
-                const int *begins = from + b * z.T + t, *ends = until + b * z.T + t;
                 const long low = *std::min_element(begins, begins + rows) / LANES * LANES;
                 const long high = (*std::max_element(ends, ends + rows) + LANES - 1) / LANES * LANES;
                 product(mine, H, keys + low, stride, scores + low, stride, whole, high - low, H);

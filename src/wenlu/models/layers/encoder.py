@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -11,6 +11,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from wenlu.kernels.attention import reads_stretches
 from wenlu.models.family import DecodeState, LanguageModel, Size
 from wenlu.models.layers.labels import LabelledConfig
 from wenlu.models.layers.mask import count_positions
@@ -19,6 +20,8 @@ from wenlu.models.layers.mlp import ACTIVATIONS, Activation
 EncoderHead = Literal["masked-lm", "none", "sequence-classification", "token-classification", "question-answering"]
 """What every encoder may end in; `none` is the bare model, whose call returns hidden states."""
 CLASSIFYING = ("sequence-classification", "token-classification", "question-answering")
+PACKED = 2048
+"""Tokens of whole texts in a row without padding: what a layer makes of so many stays near the processor."""
 
 
 class EncoderConfig(LabelledConfig):
@@ -153,7 +156,40 @@ class Encoder(LanguageModel):
         assert token_types is None or self.reads_token_types, f"{name} has no token types"
         if positions is None:
             positions = count_positions(input_ids, attention_mask=attention_mask, segments=segments)
-        return self.encode(Texts(input_ids, positions, attention_mask, segments, token_types))
+        texts = Texts(input_ids, positions, attention_mask, segments, token_types)
+        return self._encode_packed(texts) if self._packs(texts) else self.encode(texts)
+
+    def _packs(self, texts: Texts) -> bool:
+        """Whether padding can be left out: nothing is learnt or watched, and a kernel tells texts of one row apart."""
+        mask = texts.attention_mask
+        if mask is None or mask.ndim != 2 or texts.segments is not None:
+            return False
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.compiler.is_exporting():
+            return False
+        head_size = self.config.hidden_size // self.config.num_attention_heads
+        if not reads_stretches(self.embed_tokens.weight, head_size):
+            return False
+        return not any(module._forward_hooks or module._forward_pre_hooks for module in self.modules())
+
+    def _encode_packed(self, texts: Texts) -> Tensor:
+        """As `encode`, of real tokens alone: rows of whole texts, each a segment; padded positions are 0."""
+        assert texts.attention_mask is not None, "asked of texts that have a mask"
+        real = texts.attention_mask.bool()
+        owners = torch.arange(len(real), device=real.device)[:, None]
+
+        def in_one_row(values: Tensor) -> Tensor:
+            return values.expand(real.shape)[real]  # (R,)
+
+        ids, positions, owners = in_one_row(texts.input_ids), in_one_row(texts.positions), in_one_row(owners)
+        types = None if texts.token_types is None else in_one_row(texts.token_types)
+        states = []
+        for part in _parts(real.sum(1).tolist()):
+            types_here = None if types is None else types[None, part]
+            row = Texts(ids[None, part], positions[None, part], None, owners[None, part], types_here)
+            states.append(self.encode(row)[0])
+        hidden = states[0].new_zeros(*real.shape, states[0].size(1))
+        hidden[real] = torch.cat(states)
+        return hidden
 
     def forward(
         self,
@@ -211,3 +247,13 @@ class Encoder(LanguageModel):
                 nn.init.zeros_(module.bias)
         if isinstance(self.lm_head, MaskedHead) and self.config.tie_word_embeddings:
             self.lm_head.decoder.weight = self.embed_tokens.weight
+
+
+def _parts(lengths: Sequence[int]) -> list[slice]:
+    """Stretches of texts in a row, cut where one more would make more than `PACKED` tokens."""
+    cuts, place = [0], 0
+    for length in lengths:
+        if place + length - cuts[-1] > PACKED and place > cuts[-1]:
+            cuts.append(place)
+        place += length
+    return [slice(begin, end) for begin, end in zip(cuts, [*cuts[1:], place], strict=True)]

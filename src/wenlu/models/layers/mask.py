@@ -16,7 +16,7 @@ class Mask:
 
     Attributes:
         bias: (B or 1, 1 or N, T, S) added to the scores: 0 where a query may look, -inf where not; None: no
-            restriction beyond `is_causal`.
+            restriction beyond `is_causal` and `stretches`.
         is_causal: queries and keys are the same T positions, and none looks ahead; a `bias` says so too.
         stretches: what `bias` says, where each query sees one stretch of keys; None where one may not. Of padded
             queries, whom nobody reads, it may say less: that they see themselves.
@@ -61,13 +61,18 @@ def bidirectional_mask(
     """Each position of `x` (B, T, D) sees both sides in its document; no tensor where all see all.
 
     With a `window`, only positions at most so far away. A padded query sees itself, so that no row of the mask
-    is empty. An `attention_mask` (B, T, T) says itself who sees whom.
+    is empty. An `attention_mask` (B, T, T) says itself who sees whom. Of packed rows that are read without gradients
+    the stretches say all: a tensor would grow with the square of the row.
     """
     length = x.size(1)
     is_padded = attention_mask is not None and not is_all_real(attention_mask)
     is_local = window is not None and window < length - 1
     if segments is None and not is_padded and not is_local:
         return EVERYTHING
+    if segments is not None and attention_mask is None and not torch.is_grad_enabled():
+        told = document_stretches(segments, is_causal=False)
+        if told is not None:
+            return Mask(stretches=told if window is None else told.around(window))
     allowed = torch.ones(1, length, length, dtype=torch.bool, device=x.device)
     if attention_mask is not None and attention_mask.ndim == 3:
         allowed = _told(attention_mask, segments)
@@ -97,6 +102,7 @@ def with_bias(mask: Mask, learned: Tensor) -> Mask:
     """`mask` with `learned` (B or 1, N, T, S) added to the scores of what a query sees."""
     if mask.bias is not None:
         return Mask(learned + mask.bias, is_causal=mask.is_causal)
+    assert mask.stretches is None, "stretches alone are not added to"
     if not mask.is_causal:
         return Mask(learned)
     past = torch.ones(learned.shape[-2:], dtype=torch.bool, device=learned.device).tril()

@@ -29,8 +29,8 @@ from wenlu.tasks.task import FILE, IGNORED, Batch, Draw, Task
 from wenlu.tokenizers import Tokenizer
 
 HEAD_FILE = "task_head.safetensors"
-TOKENS_AT_ONCE = 8192
-"""Of a forward pass that answers, padding included."""
+TOKENS_AT_ONCE, ROWS_AT_ONCE = 2048, 1024
+"""Of a forward pass that answers, padding included: with four times as many a CPU spends its time on new memory."""
 
 
 class ReadingConfig(LabelledConfig):
@@ -273,7 +273,21 @@ class ReadingTask(LabelledTask):
         """
         if not examples:
             return []
-        source = self.rows(examples, context)
+        bare = self.bare(examples)
+        return self.answer_rows(model, bare, self.rows(bare, context), progress=progress)
+
+    def bare(self, examples: Sequence[Any]) -> Sequence[Any]:
+        """The examples without what is known of their answers, where rows would hold it."""
+        return examples
+
+    def is_answered_by_rows(self, examples: Sequence[Any]) -> bool:  # noqa: ARG002  (for tasks that compare examples)
+        """Whether `answer` is no more than `answer_rows` of the bare examples."""
+        return True
+
+    def answer_rows(
+        self, model: LanguageModel, examples: Sequence[Any], source: Examples, *, progress: Progress = QUIET
+    ) -> list[Any]:
+        """As `answer`, of bare examples and the rows that were made of them, perhaps ahead in a thread."""
         found = rows_read(self, self.headed(model), source, progress)
         return self.answered(examples, by_owner(source, found, len(examples)), source)
 
@@ -297,8 +311,9 @@ def rows_read(task: ReadingTask, model: Headed, source: Examples, progress: Prog
     progress.start("answer", total=len(source), unit="texts")
     start = 0
     while start < len(order):
-        longest = int(source.inputs.sizes[order[min(start + 63, len(order) - 1)]])
-        places = order[start : start + max(1, min(64, TOKENS_AT_ONCE // max(1, longest)))]
+        sizes = source.inputs.sizes[order[start : start + ROWS_AT_ONCE]]  # rising, so the last one is the longest
+        fits = np.arange(1, len(sizes) + 1) * sizes <= TOKENS_AT_ONCE
+        places = order[start : start + max(1, int(fits.sum()))]
         batch = task.batch(Draw.at(source, places)).to(device)
         for place, output in zip(places.tolist(), task.outputs(model, batch), strict=True):
             found[place] = output
