@@ -11,20 +11,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from wenlu.generation import sampling
 from wenlu.generation.caches import CacheType, kept_as
+from wenlu.generation.choosing import Finish, Scored, Top, choose, finish_of
 from wenlu.generation.constraints import NONE, Constraints
+from wenlu.generation.echo import prompt_logprobs
 from wenlu.generation.forward import before_answer, decode, inference, prefill, room_for, to_logits
 from wenlu.generation.settings import Sampling
 from wenlu.models import DecodeState, LanguageModel
-
-Finish = Literal["stop", "length"]
-"""Why an answer ended: at a stop token, or at `max_new_tokens` or the end of the model's context."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,8 @@ class Request:
         stop_ids: tokens that end the answer; the one that does is emitted too.
         vocab_size: tokens from this id on are never chosen: a model may have more of them than its tokenizer.
         choice: number of this answer among those to the same prompt and seed; each draws its own numbers.
+        top_logprobs: how many of the likeliest tokens come with each one that is emitted.
+        prompt_logprobs: the first emission tells those of the prompt too.
     """
 
     prompt: Sequence[int]
@@ -46,6 +45,8 @@ class Request:
     vocab_size: int | None = None
     seed: int = 0
     choice: int = 0
+    top_logprobs: int = 0
+    prompt_logprobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,16 @@ class Emission:
     Attributes:
         logprob: in nats, under the model itself, before the rules.
         finish: None while the answer goes on.
+        top: the likeliest tokens in its place under the model itself, where the request asks for them.
+        prompt: the tokens of the prompt behind its first, where the request asks for them; with the first token.
     """
 
     id: int
     token: int
     logprob: float
     finish: Finish | None
+    top: Top = ()
+    prompt: tuple[Scored, ...] = ()
 
 
 @dataclass(slots=True)
@@ -163,16 +168,17 @@ class Engine:
         return to_logits(self.model, torch.cat(hidden))
 
     def _sample(self, logits: Tensor) -> list[Emission]:
-        tokens = torch.empty(len(self._running), dtype=torch.int64, device=logits.device)
-        for (rules, constraints, vocab_size), rows in _alike(self._running).items():
-            running = [self._running[index] for index in rows]
-            tokens[rows] = _choose(logits[rows, :vocab_size], rules, constraints, running)
-        logprobs = logits.log_softmax(dim=-1).gather(1, tokens.unsqueeze(1)).squeeze(1)
         emissions = []
-        for row, token, logprob in zip(self._running, tokens.tolist(), logprobs.tolist(), strict=True):
-            row.answer.append(token)
-            emissions.append(Emission(row.id, token, logprob, _finish(row)))
+        for row, scored in zip(self._running, choose(logits, self._running), strict=True):
+            prompt = () if row.answer else self._echo(row.request)
+            row.answer.append(scored.token)
+            emissions.append(Emission(row.id, scored.token, scored.logprob, finish_of(row), scored.top, prompt))
         return emissions
+
+    def _echo(self, request: Request) -> tuple[Scored, ...]:
+        if not request.prompt_logprobs:
+            return ()
+        return prompt_logprobs(self.model, request.prompt, top=request.top_logprobs, vocab_size=request.vocab_size)
 
     def _keep(self, kept: list[bool]) -> None:
         if all(kept):
@@ -183,29 +189,3 @@ class Engine:
         elif self._state is not None:
             rows = torch.tensor(kept).nonzero().squeeze(1)
             self._state = self._state.select(rows.to(self._state.lengths.device))
-
-
-def _choose(logits: Tensor, rules: Sampling, constraints: Constraints, rows: list[_Row]) -> Tensor:
-    """(B,) next tokens of rows that share their rules."""
-    before, answers = [row.before for row in rows], [row.answer for row in rows]
-    logits = sampling.penalise(logits, rules, before, answers)
-    logits = constraints.apply(logits, before, answers, [row.limit for row in rows])
-    if rules.temperature == 0:
-        return logits.argmax(dim=-1)
-    uniforms = [sampling.uniform(row.request.seed, row.request.choice, row.position) for row in rows]
-    return sampling.draw(sampling.warp(logits, rules), uniforms)
-
-
-def _finish(row: _Row) -> Finish | None:
-    if row.answer[-1] in row.request.stop_ids:
-        return "stop"
-    return "length" if len(row.answer) >= row.limit else None
-
-
-def _alike(rows: list[_Row]) -> dict[tuple[Sampling, Constraints, int | None], list[int]]:
-    """Indices of the rows that choose by the same rules from the same vocabulary."""
-    groups: dict[tuple[Sampling, Constraints, int | None], list[int]] = {}
-    for index, row in enumerate(rows):
-        request = row.request
-        groups.setdefault((request.rules, request.constraints, request.vocab_size), []).append(index)
-    return groups

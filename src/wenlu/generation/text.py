@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wenlu.bundle import Bundle
 from wenlu.errors import UsageError
 from wenlu.generation.beam import Hypothesis, beam_search
+from wenlu.generation.choosing import Finish, Scored, Top
 from wenlu.generation.constraints import Constraints, constraints_of
-from wenlu.generation.engine import Engine, Finish, Request
+from wenlu.generation.echo import check_echo
+from wenlu.generation.engine import Emission, Engine, Request
 from wenlu.generation.forward import room_for
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.source import source_ids
@@ -28,6 +30,9 @@ class Choice:
         tokens: how many were generated, the end token or stop string included.
         logprob: their sum in nats under the model itself; for beams, after penalties.
         ids: these tokens.
+        logprobs: of each of them; none for beams.
+        top: the likeliest in place of each, where `top_logprobs` asks for them.
+        prompt: the tokens of the prompt behind its first, where `prompt_logprobs` asks for them.
     """
 
     text: str
@@ -35,11 +40,19 @@ class Choice:
     logprob: float
     finish: Finish
     ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    top: tuple[Top, ...] = ()
+    prompt: tuple[Scored, ...] = ()
+
+    @property
+    def mean_logprob(self) -> float:
+        """What answers of different lengths are ranked by."""
+        return self.logprob / self.tokens
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A prompt with its `n` answers: as drawn, or best beam first."""
+    """A prompt with its `n` answers: as drawn, or the best one first of beams and of `best_of`."""
 
     prompt: str
     choices: tuple[Choice, ...]
@@ -82,6 +95,7 @@ def stream(bundle: Bundle, prompt: str, sampling: SamplingConfig) -> Iterator[Pi
 def stream_ids(bundle: Bundle, prompt: list[int], sampling: SamplingConfig) -> Iterator[Piece]:
     """As `stream`, for a prompt that is encoded already."""
     check_streams(sampling)
+    _check_asked(bundle, sampling)
     engine = Engine(bundle.model, max_batch=1, cache=sampling.cache)
     engine.submit(_request(bundle, prompt, sampling, choice=0))
     return _pieces(engine, _Answer(bundle, prompt, sampling))
@@ -93,6 +107,8 @@ def check_streams(sampling: SamplingConfig) -> None:
         raise UsageError(
             f"n={sampling.n}, num_beams={sampling.num_beams}: only one answer streams, and no beams; set both to 1"
         )
+    if sampling.best_of > 1:
+        raise UsageError(f"best_of={sampling.best_of}: the best answer is known only when all are there; remove it")
 
 
 def complete(
@@ -118,6 +134,7 @@ def answers(
     bundle: Bundle, prompts: Sequence[list[int]], sampling: SamplingConfig
 ) -> Iterator[tuple[int, tuple[Choice, ...]]]:
     """The index of each encoded prompt with its `n` choices, as soon as they are complete, long prompts first."""
+    _check_asked(bundle, sampling)
     order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))  # prompts of like length pad least
     return (_search if sampling.num_beams > 1 else _generate)(bundle, prompts, order, sampling)
 
@@ -140,7 +157,9 @@ class _Answer:
     def __init__(self, bundle: Bundle, prompt: Sequence[int], sampling: SamplingConfig) -> None:
         tokenizer = bundle.tokenizer
         self.ids: list[int] = []
-        self.logprob = 0.0
+        self.logprobs: list[float] = []
+        self.top: list[Top] = []
+        self.prompt: tuple[Scored, ...] = ()
         self.finish: Finish | None = None
         self.parts: list[str] = []
         self._stops = StopStrings(sampling.stop)
@@ -155,10 +174,16 @@ class _Answer:
         self._hidden = frozenset(tokenizer.special_tokens.values()) - (marks if shown else set())
         self._decoder = tokenizer.stream(skip_special=not shown)
 
-    def add(self, token: int, logprob: float, finish: Finish | None) -> Piece:
+    def take(self, emission: Emission) -> Piece:
+        """Take the next token with what is told of it."""
+        self.prompt += emission.prompt
+        self.logprobs.append(emission.logprob)
+        self.top += [emission.top] if emission.top else []
+        return self.add(emission.token, emission.finish)
+
+    def add(self, token: int, finish: Finish | None) -> Piece:
         """Take the next token; at the end of the answer all text that was held back comes with it."""
         self.ids.append(token)
-        self.logprob += logprob
         self.finish = finish
         text = "" if token in self._hidden else self._stops.push(self._decoder.push(token))
         if self.finish is not None:
@@ -171,13 +196,22 @@ class _Answer:
 
     def choice(self) -> Choice:
         assert self.finish is not None, "the answer is not complete"
-        return Choice("".join(self.parts), len(self.ids), self.logprob, self.finish, tuple(self.ids))
+        return Choice(
+            text="".join(self.parts),
+            tokens=len(self.ids),
+            logprob=sum(self.logprobs),
+            finish=self.finish,
+            ids=tuple(self.ids),
+            logprobs=tuple(self.logprobs),
+            top=tuple(self.top),
+            prompt=self.prompt,
+        )
 
 
 def _pieces(engine: Engine, answer: _Answer) -> Iterator[Piece]:
     while answer.finish is None:
         for emission in engine.step():
-            yield answer.add(emission.token, emission.logprob, emission.finish)
+            yield answer.take(emission)
 
 
 def _generate(
@@ -187,19 +221,26 @@ def _generate(
     running: dict[int, tuple[int, _Answer]] = {}
     rows: dict[int, list[_Answer]] = {row: [] for row in order}
     for row in order:
-        for choice in range(sampling.n):
+        for choice in range(sampling.drawn):
             id = engine.submit(_request(bundle, prompts[row], sampling, choice))
             rows[row].append(_Answer(bundle, prompts[row], sampling))
             running[id] = row, rows[row][-1]
     while engine.busy:
         for emission in engine.step():
             row, answer = running[emission.id]
-            answer.add(emission.token, emission.logprob, emission.finish)
+            answer.take(emission)
             if answer.finish is None:
                 continue
             engine.cancel(emission.id)  # a stop string ends what the engine would go on with
             if all(other.finish is not None for other in rows[row]):
-                yield row, tuple(other.choice() for other in rows.pop(row))
+                yield row, _given([other.choice() for other in rows.pop(row)], sampling)
+
+
+def _given(choices: list[Choice], sampling: SamplingConfig) -> tuple[Choice, ...]:
+    """As many of the answers as were asked for: as drawn, or the best ones."""
+    if sampling.best_of:
+        choices = sorted(choices, key=lambda choice: -choice.mean_logprob)  # equals stay as drawn
+    return tuple(choices[: sampling.n])
 
 
 def _search(
@@ -224,9 +265,9 @@ def _search(
 def _read(bundle: Bundle, prompt: Sequence[int], sampling: SamplingConfig, hypothesis: Hypothesis) -> Choice:
     answer = _Answer(bundle, prompt, sampling)
     for token in hypothesis.tokens[:-1]:
-        answer.add(token, 0.0, None)
-    answer.add(hypothesis.tokens[-1], hypothesis.logprob, hypothesis.finish)
-    return answer.choice()
+        answer.add(token, None)
+    answer.add(hypothesis.tokens[-1], hypothesis.finish)
+    return replace(answer.choice(), logprob=hypothesis.logprob)
 
 
 def _request(bundle: Bundle, prompt: list[int], sampling: SamplingConfig, choice: int) -> Request:
@@ -239,7 +280,22 @@ def _request(bundle: Bundle, prompt: list[int], sampling: SamplingConfig, choice
         vocab_size=bundle.tokenizer.vocab_size,
         seed=sampling.seed,
         choice=choice,
+        top_logprobs=sampling.top_logprobs,
+        prompt_logprobs=sampling.prompt_logprobs,
     )
+
+
+def _check_asked(bundle: Bundle, sampling: SamplingConfig) -> None:
+    """Raise UsageError for what this model cannot do."""
+    size = bundle.tokenizer.vocab_size
+    strange = [token for token, _ in sampling.logit_bias if token >= size]
+    if strange:
+        raise UsageError(
+            f"logit_bias: the tokenizer has {size} tokens, and none with id {strange[0]}; "
+            f"ids of a text come from bundle.tokenizer.encode(TEXT)"
+        )
+    if sampling.prompt_logprobs:
+        check_echo(bundle.model)
 
 
 def constraints(bundle: Bundle) -> Constraints:
