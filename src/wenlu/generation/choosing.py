@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from wenlu.errors import UsageError
 from wenlu.generation import sampling
 from wenlu.generation.constraints import Constraints
 from wenlu.generation.settings import Sampling
@@ -66,7 +68,10 @@ def ruled(logits: Tensor, rows: Sequence[Running]) -> Tensor:
     request = rows[0].request
     before, answers = [row.before for row in rows], [row.answer for row in rows]
     logits = sampling.penalise(logits[:, : request.vocab_size], request.rules, before, answers)
+    free = logits
     logits = request.constraints.apply(logits, before, answers, [row.limit for row in rows])
+    if any(row.request.guide is not None for row in rows):
+        logits = torch.stack([_formed(*each) for each in zip(logits, free, rows, strict=True)])
     return logits if request.rules.temperature == 0 else sampling.warp(logits, request.rules)
 
 
@@ -87,9 +92,27 @@ def scored(logits: Tensor, tokens: Tensor, tops: Sequence[int], sizes: Sequence[
 
 def finish_of(row: Running) -> Finish | None:
     """Why the answer ends with its last token; None where it goes on."""
-    if row.answer[-1] in row.request.stop_ids:
+    guide = row.request.guide
+    if row.answer[-1] in row.request.stop_ids or (guide is not None and guide.is_full(row.answer)):
         return "stop"
     return "length" if len(row.answer) >= row.limit else None
+
+
+def _formed(logits: Tensor, free: Tensor, row: Running) -> Tensor:
+    """(V,) logits of what the guide allows; where the checkpoint forbids all of that, the guide wins.
+
+    Raises UsageError where no token is allowed: the vocabulary cannot spell what must come.
+    """
+    guide = row.request.guide
+    if guide is None:
+        return logits
+    mask = guide.mask(row.answer)[: len(logits)].to(logits.device)
+    mask = F.pad(mask, (0, len(logits) - len(mask)), value=False)
+    for scores in (logits, free):
+        formed = scores.masked_fill(~mask, sampling.NEVER)
+        if bool(formed.isfinite().any()):
+            return formed
+    raise UsageError("the form that the answer must have goes on with what no token of this tokenizer can spell")
 
 
 def _pick(logits: Tensor, rows: Sequence[Running]) -> Tensor:

@@ -20,6 +20,7 @@ from wenlu.generation.choosing import Finish, Scored, Top, choose, finish_of
 from wenlu.generation.constraints import NONE, Constraints
 from wenlu.generation.echo import prompt_logprobs
 from wenlu.generation.forward import before_answer, decode, inference, prefill, room_for, to_logits
+from wenlu.generation.guides import Guide
 from wenlu.generation.settings import Sampling
 from wenlu.models import DecodeState, LanguageModel
 
@@ -35,6 +36,7 @@ class Request:
         choice: number of this answer among those to the same prompt and seed; each draws its own numbers.
         top_logprobs: how many of the likeliest tokens come with each one that is emitted.
         prompt_logprobs: the first emission tells those of the prompt too.
+        guide: what the answer must look like; no other request has the same one.
     """
 
     prompt: Sequence[int]
@@ -47,6 +49,7 @@ class Request:
     choice: int = 0
     top_logprobs: int = 0
     prompt_logprobs: bool = False
+    guide: Guide | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,14 @@ from pydantic import (
 
 from wenlu.config import Config
 from wenlu.generation.caches import CacheType
+from wenlu.generation.guides.given import MOST_CHOICES, MOST_REGEX, grammar_text, schema_text
 
 Strings = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 """Several strings; a single one may be written without brackets."""
 
 MOST_BIASED = 1024
+FORMS = ("json_schema", "regex", "grammar", "choices")
+"""Settings that say what an answer must look like; one of them at a time."""
 
 
 def _pairs(value: Any) -> Any:
@@ -87,6 +90,11 @@ class SamplingConfig(Sampling):
             first; 0: all that are drawn.
         top_logprobs: how many of the likeliest tokens are told beside each one of the answer.
         prompt_logprobs: tell the log-probabilities of the prompt's tokens too.
+        json_schema: the answer is JSON that a schema allows: a FILE, the schema as JSON, or a table;
+            `{type="object"}` is any object.
+        regex: the whole answer matches this regular expression of Rust's syntax, so without look-around.
+        grammar: the answer follows a grammar in Lark's notation: a FILE, or the grammar itself with its rule `start`.
+        choices: the answer is one of these texts.
         num_beams: > 1 searches for the likeliest answer with so many beams instead of drawing one.
         length_penalty: a finished beam scores (sum of log-probabilities) / tokens ** length_penalty; > 0 favours
             long answers.
@@ -104,6 +112,10 @@ class SamplingConfig(Sampling):
     best_of: NonNegativeInt = 0
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
     prompt_logprobs: bool = False
+    json_schema: Annotated[str, BeforeValidator(schema_text)] | None = None
+    regex: Annotated[str, Field(min_length=1, max_length=MOST_REGEX)] | None = None
+    grammar: Annotated[str, BeforeValidator(grammar_text)] | None = None
+    choices: Annotated[Strings, Field(max_length=MOST_CHOICES)] = ()
     num_beams: PositiveInt = 1
     length_penalty: float = 1.0
     max_batch: PositiveInt = 16
@@ -114,6 +126,7 @@ class SamplingConfig(Sampling):
     def _no_contradiction(self) -> Self:
         if "" in self.stop:
             raise ValueError("stop: an empty string would end every answer before it begins; remove it")
+        self._check_form()
         if self.num_beams == 1:
             if "length_penalty" in self.model_fields_set and self.length_penalty != 1:
                 raise ValueError(f"length_penalty={self.length_penalty:g} ranks beams; set num_beams > 1 as well")
@@ -144,6 +157,22 @@ class SamplingConfig(Sampling):
         if self.n > self.num_beams:
             raise ValueError(f"n={self.n} answers need as many beams, not num_beams={self.num_beams}")
         return self
+
+    def _check_form(self) -> None:
+        if "" in self.choices:
+            raise ValueError("choices: an empty text cannot be chosen; remove it")
+        named = self.forms
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} both say what the answer looks like; keep one of them")
+        if named and self.ignore_end:
+            raise ValueError(f"ignore_end goes on where {named[0]} ends the answer; remove one of the two")
+        if named and self.num_beams > 1:
+            raise ValueError(f"{named[0]} is for answers that are drawn or greedy; set num_beams=1")
+
+    @property
+    def forms(self) -> list[str]:
+        """Those of `FORMS` that are set."""
+        return [name for name in FORMS if getattr(self, name)]
 
     @property
     def drawn(self) -> int:

@@ -13,6 +13,7 @@ from wenlu.generation.constraints import Constraints, constraints_of
 from wenlu.generation.echo import check_echo
 from wenlu.generation.engine import Emission, Engine, Request
 from wenlu.generation.forward import room_for
+from wenlu.generation.guides import compile_guide
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.source import source_ids
 from wenlu.generation.stops import StopStrings
@@ -95,9 +96,9 @@ def stream(bundle: Bundle, prompt: str, sampling: SamplingConfig) -> Iterator[Pi
 def stream_ids(bundle: Bundle, prompt: list[int], sampling: SamplingConfig) -> Iterator[Piece]:
     """As `stream`, for a prompt that is encoded already."""
     check_streams(sampling)
-    _check_asked(bundle, sampling)
+    request = _Requests(bundle, sampling).make(prompt, choice=0)
     engine = Engine(bundle.model, max_batch=1, cache=sampling.cache)
-    engine.submit(_request(bundle, prompt, sampling, choice=0))
+    engine.submit(request)
     return _pieces(engine, _Answer(bundle, prompt, sampling))
 
 
@@ -134,7 +135,6 @@ def answers(
     bundle: Bundle, prompts: Sequence[list[int]], sampling: SamplingConfig
 ) -> Iterator[tuple[int, tuple[Choice, ...]]]:
     """The index of each encoded prompt with its `n` choices, as soon as they are complete, long prompts first."""
-    _check_asked(bundle, sampling)
     order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))  # prompts of like length pad least
     return (_search if sampling.num_beams > 1 else _generate)(bundle, prompts, order, sampling)
 
@@ -217,12 +217,13 @@ def _pieces(engine: Engine, answer: _Answer) -> Iterator[Piece]:
 def _generate(
     bundle: Bundle, prompts: Sequence[list[int]], order: Sequence[int], sampling: SamplingConfig
 ) -> Iterator[tuple[int, tuple[Choice, ...]]]:
+    requests = _Requests(bundle, sampling)
     engine = Engine(bundle.model, max_batch=sampling.max_batch, cache=sampling.cache)
     running: dict[int, tuple[int, _Answer]] = {}
     rows: dict[int, list[_Answer]] = {row: [] for row in order}
     for row in order:
         for choice in range(sampling.drawn):
-            id = engine.submit(_request(bundle, prompts[row], sampling, choice))
+            id = engine.submit(requests.make(prompts[row], choice))
             rows[row].append(_Answer(bundle, prompts[row], sampling))
             running[id] = row, rows[row][-1]
     while engine.busy:
@@ -270,32 +271,48 @@ def _read(bundle: Bundle, prompt: Sequence[int], sampling: SamplingConfig, hypot
     return replace(answer.choice(), logprob=hypothesis.logprob)
 
 
-def _request(bundle: Bundle, prompt: list[int], sampling: SamplingConfig, choice: int) -> Request:
-    return Request(
-        prompt=prompt,
-        max_new_tokens=sampling.max_new_tokens,
-        rules=sampling.rules(),
-        constraints=constraints(bundle),
-        stop_ids=_stop_ids(bundle, sampling),
-        vocab_size=bundle.tokenizer.vocab_size,
-        seed=sampling.seed,
-        choice=choice,
-        top_logprobs=sampling.top_logprobs,
-        prompt_logprobs=sampling.prompt_logprobs,
-    )
+class _Requests:
+    """Makes the requests of one call, after what they have in common; raises UsageError for what cannot be asked."""
+
+    def __init__(self, bundle: Bundle, sampling: SamplingConfig) -> None:
+        _check_bias(sampling, bundle.tokenizer.vocab_size)
+        if sampling.prompt_logprobs:
+            check_echo(bundle.model)
+        self._bundle = bundle
+        self._sampling = sampling
+        self._rules = sampling.rules()
+        self._constraints = constraints(bundle)
+        self._compiled = compile_guide(sampling, bundle.tokenizer, bundle.end_ids)
+
+    def make(self, prompt: list[int], choice: int) -> Request:
+        bundle, sampling = self._bundle, self._sampling
+        return Request(
+            prompt=prompt,
+            max_new_tokens=sampling.max_new_tokens,
+            rules=self._rules,
+            constraints=self._constraints,
+            stop_ids=_stop_ids(bundle, sampling),
+            vocab_size=bundle.tokenizer.vocab_size,
+            seed=sampling.seed,
+            choice=choice,
+            top_logprobs=sampling.top_logprobs,
+            prompt_logprobs=sampling.prompt_logprobs,
+            guide=None if self._compiled is None else self._compiled.guide(_begins_text(bundle, prompt)),
+        )
 
 
-def _check_asked(bundle: Bundle, sampling: SamplingConfig) -> None:
-    """Raise UsageError for what this model cannot do."""
-    size = bundle.tokenizer.vocab_size
+def _begins_text(bundle: Bundle, prompt: Sequence[int]) -> bool:
+    """Whether the answer is the beginning of its text."""
+    return isinstance(bundle.model, EncoderDecoder) or set(prompt) <= set(bundle.tokenizer.special_tokens.values())
+
+
+def _check_bias(sampling: SamplingConfig, size: int) -> None:
     strange = [token for token, _ in sampling.logit_bias if token >= size]
     if strange:
         raise UsageError(
             f"logit_bias: the tokenizer has {size} tokens, and none with id {strange[0]}; "
             f"ids of a text come from bundle.tokenizer.encode(TEXT)"
         )
-    if sampling.prompt_logprobs:
-        check_echo(bundle.model)
 
 
 def constraints(bundle: Bundle) -> Constraints:
