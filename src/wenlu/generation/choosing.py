@@ -13,6 +13,7 @@ from torch import Tensor
 from wenlu.errors import UsageError
 from wenlu.generation import sampling
 from wenlu.generation.constraints import Constraints
+from wenlu.generation.guidance import guided
 from wenlu.generation.settings import Sampling
 
 if TYPE_CHECKING:  # the engine chooses by this file
@@ -67,6 +68,8 @@ def ruled(logits: Tensor, rows: Sequence[Running]) -> Tensor:
     """Logits (B, V') of rows that share their rules, after all of these; the least of them where nothing is drawn."""
     request = rows[0].request
     before, answers = [row.before for row in rows], [row.answer for row in rows]
+    if request.rules.guidance != 1:
+        logits = torch.stack([_contrasted(*each) for each in zip(logits, rows, strict=True)])
     logits = sampling.penalise(logits[:, : request.vocab_size], request.rules, before, answers)
     free = logits
     logits = request.constraints.apply(logits, before, answers, [row.limit for row in rows])
@@ -96,6 +99,13 @@ def finish_of(row: Running) -> Finish | None:
     if row.answer[-1] in row.request.stop_ids or (guide is not None and guide.is_full(row.answer)):
         return "stop"
     return "length" if len(row.answer) >= row.limit else None
+
+
+def _contrasted(logits: Tensor, row: Running) -> Tensor:
+    """(V,) logits of the model, after guidance."""
+    contrast = row.request.contrast
+    assert contrast is not None, "guidance needs what it leads away from"
+    return guided(logits, contrast.logits(row.answer), row.request.rules.guidance)
 
 
 def _formed(logits: Tensor, free: Tensor, row: Running) -> Tensor:

@@ -20,6 +20,7 @@ from wenlu.generation.choosing import Finish, Scored, Top, choose, finish_of
 from wenlu.generation.constraints import NONE, Constraints
 from wenlu.generation.echo import prompt_logprobs
 from wenlu.generation.forward import before_answer, decode, inference, prefill, room_for, to_logits
+from wenlu.generation.guidance import Contrast
 from wenlu.generation.guides import Guide
 from wenlu.generation.settings import Sampling
 from wenlu.models import DecodeState, LanguageModel
@@ -37,6 +38,7 @@ class Request:
         top_logprobs: how many of the likeliest tokens come with each one that is emitted.
         prompt_logprobs: the first emission tells those of the prompt too.
         guide: what the answer must look like; no other request has the same one.
+        contrast: the answer behind another prompt, for rules with guidance; no other request has the same one.
     """
 
     prompt: Sequence[int]
@@ -50,6 +52,7 @@ class Request:
     top_logprobs: int = 0
     prompt_logprobs: bool = False
     guide: Guide | None = None
+    contrast: Contrast | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ class Sampling(Config):
     does nothing. At temperature 0 the likeliest token is taken, so the last four have nothing to cut.
 
     Attributes:
+        guidance: > 1 leads away from what the model would write behind `negative_prompt` (Sanchez et al. 2023,
+            arXiv:2306.17806); each token then costs two.
         logit_bias: added to the logits of single tokens, by id; -100 forbids one and 100 forces it, as good as always.
         repetition_penalty: > 1 makes tokens that stand in prompt or answer less likely (Keskar et al. 2019,
             arXiv:1909.05858).
@@ -67,6 +69,7 @@ class Sampling(Config):
             et al. 2023, arXiv:2202.00666).
     """
 
+    guidance: NonNegativeFloat = 1.0
     logit_bias: LogitBias = ()
     repetition_penalty: PositiveFloat = 1.0
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
@@ -90,6 +93,7 @@ class SamplingConfig(Sampling):
             first; 0: all that are drawn.
         top_logprobs: how many of the likeliest tokens are told beside each one of the answer.
         prompt_logprobs: tell the log-probabilities of the prompt's tokens too.
+        negative_prompt: what `guidance` leads away from, a text without roles; by default the prompt's last token.
         json_schema: the answer is JSON that a schema allows: a FILE, the schema as JSON, or a table;
             `{type="object"}` is any object.
         regex: the whole answer matches this regular expression of Rust's syntax, so without look-around.
@@ -112,6 +116,7 @@ class SamplingConfig(Sampling):
     best_of: NonNegativeInt = 0
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
     prompt_logprobs: bool = False
+    negative_prompt: str | None = None
     json_schema: Annotated[str, BeforeValidator(schema_text)] | None = None
     regex: Annotated[str, Field(min_length=1, max_length=MOST_REGEX)] | None = None
     grammar: Annotated[str, BeforeValidator(grammar_text)] | None = None
@@ -127,6 +132,8 @@ class SamplingConfig(Sampling):
         if "" in self.stop:
             raise ValueError("stop: an empty string would end every answer before it begins; remove it")
         self._check_form()
+        if self.guidance == 1 and self.negative_prompt is not None:
+            raise ValueError("negative_prompt does nothing at guidance=1; set guidance > 1, or remove it")
         if self.num_beams == 1:
             if "length_penalty" in self.model_fields_set and self.length_penalty != 1:
                 raise ValueError(f"length_penalty={self.length_penalty:g} ranks beams; set num_beams > 1 as well")
@@ -139,7 +146,7 @@ class SamplingConfig(Sampling):
             if 0 < self.best_of < self.n:
                 raise ValueError(f"best_of={self.best_of} are fewer answers than n={self.n}; set best_of >= n")
             return self
-        drawing = {"temperature": 0.0, "top_k": None, "top_p": 1.0, "min_p": 0.0, "typical_p": 1.0}
+        drawing = {"guidance": 1.0, "temperature": 0.0, "top_k": None, "top_p": 1.0, "min_p": 0.0, "typical_p": 1.0}
         for name, neutral in drawing.items():
             if getattr(self, name) != neutral:
                 raise ValueError(

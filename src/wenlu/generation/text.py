@@ -13,6 +13,7 @@ from wenlu.generation.constraints import Constraints, constraints_of
 from wenlu.generation.echo import check_echo
 from wenlu.generation.engine import Emission, Engine, Request
 from wenlu.generation.forward import room_for
+from wenlu.generation.guidance import Contrast
 from wenlu.generation.guides import compile_guide
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.source import source_ids
@@ -283,12 +284,21 @@ class _Requests:
         self._rules = sampling.rules()
         self._constraints = constraints(bundle)
         self._compiled = compile_guide(sampling, bundle.tokenizer, bundle.end_ids)
+        negative = sampling.negative_prompt
+        self._negative = None if negative is None else encode_prompt(bundle, negative)
+        if sampling.guidance != 1 and negative is None and isinstance(bundle.model, EncoderDecoder):
+            raise UsageError("guidance: an encoder–decoder is led away from another source; set negative_prompt")
 
     def make(self, prompt: list[int], choice: int) -> Request:
         bundle, sampling = self._bundle, self._sampling
+        limit, contrast = sampling.max_new_tokens, None
+        if sampling.guidance != 1:
+            negative = prompt[-1:] if self._negative is None else self._negative
+            contrast = Contrast(bundle.model, negative)
+            limit = min(limit, room_for(bundle.model, negative) or limit)
         return Request(
             prompt=prompt,
-            max_new_tokens=sampling.max_new_tokens,
+            max_new_tokens=limit,
             rules=self._rules,
             constraints=self._constraints,
             stop_ids=_stop_ids(bundle, sampling),
@@ -298,6 +308,7 @@ class _Requests:
             top_logprobs=sampling.top_logprobs,
             prompt_logprobs=sampling.prompt_logprobs,
             guide=None if self._compiled is None else self._compiled.guide(_begins_text(bundle, prompt)),
+            contrast=contrast,
         )
 
 
