@@ -78,6 +78,14 @@ def ruled(logits: Tensor, rows: Sequence[Running]) -> Tensor:
     return logits if request.rules.temperature == 0 else sampling.warp(logits, request.rules)
 
 
+def probabilities(logits: Tensor, rows: Sequence[Running]) -> Tensor:
+    """(B, V') float64: what the next token of rows that share their rules is drawn by; greedy is sure of one."""
+    logits = ruled(logits, rows)
+    if rows[0].request.rules.temperature == 0:
+        return F.one_hot(logits.argmax(dim=-1), logits.shape[-1]).double()
+    return logits.double().softmax(dim=-1)
+
+
 def scored(logits: Tensor, tokens: Tensor, tops: Sequence[int], sizes: Sequence[int | None]) -> list[Scored]:
     """The `tokens` (B,), one of each row of logits (B, V), with the `tops` likeliest of the first `sizes` ones."""
     logprobs = logits.log_softmax(dim=-1)

@@ -106,20 +106,26 @@ def warp(logits: Tensor, rules: Sampling) -> Tensor:
     return logits
 
 
-def uniform(seed: int, choice: int, position: int) -> float:
+def uniform(seed: int, choice: int, position: int, *, stream: int = 0) -> float:
     """The number in [0, 1) that decides the token at `position` of an answer: no state, so no order of calls.
 
     Philox4x64 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") with key (seed, choice) and
-    counter `position`.
+    counter (position, stream); speculation has streams of its own.
     """
-    bits = np.random.Philox(key=np.array([seed, choice], dtype=np.uint64), counter=position)
+    counter = np.array([position, stream, 0, 0], dtype=np.uint64)
+    bits = np.random.Philox(key=np.array([seed, choice], dtype=np.uint64), counter=counter)
     return float(np.random.Generator(bits).random())
 
 
 def draw(logits: Tensor, uniforms: Sequence[float]) -> Tensor:
     """(B,) tokens at which the cumulative probability of each row passes its number in [0, 1)."""
-    cumulative = logits.double().softmax(dim=-1).cumsum(dim=-1)
-    numbers = torch.tensor(uniforms, dtype=torch.float64, device=logits.device).unsqueeze(1)
+    return draw_from(logits.double().softmax(dim=-1), uniforms)
+
+
+def draw_from(probabilities: Tensor, uniforms: Sequence[float]) -> Tensor:
+    """As `draw`, from float64 probabilities (B, V), whose sum may be another than 1."""
+    cumulative = probabilities.cumsum(dim=-1)
+    numbers = torch.tensor(uniforms, dtype=torch.float64, device=probabilities.device).unsqueeze(1)
     # A number is at most 1 - 2**-53, so its product with the total rounds to less than the total.
     return torch.searchsorted(cumulative, numbers * cumulative[:, -1:], right=True).squeeze(1)
 

@@ -97,10 +97,10 @@ def stream(bundle: Bundle, prompt: str, sampling: SamplingConfig) -> Iterator[Pi
 def stream_ids(bundle: Bundle, prompt: list[int], sampling: SamplingConfig) -> Iterator[Piece]:
     """As `stream`, for a prompt that is encoded already."""
     check_streams(sampling)
-    request = _Requests(bundle, sampling).make(prompt, choice=0)
+    request = Requests(bundle, sampling).make(prompt, choice=0)
     engine = Engine(bundle.model, max_batch=1, cache=sampling.cache)
     engine.submit(request)
-    return _pieces(engine, _Answer(bundle, prompt, sampling))
+    return _pieces(engine, Answer(bundle, prompt, sampling))
 
 
 def check_streams(sampling: SamplingConfig) -> None:
@@ -152,7 +152,7 @@ def encode_prompt(bundle: Bundle, prompt: str) -> list[int]:
     return ids
 
 
-class _Answer:
+class Answer:
     """Gathers the tokens of one answer into text."""
 
     def __init__(self, bundle: Bundle, prompt: Sequence[int], sampling: SamplingConfig) -> None:
@@ -196,6 +196,7 @@ class _Answer:
         return Piece(text, len(self.ids), self.finish)
 
     def choice(self) -> Choice:
+        """The whole answer, once it has ended."""
         assert self.finish is not None, "the answer is not complete"
         return Choice(
             text="".join(self.parts),
@@ -209,7 +210,7 @@ class _Answer:
         )
 
 
-def _pieces(engine: Engine, answer: _Answer) -> Iterator[Piece]:
+def _pieces(engine: Engine, answer: Answer) -> Iterator[Piece]:
     while answer.finish is None:
         for emission in engine.step():
             yield answer.take(emission)
@@ -218,14 +219,14 @@ def _pieces(engine: Engine, answer: _Answer) -> Iterator[Piece]:
 def _generate(
     bundle: Bundle, prompts: Sequence[list[int]], order: Sequence[int], sampling: SamplingConfig
 ) -> Iterator[tuple[int, tuple[Choice, ...]]]:
-    requests = _Requests(bundle, sampling)
+    requests = Requests(bundle, sampling)
     engine = Engine(bundle.model, max_batch=sampling.max_batch, cache=sampling.cache)
-    running: dict[int, tuple[int, _Answer]] = {}
-    rows: dict[int, list[_Answer]] = {row: [] for row in order}
+    running: dict[int, tuple[int, Answer]] = {}
+    rows: dict[int, list[Answer]] = {row: [] for row in order}
     for row in order:
         for choice in range(sampling.drawn):
             id = engine.submit(requests.make(prompts[row], choice))
-            rows[row].append(_Answer(bundle, prompts[row], sampling))
+            rows[row].append(Answer(bundle, prompts[row], sampling))
             running[id] = row, rows[row][-1]
     while engine.busy:
         for emission in engine.step():
@@ -265,14 +266,14 @@ def _search(
 
 
 def _read(bundle: Bundle, prompt: Sequence[int], sampling: SamplingConfig, hypothesis: Hypothesis) -> Choice:
-    answer = _Answer(bundle, prompt, sampling)
+    answer = Answer(bundle, prompt, sampling)
     for token in hypothesis.tokens[:-1]:
         answer.add(token, None)
     answer.add(hypothesis.tokens[-1], hypothesis.finish)
     return replace(answer.choice(), logprob=hypothesis.logprob)
 
 
-class _Requests:
+class Requests:
     """Makes the requests of one call, after what they have in common; raises UsageError for what cannot be asked."""
 
     def __init__(self, bundle: Bundle, sampling: SamplingConfig) -> None:
