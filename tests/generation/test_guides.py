@@ -17,6 +17,7 @@ from tests.generation.schemas import allows, some_schema
 from wenlu.bundle import Bundle
 from wenlu.config import check
 from wenlu.errors import ConfigError, MissingExtra, UsageError
+from wenlu.generation.asking import ask
 from wenlu.generation.guides import Guide, compile_guide, vocabulary
 from wenlu.generation.guides.compiled import _within
 from wenlu.generation.settings import SamplingConfig
@@ -311,3 +312,17 @@ def test_a_file_of_a_schema_is_kept_as_what_it_says(tmp_path: Path) -> None:
         assert check(SamplingConfig, {"json_schema": given}, where="generate").json_schema == expected
     with pytest.raises(ConfigError, match="a schema is an object of JSON, not"):
         check(SamplingConfig, {"json_schema": str(tmp_path / "words.json")}, where="generate")
+
+
+def test_overrides_of_predict_and_ask_say_the_form(bundle: Bundle) -> None:
+    for override, pattern in (
+        ("choices=yes", r"yes"),
+        ('choices=["yes", "no"]', r"yes|no"),
+        ("regex=[a-c]{2}", r"[a-c]{2}"),
+        ('json_schema={enum = ["天", 1]}', r'"天"|1'),
+        ('json_schema={"enum": ["天", 1]}', r'"天"|1'),
+        ('grammar=start: "a" | "bc"', r"a|bc"),
+    ):
+        line = ask(bundle, ["The"], [override, "temperature=1.0"])[0]
+        assert re.fullmatch(pattern, line["prediction"])
+        assert line["finish"] == "stop"
