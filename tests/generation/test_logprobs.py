@@ -12,7 +12,7 @@ from wenlu.errors import UsageError
 from wenlu.generation import echo
 from wenlu.generation.engine import Emission, Engine, Request
 from wenlu.generation.settings import Sampling, SamplingConfig
-from wenlu.generation.text import complete, encode_prompt, stream
+from wenlu.generation.text import complete, encode_prompt, stream, stream_text
 from wenlu.models import LanguageModel, family
 
 DRAWN = Sampling(temperature=1.3, top_k=9, repetition_penalty=1.4, logit_bias=((3, 2.0),))
@@ -87,9 +87,11 @@ def test_best_of_gives_the_answers_of_highest_mean_logprob(bundle: Bundle) -> No
     assert [choice.text for choice in best] == [choice.text for choice in expected]
 
 
-def test_the_best_answer_does_not_stream(bundle: Bundle) -> None:
+def test_the_best_answer_does_not_stream_but_comes_as_a_whole(bundle: Bundle) -> None:
+    sampling = SamplingConfig(max_new_tokens=5, temperature=1.0, best_of=4, ignore_end=True)
+    assert list(stream_text(bundle, "a", sampling)) == [complete(bundle, ["a"], sampling)[0].text]
     with pytest.raises(UsageError, match="best_of=4: the best answer is known only when all are there; remove it"):
-        stream(bundle, "a", SamplingConfig(temperature=1.0, best_of=4))
+        stream(bundle, "a", sampling)
 
 
 def test_a_bias_of_100_forces_a_token_and_one_of_minus_100_forbids_it(bundle: Bundle) -> None:

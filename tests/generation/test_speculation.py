@@ -232,6 +232,10 @@ def test_what_speculation_cannot_do_is_said(bundle: Bundle, make_llama: Callable
         ),
         (lambda: first_layers(bundle.model, 2), "early exit behind 2 layers: Llama has 2 that it could leave"),
         (lambda: first_layers(lstm, 1), "early exit behind 1 layers: LSTM.* has 0"),
+        (
+            lambda: speculate(bundle, "a", sampling.model_copy(update={"cache": "int8"}), PromptLookup()),
+            "cache='int8' is",
+        ),
         (lambda: speculate(bundle, "a", sampling.model_copy(update={"n": 2}), PromptLookup()), "only one answer"),
         (
             lambda: speculate(bundle, "a", sampling, DraftModel(make_llama(vocab_size=48))),

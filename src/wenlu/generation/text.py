@@ -81,7 +81,12 @@ class Piece:
 
 
 def stream_text(bundle: Bundle, prompt: str, sampling: SamplingConfig) -> Iterator[str]:
-    """The answer to `prompt` in pieces of whole characters, as they come; raises as `stream`."""
+    """The answer to `prompt` in pieces of whole characters, as they come, the best one of `best_of` as a whole.
+
+    Raises as `stream`.
+    """
+    if sampling.best_of > 1 and sampling.n == 1:
+        return iter([complete(bundle, [prompt], sampling)[0].text])
     return (piece.text for piece in stream(bundle, prompt, sampling) if piece.text)
 
 

@@ -66,7 +66,8 @@ class Choices:
                 yield tokens
 
     def _said(self, answer: Sequence[int]) -> bytes:
-        return b"".join(self._spellings.of(answer, begins=self._begins))
+        pieces = (self._spellings.piece(token, begins=self._begins and not place) for place, token in enumerate(answer))
+        return b"".join(pieces)
 
     def _from(self, said: bytes) -> Iterator[bytes]:
         """The texts that begin with `said`, this one first."""

@@ -45,7 +45,7 @@ class Grammar:
         self._spellings = spellings
         self._ends = [token for token in ends if token < len(spellings.later)]
         self._where = where
-        self._read: list[bytes] = []
+        self._read: list[int] = []
 
     def mask(self, answer: Sequence[int]) -> Tensor:
         self._follow(answer)
@@ -66,19 +66,23 @@ class Grammar:
 
     def _follow(self, answer: Sequence[int]) -> None:
         """Move the matcher from the answer that it last read to this one."""
-        pieces = self._spellings.of(answer, begins=self._first is not None)
-        same = 0
-        while same < min(len(pieces), len(self._read)) and pieces[same] == self._read[same]:
-            same += 1
+        tokens = list(answer)
+        same = len(self._read)
+        if tokens[:same] != self._read:
+            pairs = zip(tokens, self._read, strict=False)
+            same = next((place for place, (new, old) in enumerate(pairs) if new != old), len(tokens))
         inner, of_byte = self._matcher.inner, self._matcher.vocabulary.of_byte
-        undone = sum(map(len, self._read[same:]))
+        undone = sum(len(self._piece(place, self._read[place])) for place in range(same, len(self._read)))
         if undone:
             inner.rollback(undone)
-        fresh = [of_byte[value] for piece in pieces[same:] for value in piece]
+        fresh = [of_byte[value] for place in range(same, len(tokens)) for value in self._piece(place, tokens[place])]
         if fresh:
             inner.consume_tokens(fresh)
-        self._read = pieces
+        self._read = tokens
         self._check(self._matcher)
+
+    def _piece(self, place: int, token: int) -> bytes:
+        return self._spellings.piece(token, begins=place == 0 and self._first is not None)
 
     def _check(self, matcher: Matcher) -> None:
         if matcher.inner.is_error():

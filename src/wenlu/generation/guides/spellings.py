@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from weakref import WeakKeyDictionary
@@ -37,9 +36,9 @@ class Spellings:
         """The spellings as llguidance reads them; raises MissingExtra."""
         return self._first_vocabulary if first else self._later_vocabulary
 
-    def of(self, answer: Sequence[int], *, begins: bool) -> list[bytes]:
-        """What each token of an answer adds; `begins` where no text stands before it."""
-        return [(self.first if begins and place == 0 else self.later)[token] for place, token in enumerate(answer)]
+    def piece(self, token: int, *, begins: bool) -> bytes:
+        """What the token adds to a text; `begins` where it is the first of it."""
+        return (self.first if begins else self.later)[token]
 
     @cached_property
     def _later_vocabulary(self) -> Vocabulary:

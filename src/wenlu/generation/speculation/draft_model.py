@@ -16,8 +16,8 @@ from wenlu.generation.forward import context_of, inference, to_logits
 from wenlu.generation.speculation.drafter import Draft, Draftee
 from wenlu.models import DecodeState, LanguageModel
 from wenlu.models.layers.decoder import Decoder
-from wenlu.models.layers.int8_cache import Int8KVCache
 from wenlu.models.layers.kv_cache import KVCache
+from wenlu.models.layers.rereading import RereadingCache
 
 DRAFTING = 2
 """The stream of numbers that guesses are drawn by."""
@@ -97,10 +97,9 @@ def first_layers(model: LanguageModel, count: int) -> LanguageModel:
 
 def rewindable(state: DecodeState, whose: str) -> KVCache:
     """The state, where its last tokens can be taken back; raises UsageError."""
-    if type(state) not in (KVCache, Int8KVCache):
+    if not isinstance(state, KVCache) or isinstance(state, RereadingCache):
         raise UsageError(
             f"speculation: {whose} keeps a {type(state).__name__}, from which tokens cannot be taken back; "
             f"speculate with a decoder that keeps keys and values alone"
         )
-    assert isinstance(state, KVCache)
     return state

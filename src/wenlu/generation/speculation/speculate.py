@@ -11,7 +11,6 @@ from torch import Tensor
 from wenlu.bundle import Bundle
 from wenlu.errors import UsageError
 from wenlu.generation import sampling as numbers
-from wenlu.generation.caches import kept_as
 from wenlu.generation.choosing import Finish, Scored, finish_of, probabilities, scored
 from wenlu.generation.engine import Emission, Request
 from wenlu.generation.forward import inference, room_for, to_logits
@@ -59,12 +58,14 @@ def speculate(
         prompt: text, or ids. count: guesses a pass.
 
     Raises:
-        UsageError: several answers or beams, `prompt_logprobs`, an encoder–decoder, or a model that cannot take tokens
-            back.
+        UsageError: several answers or beams, `prompt_logprobs`, another `cache`, an encoder–decoder, or a model that
+            cannot take tokens back.
     """
     check_streams(sampling)
     if sampling.prompt_logprobs:
         raise UsageError("prompt_logprobs are not told of a speculated answer; remove them")
+    if sampling.cache != "plain":
+        raise UsageError(f"cache={sampling.cache!r} is not for speculation, which keeps plain numbers; remove it")
     if isinstance(bundle.model, EncoderDecoder):
         raise UsageError("speculation is for decoders, not for an encoder–decoder; use `complete`")
     ids = encode_prompt(bundle, prompt) if isinstance(prompt, str) else prompt
@@ -74,7 +75,7 @@ def speculate(
     answer = Answer(bundle, ids, sampling)
     passes, drafted, accepted = 0, 0, 0
     with inference(bundle.model):
-        state = rewindable(kept_as(bundle.model.init_state(1), sampling.cache), "the model")
+        state = rewindable(bundle.model.init_state(1), "the model")
         unread = list(ids)
         finish: Finish | None = None
         while finish is None:
