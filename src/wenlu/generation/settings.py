@@ -19,7 +19,12 @@ from wenlu.config import Config
 from wenlu.generation.caches import CacheType
 from wenlu.generation.guides.given import MOST_CHOICES, MOST_REGEX, grammar_text, schema_text
 
-Strings = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Strings = Annotated[tuple[str, ...], BeforeValidator(_several)]
 """Several strings; a single one may be written without brackets."""
 
 MOST_BIASED = 1024
@@ -39,8 +44,8 @@ def _each_once(pairs: tuple[tuple[int, float], ...]) -> tuple[tuple[int, float],
 
 LogitBias = Annotated[
     tuple[tuple[NonNegativeInt, Annotated[float, Field(ge=-100, le=100)]], ...],
-    BeforeValidator(_pairs),
     Field(max_length=MOST_BIASED),
+    BeforeValidator(_pairs),
     AfterValidator(_each_once),
 ]
 """Token ids with what is added to their logits; a table `{TOKEN = BIAS}` is read too."""
@@ -120,7 +125,7 @@ class SamplingConfig(Sampling):
     json_schema: Annotated[str, BeforeValidator(schema_text)] | None = None
     regex: Annotated[str, Field(min_length=1, max_length=MOST_REGEX)] | None = None
     grammar: Annotated[str, BeforeValidator(grammar_text)] | None = None
-    choices: Annotated[Strings, Field(max_length=MOST_CHOICES)] = ()
+    choices: Annotated[tuple[str, ...], Field(max_length=MOST_CHOICES), BeforeValidator(_several)] = ()
     num_beams: PositiveInt = 1
     length_penalty: float = 1.0
     max_batch: PositiveInt = 16
