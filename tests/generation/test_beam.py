@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from tests.generation.reference import END, to_transformers
 
 from wenlu.errors import UsageError
 from wenlu.generation.beam import Hypothesis, beam_search
 from wenlu.generation.settings import Sampling
 from wenlu.models import LanguageModel
-
-END = 2
 
 
 @torch.no_grad()
@@ -32,28 +30,6 @@ def exhaustive(model: LanguageModel, prompt: list[int], length: int, penalty: fl
             total = float(sum(row[token] for row, token in zip(logprobs, answer, strict=True)))
             found.append(Hypothesis(answer, total, total / size**penalty, "stop" if stopped else "length"))
     return sorted(found, key=lambda hypothesis: -hypothesis.score)
-
-
-def to_transformers(model: LanguageModel) -> LlamaForCausalLM:
-    config = model.config
-    theirs = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=config.vocab_size,
-            hidden_size=config.hidden_size,
-            intermediate_size=config.intermediate_size,
-            num_hidden_layers=config.num_hidden_layers,
-            num_attention_heads=config.num_attention_heads,
-            num_key_value_heads=config.num_key_value_heads,
-            max_position_embeddings=config.max_position_embeddings,
-            rms_norm_eps=config.rms_norm_eps,
-            bos_token_id=1,
-            eos_token_id=END,
-            pad_token_id=0,
-        )
-    )
-    weights = model.state_dict()
-    theirs.load_state_dict({k if k == "lm_head.weight" else f"model.{k}": v for k, v in weights.items()})
-    return theirs.to(next(model.parameters()).dtype).eval()
 
 
 @pytest.mark.parametrize("penalty", [0.0, 1.0, 2.0, -1.0])

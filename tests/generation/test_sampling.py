@@ -13,6 +13,7 @@ from transformers.generation import logits_process as oracle
 from wenlu.generation.sampling import (
     draw,
     frequency_penalty,
+    logit_bias,
     min_p,
     penalise,
     presence_penalty,
@@ -20,6 +21,7 @@ from wenlu.generation.sampling import (
     temperature,
     top_k,
     top_p,
+    typical,
     uniform,
     warp,
 )
@@ -50,8 +52,27 @@ def some_logits(rows: int = 3, vocab: int = 50, seed: int = 0) -> Tensor:
         (lambda x: top_p(x, 1e-6), oracle.TopPLogitsWarper(1e-6)),
         (lambda x: min_p(x, 0.1), oracle.MinPLogitsWarper(0.1)),
         (lambda x: min_p(x, 1.0), oracle.MinPLogitsWarper(1.0)),
+        (lambda x: typical(x, 0.3), oracle.TypicalLogitsWarper(0.3)),
+        (lambda x: typical(x, 0.95), oracle.TypicalLogitsWarper(0.95)),
+        (lambda x: typical(top_k(x, 4), 0.9), lambda ids, x: oracle.TypicalLogitsWarper(0.9)(ids, top_k(x, 4))),
+        (
+            lambda x: logit_bias(x, ((7, 2.5), (9, -100.0))),
+            oracle.SequenceBiasLogitsProcessor({(7,): 2.5, (9,): -100.0}),
+        ),
     ],
-    ids=["temperature", "top_k", "top_k_all", "top_p", "top_p_one", "min_p", "min_p_one"],
+    ids=[
+        "temperature",
+        "top_k",
+        "top_k_all",
+        "top_p",
+        "top_p_one",
+        "min_p",
+        "min_p_one",
+        "typical",
+        "typical_most",
+        "typical_of_few",
+        "logit_bias",
+    ],
 )
 @pytest.mark.parametrize("seed", range(4))
 def test_a_processor_equals_that_of_transformers(
@@ -70,19 +91,32 @@ def test_the_repetition_penalty_equals_that_of_transformers(penalty: float) -> N
 
 
 def test_the_rules_apply_in_the_order_of_transformers() -> None:
-    rules = Sampling(repetition_penalty=1.2, temperature=0.8, top_k=20, top_p=0.9, min_p=0.02)
+    rules = Sampling(
+        logit_bias=((4, 1.5), (20, -3)), repetition_penalty=1.2, temperature=0.8, top_k=20, top_p=0.9, min_p=0.02,
+        typical_p=0.8,
+    )  # fmt: skip
     logits = some_logits()
     expected = logits.clone()
     for processor in (
+        oracle.SequenceBiasLogitsProcessor({(4,): 1.5, (20,): -3.0}),
         oracle.RepetitionPenaltyLogitsProcessor(1.2),
         oracle.TemperatureLogitsWarper(0.8),
         oracle.TopKLogitsWarper(20),
         oracle.TopPLogitsWarper(0.9),
         oracle.MinPLogitsWarper(0.02),
+        oracle.TypicalLogitsWarper(0.8),
     ):
         expected = processor(HISTORY, expected)
     penalised = penalise(logits, rules, HISTORY[:, :2].tolist(), HISTORY[:, 2:].tolist())
     assert torch.equal(warp(penalised, rules), expected)
+
+
+def test_typical_keeps_what_surprises_as_expected() -> None:
+    # Probabilities 1/2, 1/4, 1/8, 1/8: the entropy is 1.75 bits, so a surprise of 2 bits is nearest, then 1, then 3.
+    logits = torch.tensor([[0.5, 0.25, 0.125, 0.125]]).log()
+    assert typical(logits, 0.2).isfinite().tolist() == [[False, True, False, False]]
+    assert typical(logits, 0.5).isfinite().tolist() == [[True, True, False, False]]
+    assert typical(logits, 0.8).isfinite().tolist() == [[True, True, True, True]]
 
 
 def test_presence_counts_a_token_once_and_frequency_each_time() -> None:
@@ -105,8 +139,9 @@ def test_presence_and_frequency_leave_the_prompt_alone() -> None:
         Sampling(temperature=1.7, top_k=6),
         Sampling(temperature=0.6, top_p=0.8),
         Sampling(temperature=1.2, min_p=0.15),
+        Sampling(temperature=1.4, typical_p=0.7),
     ],
-    ids=str,
+    ids=["whole", "top_k", "top_p", "min_p", "typical_p"],
 )
 def test_draws_follow_the_distribution(rules: Sampling) -> None:
     n = 20_000

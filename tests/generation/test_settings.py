@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
-from wenlu.config import check
+from wenlu.config import check, override
+from wenlu.config.dump import to_toml
 from wenlu.errors import ConfigError
 from wenlu.generation.settings import Sampling, SamplingConfig
 
@@ -19,6 +22,21 @@ from wenlu.generation.settings import Sampling, SamplingConfig
         ({"num_beams": 4, "top_k": 9}, "top_k=9 shapes a drawn one"),
         ({"num_beams": 4, "top_p": 0.5}, "top_p=0.5 shapes"),
         ({"num_beams": 4, "min_p": 0.1}, "min_p=0.1 shapes"),
+        ({"num_beams": 4, "typical_p": 0.9}, "typical_p=0.9 shapes"),
+        ({"num_beams": 4, "guidance": 2}, "guidance=2 shapes"),
+        ({"negative_prompt": ""}, "negative_prompt does nothing at guidance=1; set guidance > 1, or remove it"),
+        ({"guidance": -1}, "guidance: .*greater than or equal to 0"),
+        ({"num_beams": 4, "best_of": 8}, "best_of is for answers that are drawn; remove it or set num_beams=1"),
+        ({"num_beams": 4, "top_logprobs": 2}, "top_logprobs is for answers that are drawn"),
+        ({"n": 3, "best_of": 2, "temperature": 1}, "best_of=2 are fewer answers than n=3; set best_of >= n"),
+        ({"best_of": 2}, "best_of=2 answers would all be equal at temperature 0"),
+        ({"top_logprobs": 21}, "top_logprobs: .*less than or equal to 20"),
+        ({"logit_bias": {"5": 101}}, "logit_bias.0.1: .*less than or equal to 100"),
+        ({"logit_bias": {"-5": 1}}, "logit_bias.0.0: .*greater than or equal to 0"),
+        ({"logit_bias": {"the": 1}}, "logit_bias.0.0: .*integer"),
+        ({"logit_bias": [[5, 1], [5, 2]]}, "logit_bias: a token stands there twice; give it one bias"),
+        ({"logit_bias": {str(n): 1 for n in range(1025)}}, "logit_bias: .*at most 1024"),
+        ({"typical_p": 0}, "typical_p: .*greater than 0"),
         ({"num_beams": 2, "n": 3}, "n=3 answers need as many beams, not num_beams=2"),
         ({"num_beams": 2, "stop": "x"}, "stop strings do not end beams; remove stop or set num_beams=1"),
         ({"n": 3}, "n=3 answers would all be equal at temperature 0; set temperature > 0 or num_beams >= n"),
@@ -35,11 +53,18 @@ from wenlu.generation.settings import Sampling, SamplingConfig
         ({"temperatures": 1}, "temperatures: unknown key; did you mean temperature?"),
         ({"temperature": float("nan")}, "temperature: "),
     ],
-    ids=str,
+    ids=lambda given: str(given)[:60],
 )
 def test_settings_that_cannot_be_meant_are_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check(SamplingConfig, given, where="generate")
+
+
+def test_a_bias_is_a_table_of_tokens_wherever_it_is_written() -> None:
+    given = override({}, ["logit_bias={50 = -100, 7 = 1.5}"])
+    sampling = check(SamplingConfig, given, where="generate")
+    assert sampling.logit_bias == ((7, 1.5), (50, -100.0))
+    assert check(SamplingConfig, tomllib.loads(to_toml(sampling)), where="again") == sampling
 
 
 def test_cuts_at_temperature_0_are_harmless() -> None:

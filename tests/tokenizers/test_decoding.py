@@ -118,6 +118,13 @@ def test_bytes_in_place_of_rare_characters_decode_as_the_library_decodes_them(te
     assert FALLBACK.decode(ids) == FALLBACK._inner.decode(ids)
 
 
+@pytest.mark.parametrize("name", [name for name in TOKENIZERS if name != "suffix"])  # which is cut at the end as well
+def test_a_token_that_begins_a_text_is_spelt_as_the_library_decodes_it_alone(name: str) -> None:
+    tokenizer = TOKENIZERS[name]
+    for token_id in range(tokenizer.vocab_size):
+        assert tokenizer.first_spelling(token_id).decode() == tokenizer._inner.decode([token_id], False)
+
+
 @pytest.mark.parametrize("tokenizer", [*TOKENIZERS.values(), BYTES, FALLBACK], ids=[*TOKENIZERS, "bytes", "fallback"])
 @settings(deadline=None)
 @given(data=st.data(), skip_special=st.booleans())

@@ -33,6 +33,7 @@ EXTRAS = {
     "lang-zh": ("pypinyin", "rjieba"),
     "mlflow": ("mlflow-skinny", "alembic", "sqlalchemy"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "structured": ("llguidance",),
     "tasks": ("lxml", "sacrebleu", "scikit-learn", "scipy", "skops"),
     "tensorboard": ("tensorboard",),
     "trackio": ("trackio",),

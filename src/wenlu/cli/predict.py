@@ -129,7 +129,7 @@ def _answer(bundle: Bundle, text: str, config: PredictConfig, *, json: bool) -> 
     from wenlu.generation.predict import answers_in_roles, predict_rows, writes_another_text
     from wenlu.generation.text import stream_text
 
-    if not json and config.n == 1 and config.num_beams == 1 and not answers_in_roles(config):
+    if not json and config.drawn == 1 and config.num_beams == 1 and not answers_in_roles(config):
         pieces = stream_text(bundle, text, config)
         typer.echo("" if writes_another_text(bundle) else text, nl=False)
         for piece in pieces:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from wenlu.errors import UsageError
+from wenlu.generation.choosing import Finish
 from wenlu.generation.constraints import NONE, Constraints
-from wenlu.generation.engine import Finish
 from wenlu.generation.forward import before_answer, decode, inference, prefill, room_for, to_logits
 from wenlu.generation.sampling import NEVER, penalise
 from wenlu.generation.settings import Sampling

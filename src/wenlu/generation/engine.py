@@ -14,15 +14,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from wenlu.config import did_you_mean
 from wenlu.errors import UsageError
-from wenlu.generation import sampling
 from wenlu.generation.caches import CacheType
+from wenlu.generation.choosing import Finish, Scored, Top, choose, finish_of
 from wenlu.generation.constraints import NONE, Constraints
+from wenlu.generation.echo import prompt_logprobs
 from wenlu.generation.forward import before_answer, inference, room_for
+from wenlu.generation.guidance import Contrast
+from wenlu.generation.guides import Guide
 from wenlu.generation.memory import Memory
 from wenlu.generation.pages import PagedMemory, has_pages, pool_for, window_of
 from wenlu.generation.runner import Runner, TorchRunner
@@ -32,9 +34,6 @@ from wenlu.generation.settings import Sampling
 from wenlu.generation.states import JoinedStates, StateMemory
 from wenlu.generation.stats import NO_PAGES, EngineStats
 from wenlu.models import LanguageModel
-
-Finish = Literal["stop", "length"]
-"""Why an answer ended: at a stop token, or at `max_new_tokens` or the end of the model's context."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,10 @@ class Request:
         salt: what was read of a prompt is used for others with the same one only, so nobody else can tell by the
             time that a prompt was asked before.
         adapter: one of the engine's, by name; None: the model by itself.
+        top_logprobs: how many of the likeliest tokens come with each one that is emitted.
+        prompt_logprobs: the first emission tells those of the prompt too.
+        guide: what the answer must look like; no other request has the same one.
+        contrast: the answer behind another prompt, for rules with guidance; no other request has the same one.
     """
 
     prompt: Sequence[int]
@@ -63,6 +66,10 @@ class Request:
     priority: int = 0
     salt: str = ""
     adapter: str | None = None
+    top_logprobs: int = 0
+    prompt_logprobs: bool = False
+    guide: Guide | None = None
+    contrast: Contrast | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +79,16 @@ class Emission:
     Attributes:
         logprob: in nats, under the model itself, before the rules.
         finish: None while the answer goes on.
+        top: the likeliest tokens in its place under the model itself, where the request asks for them.
+        prompt: the tokens of the prompt behind its first, where the request asks for them; with the first token.
     """
 
     id: int
     token: int
     logprob: float
     finish: Finish | None
+    top: Top = ()
+    prompt: tuple[Scored, ...] = ()
 
 
 @dataclass(slots=True)
@@ -232,17 +243,19 @@ class Engine:
 
     def _sample(self, logits: Tensor, batch: list[_Row]) -> list[Emission]:
         """Choose the next token of each row by its logits (B, V)."""
-        tokens = torch.empty(len(batch), dtype=torch.int64, device=logits.device)
-        for (rules, constraints, vocab_size), rows in _alike(batch).items():
-            chosen = [batch[index] for index in rows]
-            tokens[rows] = _choose(logits[rows, :vocab_size], rules, constraints, chosen)
-        logprobs = logits.log_softmax(dim=-1).gather(1, tokens.unsqueeze(1)).squeeze(1)
         emissions = []
-        for row, token, logprob in zip(batch, tokens.tolist(), logprobs.tolist(), strict=True):
-            row.answer.append(token)
-            emissions.append(Emission(row.id, token, logprob, _finish(row)))
+        for row, scored in zip(batch, choose(logits, batch), strict=True):
+            prompt = () if row.answer else self._echo(row.request)
+            row.answer.append(scored.token)
+            emissions.append(Emission(row.id, scored.token, scored.logprob, finish_of(row), scored.top, prompt))
         self._generated += len(emissions)
         return emissions
+
+    def _echo(self, request: Request) -> tuple[Scored, ...]:
+        if not request.prompt_logprobs:
+            return ()
+        model = self.models[request.adapter]
+        return prompt_logprobs(model, request.prompt, top=request.top_logprobs, vocab_size=request.vocab_size)
 
 
 def _refuse_pages(model: LanguageModel, cache: CacheType, memory: int | Literal["auto"], runner: Runner | None) -> None:
@@ -253,29 +266,3 @@ def _refuse_pages(model: LanguageModel, cache: CacheType, memory: int | Literal[
                 f"{name} = {json.dumps(given, default=repr)} is for decoders that keep keys and values alone, and "
                 f"{type(model).__name__} remembers otherwise; leave it out"
             )
-
-
-def _choose(logits: Tensor, rules: Sampling, constraints: Constraints, rows: list[_Row]) -> Tensor:
-    """(B,) next tokens of rows that share their rules."""
-    before, answers = [row.before for row in rows], [row.answer for row in rows]
-    logits = sampling.penalise(logits, rules, before, answers)
-    logits = constraints.apply(logits, before, answers, [row.limit for row in rows])
-    if rules.temperature == 0:
-        return logits.argmax(dim=-1)
-    uniforms = [sampling.uniform(row.request.seed, row.request.choice, row.position) for row in rows]
-    return sampling.draw(sampling.warp(logits, rules), uniforms)
-
-
-def _finish(row: _Row) -> Finish | None:
-    if row.answer[-1] in row.request.stop_ids:
-        return "stop"
-    return "length" if len(row.answer) >= row.limit else None
-
-
-def _alike(rows: list[_Row]) -> dict[tuple[Sampling, Constraints, int | None], list[int]]:
-    """Indices of the rows that choose by the same rules from the same vocabulary."""
-    groups: dict[tuple[Sampling, Constraints, int | None], list[int]] = {}
-    for index, row in enumerate(rows):
-        request = row.request
-        groups.setdefault((request.rules, request.constraints, request.vocab_size), []).append(index)
-    return groups

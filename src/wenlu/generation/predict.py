@@ -20,6 +20,7 @@ from typing import IO, Any, BinaryIO
 
 from wenlu.bundle import Bundle
 from wenlu.errors import DataError, UsageError
+from wenlu.generation.choosing import Scored
 from wenlu.generation.constraints import NONE
 from wenlu.generation.forward import room_for
 from wenlu.generation.inputs import ReadingConfig, expected_rows, rows_in
@@ -30,6 +31,7 @@ from wenlu.generation.tables import check_table, is_table, lines_file, write_tab
 from wenlu.generation.text import Choice, answers, constraints, encode_prompt
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.progress import QUIET, Progress
+from wenlu.tokenizers import Tokenizer
 
 WINDOW_BATCHES = 8
 """Rows that are sorted by length together, in units of `max_batch`."""
@@ -257,7 +259,7 @@ def _window(
     for number, choices in answers(bundle, prompts, config):
         index, row = good[number]
         apart = writes_another_text(bundle) or row.messages or answers_in_roles(config)
-        yield index, _line(row, choices, mark, in_front="" if apart else row.prompt)
+        yield index, _line(row, choices, mark, bundle.tokenizer, in_front="" if apart else row.prompt)
 
 
 def answers_in_roles(config: SamplingConfig) -> bool:
@@ -286,7 +288,7 @@ def writes_another_text(bundle: Bundle) -> bool:
     return isinstance(bundle.model, EncoderDecoder)
 
 
-def _line(row: Row, choices: tuple[Choice, ...], mark: str, *, in_front: str) -> dict[str, Any]:
+def _line(row: Row, choices: tuple[Choice, ...], mark: str, tokenizer: Tokenizer, *, in_front: str) -> dict[str, Any]:
     first = choices[0]
     line: dict[str, Any] = {
         "id": row.id,
@@ -299,7 +301,20 @@ def _line(row: Row, choices: tuple[Choice, ...], mark: str, *, in_front: str) ->
     }
     if len(choices) > 1:
         line["predictions"] = [choice.text for choice in choices]
+    if any(first.top):
+        seen = map(Scored, first.ids, first.logprobs, first.top)
+        line["logprobs"] = [_told(each, tokenizer) for each in seen]
+    if first.prompt:
+        line["prompt_logprobs"] = [_told(each, tokenizer) for each in first.prompt]
     return {**line, "signature": mark}
+
+
+def _told(scored: Scored, tokenizer: Tokenizer) -> dict[str, Any]:
+    """A token, how likely it was, and what else was."""
+    told: dict[str, Any] = {"token": tokenizer.decode([scored.token]), "logprob": round(scored.logprob, 4)}
+    if scored.top:
+        told["top"] = [{"token": tokenizer.decode([id]), "logprob": round(value, 4)} for id, value in scored.top]
+    return told
 
 
 def _in_order(lines: Iterator[tuple[int, dict[str, Any]]]) -> Iterator[dict[str, Any]]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wenlu.bundle import Bundle
 from wenlu.errors import UsageError
 from wenlu.generation.beam import Hypothesis, beam_search
+from wenlu.generation.choosing import Finish, Scored, Top
 from wenlu.generation.constraints import Constraints, constraints_of
-from wenlu.generation.engine import Engine, Finish, Request
+from wenlu.generation.echo import check_echo
+from wenlu.generation.engine import Emission, Engine, Request
 from wenlu.generation.forward import room_for
+from wenlu.generation.guidance import Contrast
+from wenlu.generation.guides import compile_guide
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.source import source_ids
 from wenlu.generation.stops import StopStrings
@@ -28,6 +32,9 @@ class Choice:
         tokens: how many were generated, the end token or stop string included.
         logprob: their sum in nats under the model itself; for beams, after penalties.
         ids: these tokens.
+        logprobs: of each of them; none for beams.
+        top: the likeliest in place of each, where `top_logprobs` asks for them.
+        prompt: the tokens of the prompt behind its first, where `prompt_logprobs` asks for them.
     """
 
     text: str
@@ -35,11 +42,19 @@ class Choice:
     logprob: float
     finish: Finish
     ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    top: tuple[Top, ...] = ()
+    prompt: tuple[Scored, ...] = ()
+
+    @property
+    def mean_logprob(self) -> float:
+        """What answers of different lengths are ranked by."""
+        return self.logprob / self.tokens
 
 
 @dataclass(frozen=True)
 class Completion:
-    """A prompt with its `n` answers: as drawn, or best beam first."""
+    """A prompt with its `n` answers: as drawn, or the best one first of beams and of `best_of`."""
 
     prompt: str
     choices: tuple[Choice, ...]
@@ -66,7 +81,12 @@ class Piece:
 
 
 def stream_text(bundle: Bundle, prompt: str, sampling: SamplingConfig) -> Iterator[str]:
-    """The answer to `prompt` in pieces of whole characters, as they come; raises as `stream`."""
+    """The answer to `prompt` in pieces of whole characters, as they come, the best one of `best_of` as a whole.
+
+    Raises as `stream`.
+    """
+    if sampling.best_of > 1 and sampling.n == 1:
+        return iter([complete(bundle, [prompt], sampling)[0].text])
     return (piece.text for piece in stream(bundle, prompt, sampling) if piece.text)
 
 
@@ -82,9 +102,10 @@ def stream(bundle: Bundle, prompt: str, sampling: SamplingConfig) -> Iterator[Pi
 def stream_ids(bundle: Bundle, prompt: list[int], sampling: SamplingConfig) -> Iterator[Piece]:
     """As `stream`, for a prompt that is encoded already."""
     check_streams(sampling)
+    request = Requests(bundle, sampling).make(prompt, choice=0)
     engine = Engine(bundle.model, max_batch=1, cache=sampling.cache)
-    engine.submit(_request(bundle, prompt, sampling, choice=0))
-    return _pieces(engine, _Answer(bundle, prompt, sampling))
+    engine.submit(request)
+    return _pieces(engine, Answer(bundle, prompt, sampling))
 
 
 def check_streams(sampling: SamplingConfig) -> None:
@@ -93,6 +114,8 @@ def check_streams(sampling: SamplingConfig) -> None:
         raise UsageError(
             f"n={sampling.n}, num_beams={sampling.num_beams}: only one answer streams, and no beams; set both to 1"
         )
+    if sampling.best_of > 1:
+        raise UsageError(f"best_of={sampling.best_of}: the best answer is known only when all are there; remove it")
 
 
 def complete(
@@ -134,13 +157,15 @@ def encode_prompt(bundle: Bundle, prompt: str) -> list[int]:
     return ids
 
 
-class _Answer:
+class Answer:
     """Gathers the tokens of one answer into text."""
 
     def __init__(self, bundle: Bundle, prompt: Sequence[int], sampling: SamplingConfig) -> None:
         tokenizer = bundle.tokenizer
         self.ids: list[int] = []
-        self.logprob = 0.0
+        self.logprobs: list[float] = []
+        self.top: list[Top] = []
+        self.prompt: tuple[Scored, ...] = ()
         self.finish: Finish | None = None
         self.parts: list[str] = []
         self._stops = StopStrings(sampling.stop)
@@ -155,10 +180,16 @@ class _Answer:
         self._hidden = frozenset(tokenizer.special_tokens.values()) - (marks if shown else set())
         self._decoder = tokenizer.stream(skip_special=not shown)
 
-    def add(self, token: int, logprob: float, finish: Finish | None) -> Piece:
+    def take(self, emission: Emission) -> Piece:
+        """Take the next token with what is told of it."""
+        self.prompt += emission.prompt
+        self.logprobs.append(emission.logprob)
+        self.top += [emission.top] if emission.top else []
+        return self.add(emission.token, emission.finish)
+
+    def add(self, token: int, finish: Finish | None) -> Piece:
         """Take the next token; at the end of the answer all text that was held back comes with it."""
         self.ids.append(token)
-        self.logprob += logprob
         self.finish = finish
         text = "" if token in self._hidden else self._stops.push(self._decoder.push(token))
         if self.finish is not None:
@@ -170,36 +201,54 @@ class _Answer:
         return Piece(text, len(self.ids), self.finish)
 
     def choice(self) -> Choice:
+        """The whole answer, once it has ended."""
         assert self.finish is not None, "the answer is not complete"
-        return Choice("".join(self.parts), len(self.ids), self.logprob, self.finish, tuple(self.ids))
+        return Choice(
+            text="".join(self.parts),
+            tokens=len(self.ids),
+            logprob=sum(self.logprobs),
+            finish=self.finish,
+            ids=tuple(self.ids),
+            logprobs=tuple(self.logprobs),
+            top=tuple(self.top),
+            prompt=self.prompt,
+        )
 
 
-def _pieces(engine: Engine, answer: _Answer) -> Iterator[Piece]:
+def _pieces(engine: Engine, answer: Answer) -> Iterator[Piece]:
     while answer.finish is None:
         for emission in engine.step():
-            yield answer.add(emission.token, emission.logprob, emission.finish)
+            yield answer.take(emission)
 
 
 def _generate(
     bundle: Bundle, prompts: Sequence[list[int]], order: Sequence[int], sampling: SamplingConfig
 ) -> Iterator[tuple[int, tuple[Choice, ...]]]:
+    requests = Requests(bundle, sampling)
     engine = Engine(bundle.model, max_batch=sampling.max_batch, cache=sampling.cache)
-    running: dict[int, tuple[int, _Answer]] = {}
-    rows: dict[int, list[_Answer]] = {row: [] for row in order}
+    running: dict[int, tuple[int, Answer]] = {}
+    rows: dict[int, list[Answer]] = {row: [] for row in order}
     for row in order:
-        for choice in range(sampling.n):
-            id = engine.submit(_request(bundle, prompts[row], sampling, choice))
-            rows[row].append(_Answer(bundle, prompts[row], sampling))
+        for choice in range(sampling.drawn):
+            id = engine.submit(requests.make(prompts[row], choice))
+            rows[row].append(Answer(bundle, prompts[row], sampling))
             running[id] = row, rows[row][-1]
     while engine.busy:
         for emission in engine.step():
             row, answer = running[emission.id]
-            answer.add(emission.token, emission.logprob, emission.finish)
+            answer.take(emission)
             if answer.finish is None:
                 continue
             engine.cancel(emission.id)  # a stop string ends what the engine would go on with
             if all(other.finish is not None for other in rows[row]):
-                yield row, tuple(other.choice() for other in rows.pop(row))
+                yield row, _given([other.choice() for other in rows.pop(row)], sampling)
+
+
+def _given(choices: list[Choice], sampling: SamplingConfig) -> tuple[Choice, ...]:
+    """As many of the answers as were asked for: as drawn, or the best ones."""
+    if sampling.best_of:
+        choices = sorted(choices, key=lambda choice: -choice.mean_logprob)  # equals stay as drawn
+    return tuple(choices[: sampling.n])
 
 
 def _search(
@@ -222,24 +271,65 @@ def _search(
 
 
 def _read(bundle: Bundle, prompt: Sequence[int], sampling: SamplingConfig, hypothesis: Hypothesis) -> Choice:
-    answer = _Answer(bundle, prompt, sampling)
+    answer = Answer(bundle, prompt, sampling)
     for token in hypothesis.tokens[:-1]:
-        answer.add(token, 0.0, None)
-    answer.add(hypothesis.tokens[-1], hypothesis.logprob, hypothesis.finish)
-    return answer.choice()
+        answer.add(token, None)
+    answer.add(hypothesis.tokens[-1], hypothesis.finish)
+    return replace(answer.choice(), logprob=hypothesis.logprob)
 
 
-def _request(bundle: Bundle, prompt: list[int], sampling: SamplingConfig, choice: int) -> Request:
-    return Request(
-        prompt=prompt,
-        max_new_tokens=sampling.max_new_tokens,
-        rules=sampling.rules(),
-        constraints=constraints(bundle),
-        stop_ids=_stop_ids(bundle, sampling),
-        vocab_size=bundle.tokenizer.vocab_size,
-        seed=sampling.seed,
-        choice=choice,
-    )
+class Requests:
+    """Makes the requests of one call, after what they have in common; raises UsageError for what cannot be asked."""
+
+    def __init__(self, bundle: Bundle, sampling: SamplingConfig) -> None:
+        _check_bias(sampling, bundle.tokenizer.vocab_size)
+        if sampling.prompt_logprobs:
+            check_echo(bundle.model)
+        self._bundle = bundle
+        self._sampling = sampling
+        self._rules = sampling.rules()
+        self._constraints = constraints(bundle)
+        self._compiled = compile_guide(sampling, bundle.tokenizer, bundle.end_ids)
+        negative = sampling.negative_prompt
+        self._negative = None if negative is None else encode_prompt(bundle, negative)
+        if sampling.guidance != 1 and negative is None and isinstance(bundle.model, EncoderDecoder):
+            raise UsageError("guidance: an encoder–decoder is led away from another source; set negative_prompt")
+
+    def make(self, prompt: list[int], choice: int) -> Request:
+        bundle, sampling = self._bundle, self._sampling
+        limit, contrast = sampling.max_new_tokens, None
+        if sampling.guidance != 1:
+            negative = prompt[-1:] if self._negative is None else self._negative
+            contrast = Contrast(bundle.model, negative)
+            limit = min(limit, room_for(bundle.model, negative) or limit)
+        return Request(
+            prompt=prompt,
+            max_new_tokens=limit,
+            rules=self._rules,
+            constraints=self._constraints,
+            stop_ids=_stop_ids(bundle, sampling),
+            vocab_size=bundle.tokenizer.vocab_size,
+            seed=sampling.seed,
+            choice=choice,
+            top_logprobs=sampling.top_logprobs,
+            prompt_logprobs=sampling.prompt_logprobs,
+            guide=None if self._compiled is None else self._compiled.guide(_begins_text(bundle, prompt)),
+            contrast=contrast,
+        )
+
+
+def _begins_text(bundle: Bundle, prompt: Sequence[int]) -> bool:
+    """Whether the answer is the beginning of its text."""
+    return isinstance(bundle.model, EncoderDecoder) or set(prompt) <= set(bundle.tokenizer.special_tokens.values())
+
+
+def _check_bias(sampling: SamplingConfig, size: int) -> None:
+    strange = [token for token, _ in sampling.logit_bias if token >= size]
+    if strange:
+        raise UsageError(
+            f"logit_bias: the tokenizer has {size} tokens, and none with id {strange[0]}; "
+            f"ids of a text come from bundle.tokenizer.encode(TEXT)"
+        )
 
 
 def constraints(bundle: Bundle) -> Constraints:

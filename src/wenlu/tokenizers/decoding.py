@@ -110,6 +110,14 @@ class Pieces:
             piece = self._later[token_id] = self.rules.piece(self.token(token_id), False)
         return piece
 
+    def opening(self, token_id: int) -> bytes:
+        """As `first`, without what is cut at the start of a text."""
+        piece = self.first(token_id)
+        character, count = self.rules.start
+        for _ in range(count):
+            piece = piece.removeprefix(character.encode())
+        return piece
+
     def text(self, ids: Iterable[int], *, skip_special: bool) -> str:
         """The text of `ids`; bytes that are no character become U+FFFD."""
         kept = [i for i in ids if i not in self.special] if skip_special else list(ids)

@@ -262,6 +262,10 @@ class Tokenizer:
         """What the token adds to a text after others, in UTF-8, perhaps a part of a character."""
         return self._pieces.later(token_id)
 
+    def first_spelling(self, token_id: int) -> bytes:
+        """The same of the token that begins a text."""
+        return self._pieces.opening(token_id)
+
     def token(self, token_id: int) -> str:
         """The token as the vocabulary writes it, for display; raises DataError as `decode` does."""
         return self._pieces.token(token_id)

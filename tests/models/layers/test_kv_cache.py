@@ -35,6 +35,17 @@ def test_new_keys_follow_the_old_ones() -> None:
     assert state.lengths.tolist() == [3]
 
 
+def test_a_shortened_row_goes_on_where_it_was_cut() -> None:
+    state = cache(2)
+    put(state, 3, 1.0)
+    state.truncate([1, 3])
+    assert state.lengths.tolist() == [1, 3]
+    assert put(state, 1, 2.0)[:, 0].tolist() == [[1, 2, 1, 0], [1, 1, 1, 2]]
+    bias = state.open(1, None).mask.bias
+    assert bias is not None
+    assert bias[:, 0, 0].exp().tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]
+
+
 def test_a_row_writes_over_its_padding() -> None:
     state = cache(2)
     put(state, 3, 1.0, mask=[[1, 1, 1], [1, 0, 0]])

@@ -177,6 +177,12 @@ class KVCache(AttentionState):
     def close(self, reading: Reading) -> None:
         self._lengths = reading.lengths
 
+    def truncate(self, lengths: Sequence[int]) -> None:
+        """Forget what each row has seen behind its first `lengths` tokens."""
+        assert len(lengths) == len(self._lengths), "one length a row"
+        assert all(0 <= new <= old for new, old in zip(lengths, self._lengths, strict=True)), "rows only grow shorter"
+        self._lengths = tuple(lengths)
+
     def select(self, rows: Tensor) -> Self:
         chosen = rows.tolist()
         return self._with(
