@@ -183,8 +183,8 @@ def test_no_more_than_max_batch_requests_run_side_by_side(model: LanguageModel) 
 
 def test_a_step_reads_no_more_prompt_than_its_budget_unless_one_prompt_is_longer(model: LanguageModel) -> None:
     engine = Engine(model, max_prefill_tokens=8)
-    for length in (4, 4, 3, 20, 1):
-        engine.submit(Request([1] * length, max_new_tokens=10))
+    for number, length in enumerate((4, 4, 3, 20, 1)):
+        engine.submit(Request([number] * length, max_new_tokens=10))
     assert [len(engine.step()) for _ in range(4)] == [2, 3, 4, 5]
 
 

@@ -2,26 +2,36 @@
 
     step() = schedule → forward → sample
 
-Requests join the running batch as soon as a row is free and leave it when they end. What a request answers is a
+Requests run as soon as there is a place and room for them, and leave when they end. What a request answers is a
 function of its prompt, rules and seed alone; its neighbours only share the time. Token ids only: text is above.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from wenlu.config import did_you_mean
+from wenlu.errors import UsageError
 from wenlu.generation import sampling
-from wenlu.generation.caches import CacheType, kept_as
+from wenlu.generation.caches import CacheType
 from wenlu.generation.constraints import NONE, Constraints
-from wenlu.generation.forward import before_answer, decode, inference, prefill, room_for, to_logits
+from wenlu.generation.forward import before_answer, inference, room_for
+from wenlu.generation.memory import Memory
+from wenlu.generation.pages import PagedMemory, has_pages, pool_for, window_of
+from wenlu.generation.runner import Runner, TorchRunner
+from wenlu.generation.scheduling import Scheduler
+from wenlu.generation.seat import Seat
 from wenlu.generation.settings import Sampling
-from wenlu.models import DecodeState, LanguageModel
+from wenlu.generation.states import JoinedStates, StateMemory
+from wenlu.generation.stats import NO_PAGES, EngineStats
+from wenlu.models import LanguageModel
 
 Finish = Literal["stop", "length"]
 """Why an answer ended: at a stop token, or at `max_new_tokens` or the end of the model's context."""
@@ -36,6 +46,10 @@ class Request:
         stop_ids: tokens that end the answer; the one that does is emitted too.
         vocab_size: tokens from this id on are never chosen: a model may have more of them than its tokenizer.
         choice: number of this answer among those to the same prompt and seed; each draws its own numbers.
+        priority: requests of a lower one go first; those of a higher one may have to give up their memory to them.
+        salt: what was read of a prompt is used for others with the same one only, so nobody else can tell by the
+            time that a prompt was asked before.
+        adapter: one of the engine's, by name; None: the model by itself.
     """
 
     prompt: Sequence[int]
@@ -46,6 +60,9 @@ class Request:
     vocab_size: int | None = None
     seed: int = 0
     choice: int = 0
+    priority: int = 0
+    salt: str = ""
+    adapter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +82,18 @@ class Emission:
 
 @dataclass(slots=True)
 class _Row:
-    """A request that has been admitted, what stands before its answer, and the answer so far."""
+    """A request that has been submitted, what stands before its answer, and its place."""
 
     id: int
     request: Request
     limit: int
     before: Sequence[int]
-    answer: list[int] = field(default_factory=list)
+    seat: Seat
+
+    @property
+    def answer(self) -> list[int]:
+        """The answer so far."""
+        return self.seat.answer
 
     @property
     def position(self) -> int:
@@ -84,9 +106,19 @@ class Engine:
     Args:
         model: used as it is, in evaluation mode during a step.
         max_batch: requests that run side by side; the others wait in order.
-        max_prefill_tokens: prompt tokens, padding included, that one step reads at most, unless a single prompt
-            is longer; bounds the memory of a step.
-        cache: what keys and values are kept as; "int8" takes a quarter of the memory of float32, but for scales.
+        max_prefill_tokens: prompt tokens that one step reads at most, unless a unit is longer; bounds its memory and
+            its time.
+        cache: what keys and values are kept as: as the model has them ("plain"), or in fewer bits; "int8" takes a
+            quarter of the memory of float32, but for scales.
+        memory: bytes that keys and values take at most; "auto" as `pool_for` says. Not for models that remember
+            otherwise.
+        invariant: no digit of an answer depends on what runs beside it, or was read before it; "auto": on a CPU.
+            Without it requests share the model's calls, and their last digits may differ, now and then a token too.
+        page_size: tokens of a page.
+        unit: prompts are read, and what they begin with is kept for others, in units of so many tokens.
+        prefix_cache: whether it is kept.
+        adapters: by name, the model with each of them; all share the weights of `model`.
+        runner: reads in place of torch; it brings the pages that it reads from, so `memory` and `cache` are not used.
     """
 
     def __init__(
@@ -96,93 +128,131 @@ class Engine:
         max_batch: int = 16,
         max_prefill_tokens: int = 8192,
         cache: CacheType = "plain",
+        memory: int | Literal["auto"] = "auto",
+        invariant: bool | Literal["auto"] = "auto",
+        page_size: int = 32,
+        unit: int = 128,
+        prefix_cache: bool = True,
+        adapters: Mapping[str, LanguageModel] | None = None,
+        runner: Runner | None = None,
     ) -> None:
         self.model = model
-        self.cache = cache
-        self.max_batch = max_batch
-        self.max_prefill_tokens = max_prefill_tokens
-        self._waiting: deque[_Row] = deque()
-        self._running: list[_Row] = []  # in the order of the rows of `_state`
-        self._state: DecodeState | None = None
+        self.models: dict[str | None, LanguageModel] = {None: model}
+        self.models.update(adapters or {})
+        if invariant == "auto":
+            invariant = next(model.parameters()).device.type == "cpu"
+        self._memory: Memory
+        if has_pages(model):
+            pool = (
+                runner.pool
+                if runner is not None
+                else pool_for(model, max_batch=max_batch, memory=memory, cache=cache, page_size=page_size)
+            )
+            runners: dict[str | None, Runner] = {
+                name: TorchRunner(each, pool, unit=unit if invariant else None) for name, each in self.models.items()
+            }
+            if runner is not None:
+                runners[None] = runner
+            self._memory = PagedMemory(runners, unit=unit, window=window_of(model), keeps_prefixes=prefix_cache)
+        else:
+            _refuse_pages(model, cache, memory, runner)
+            self._memory = StateMemory(self.models) if invariant else JoinedStates(self.models)
+        self._scheduler = Scheduler(self._memory, max_batch=max_batch, max_prefill_tokens=max_prefill_tokens)
+        self._rows: dict[int, _Row] = {}
         self._next_id = 0
+        self._generated = 0
 
     @property
     def busy(self) -> bool:
         """Whether a request waits or runs."""
-        return bool(self._waiting or self._running)
+        return bool(self._rows)
 
     def submit(self, request: Request) -> int:
-        """Queue a request and return its id; raises UsageError for a prompt that the model cannot read."""
+        """Queue a request and return its id.
+
+        Raises UsageError for a prompt that the model cannot read, or that the memory could not hold with its answer.
+        """
+        if request.adapter not in self.models:
+            known = [name for name in self.models if name is not None]
+            hint = did_you_mean(str(request.adapter), known) if known else "this engine has none"
+            raise UsageError(f"no adapter {request.adapter!r}: {hint}")
         room = room_for(self.model, request.prompt)
         limit = request.max_new_tokens if room is None else min(request.max_new_tokens, room)
-        row = _Row(self._next_id, request, limit, before_answer(self.model, request.prompt))
+        before = before_answer(self.model, request.prompt)
+        self._memory.check(len(request.prompt) + limit - 1)  # the last token is written, and never read
+        id = self._next_id
+        seat = Seat((request.priority, id), tuple(request.prompt), request.adapter, request.salt)
+        self._rows[id] = _Row(id, request, limit, before, seat)
         self._next_id += 1
-        self._waiting.append(row)
-        return row.id
+        self._scheduler.add(seat)
+        return id
 
     def cancel(self, id: int) -> None:
         """Forget a request; nothing more of it is emitted. A finished or unknown one is left alone."""
-        self._waiting = deque(row for row in self._waiting if row.id != id)
-        with inference(self.model):
-            self._keep([row.id != id for row in self._running])
+        row = self._rows.pop(id, None)
+        if row is not None:
+            with self._inference():
+                self._scheduler.remove(row.seat)
 
     def step(self) -> list[Emission]:
-        """One token for every running request, those that just got a row included; [] where nothing is to do."""
-        admitted = self._schedule()
-        if not admitted and not self._running:
-            return []
-        with inference(self.model):
-            emissions = self._sample(self._forward(admitted))
-            self._keep([emission.finish is None for emission in emissions])
+        """The next token of every request whose prompt is read; perhaps none, while long prompts are."""
+        emissions: list[Emission] = []
+        with self._inference():
+            parts = self._scheduler.schedule()
+            for reading in self._memory.read(parts):
+                emissions += self._sample(reading.logits, [self._rows[seat.id] for seat in reading.seats])
+            for emission in emissions:
+                if emission.finish is not None:
+                    self.cancel(emission.id)
         return emissions
 
-    def _schedule(self) -> list[_Row]:
-        """Take waiting requests in order while rows and prefill budget last."""
-        admitted: list[_Row] = []
-        longest = 0
-        while self._waiting and len(self._running) + len(admitted) < self.max_batch:
-            longest = max(longest, len(self._waiting[0].request.prompt))
-            if admitted and longest * (len(admitted) + 1) > self.max_prefill_tokens:
-                break
-            admitted.append(self._waiting.popleft())
-        return admitted
+    def forget_prefixes(self) -> None:
+        """Read every prompt to come from its start: to be called where the model's weights have changed."""
+        if isinstance(self._memory, PagedMemory):
+            self._memory.prefixes.clear()
 
-    def _forward(self, admitted: list[_Row]) -> Tensor:
-        """Logits (B, V) of the next token of each running row, after the admitted ones have joined them."""
-        hidden: list[Tensor] = []
-        states: list[DecodeState] = []
-        if self._state is not None:
-            hidden.append(decode(self.model, [row.answer[-1] for row in self._running], self._state))
-            states.append(self._state)
-        if admitted:
-            state = kept_as(self.model.init_state(len(admitted)), self.cache)
-            hidden.append(prefill(self.model, [row.request.prompt for row in admitted], state))
-            states.append(state)
-        self._state = states[0] if len(states) == 1 else type(states[0]).join(states)
-        self._running.extend(admitted)
-        return to_logits(self.model, torch.cat(hidden))
+    def stats(self) -> EngineStats:
+        """What the engine does and holds now, and has done so far."""
+        pages = self._memory if isinstance(self._memory, PagedMemory) else None
+        return EngineStats(
+            running=len(self._scheduler.running),
+            waiting=len(self._scheduler.waiting),
+            preemptions=self._scheduler.preemptions,
+            prefix_hits=self._scheduler.found,
+            generated=self._generated,
+            pages=NO_PAGES if pages is None else pages.stats(),
+        )
 
-    def _sample(self, logits: Tensor) -> list[Emission]:
-        tokens = torch.empty(len(self._running), dtype=torch.int64, device=logits.device)
-        for (rules, constraints, vocab_size), rows in _alike(self._running).items():
-            running = [self._running[index] for index in rows]
-            tokens[rows] = _choose(logits[rows, :vocab_size], rules, constraints, running)
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for model in self.models.values():
+                stack.enter_context(inference(model))
+            yield
+
+    def _sample(self, logits: Tensor, batch: list[_Row]) -> list[Emission]:
+        """Choose the next token of each row by its logits (B, V)."""
+        tokens = torch.empty(len(batch), dtype=torch.int64, device=logits.device)
+        for (rules, constraints, vocab_size), rows in _alike(batch).items():
+            chosen = [batch[index] for index in rows]
+            tokens[rows] = _choose(logits[rows, :vocab_size], rules, constraints, chosen)
         logprobs = logits.log_softmax(dim=-1).gather(1, tokens.unsqueeze(1)).squeeze(1)
         emissions = []
-        for row, token, logprob in zip(self._running, tokens.tolist(), logprobs.tolist(), strict=True):
+        for row, token, logprob in zip(batch, tokens.tolist(), logprobs.tolist(), strict=True):
             row.answer.append(token)
             emissions.append(Emission(row.id, token, logprob, _finish(row)))
+        self._generated += len(emissions)
         return emissions
 
-    def _keep(self, kept: list[bool]) -> None:
-        if all(kept):
-            return
-        self._running = [row for row, keep in zip(self._running, kept, strict=True) if keep]
-        if not self._running:
-            self._state = None
-        elif self._state is not None:
-            rows = torch.tensor(kept).nonzero().squeeze(1)
-            self._state = self._state.select(rows.to(self._state.lengths.device))
+
+def _refuse_pages(model: LanguageModel, cache: CacheType, memory: int | Literal["auto"], runner: Runner | None) -> None:
+    """Raise UsageError where something is asked for that only keys and values in pages have."""
+    for name, given, default in (("cache", cache, "plain"), ("memory", memory, "auto"), ("runner", runner, None)):
+        if given != default:
+            raise UsageError(
+                f"{name} = {json.dumps(given, default=repr)} is for decoders that keep keys and values alone, and "
+                f"{type(model).__name__} remembers otherwise; leave it out"
+            )
 
 
 def _choose(logits: Tensor, rules: Sampling, constraints: Constraints, rows: list[_Row]) -> Tensor:

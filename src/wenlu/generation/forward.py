@@ -73,6 +73,17 @@ def before_answer(model: LanguageModel, prompt: Sequence[int]) -> Sequence[int]:
     return [start]
 
 
+def alike(lengths: Sequence[int]) -> list[list[int]]:
+    """Indices of texts that are read together, longest first: padding takes no more than the half of what is read."""
+    groups: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        if groups and 2 * lengths[index] >= lengths[groups[-1][0]]:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
 def prefill(model: LanguageModel, prompts: Sequence[Sequence[int]], state: DecodeState) -> Tensor:
     """Read `prompts` into the empty `state`; (B, D) hidden states before the first answer tokens."""
     device = state.lengths.device

@@ -106,6 +106,16 @@ def read_tokens(
     )
 
 
+def count_new(length: int, attention_mask: Tensor | None, *, rows: int) -> Sequence[int]:
+    """How many of `length` new tokens a row are real; raises ValueError where padding precedes them."""
+    if attention_mask is None:
+        return [length] * rows
+    if not is_right_padded(attention_mask):
+        raise ValueError("with a state, padding must stand on the right of the new tokens")
+    counts: list[int] = attention_mask.long().sum(1).tolist()
+    return counts
+
+
 class KVCache(AttentionState):
     """Keys and values of every layer in one growing block each, (B, N, capacity, H).
 
@@ -161,13 +171,8 @@ class KVCache(AttentionState):
         )
 
     def count_new(self, length: int, attention_mask: Tensor | None) -> Sequence[int]:
-        """How many of `length` new tokens a row are real; raises ValueError where padding precedes them."""
-        if attention_mask is None:
-            return [length] * len(self._lengths)
-        if not is_right_padded(attention_mask):
-            raise ValueError("with a state, padding must stand on the right of the new tokens")
-        counts: list[int] = attention_mask.long().sum(1).tolist()
-        return counts
+        """As the function of this name."""
+        return count_new(length, attention_mask, rows=len(self._lengths))
 
     def close(self, reading: Reading) -> None:
         self._lengths = reading.lengths
