@@ -9,6 +9,7 @@ import torch
 from tests.generation.engines import PAGED, VOCAB, tiny
 from torch import Tensor
 
+from wenlu.generation.forward import alike
 from wenlu.generation.pages import pool_for
 from wenlu.generation.runner import TorchRunner
 
@@ -66,3 +67,15 @@ def test_only_the_wanted_rows_are_answered_in_float32_at_least() -> None:
                     torch.arange(8), places, torch.zeros_like(places), tables, torch.tensor(wanted, dtype=torch.int32)
                 )
                 assert (found.shape, found.dtype) == ((len(wanted), VOCAB), torch.float32)
+
+
+def test_texts_that_are_read_together_pad_no_more_than_the_half_of_what_is_read() -> None:
+    chance = random.Random(2)
+    for _ in range(200):
+        lengths = [chance.choice((1, chance.randint(1, 100))) for _ in range(chance.randint(0, 12))]
+        groups = alike(lengths)
+        assert sorted(index for group in groups for index in group) == list(range(len(lengths)))
+        for group in groups:
+            longest = max(lengths[index] for index in group)
+            assert len(group) * longest <= 2 * sum(lengths[index] for index in group)
+        assert len(groups) <= 7, "a group's longest is less than half of the one before"

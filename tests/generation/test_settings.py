@@ -30,6 +30,7 @@ from wenlu.generation.settings import Sampling, SamplingConfig
         ({"presence_penalty": 2.5}, "presence_penalty: .*less than or equal to 2"),
         ({"seed": -1}, "seed: .*greater than or equal to 0"),
         ({"seed": 2**64}, "seed: .*less than 18446744073709551616"),
+        ({"cache": "int8", "num_beams": 2}, "cache='int8' is not for beams; set num_beams=1, not 2"),
         ({"max_new_tokens": 0}, "max_new_tokens: .*greater than 0"),
         ({"temperatures": 1}, "temperatures: unknown key; did you mean temperature?"),
         ({"temperature": float("nan")}, "temperature: "),

@@ -60,7 +60,7 @@ def pool_for(
     if memory == "auto":
         most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // SHARE
         wanted = max_batch * shape.pages(model.config.max_position_embeddings)
-        num_pages = min(wanted, max(1, most // shape.nbytes))
+        num_pages = max(1, min(wanted, most // shape.nbytes))
     else:
         num_pages = memory // shape.nbytes
     if num_pages < 1:
