@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from wenlu.kernels.decoder import PAGE, NativeDecoder
+from wenlu.kernels.decoder import PAGE, NativeDecoder, Pages
 from wenlu.kernels.native import why_not
 from wenlu.kernels.quantised import nearest_codes, values
 from wenlu.models import LanguageModel, family
 from wenlu.models.layers.rope import RopeConfig
-from wenlu.models.native import Weights, native_decoder, why_not_native
+from wenlu.models.native import Weights, native_decoder, packed_decoder, why_not_native
 from wenlu.models.quantised import GridConfig, dequantised, quantise_linears
 
 pytestmark = pytest.mark.skipif(why_not("decoder") is not None, reason=f"no native decoder: {why_not('decoder')}")
@@ -87,10 +87,10 @@ class Reader:
         if cache == torch.int8:
             keys = torch.full((layers, pages, heads, size, PAGE), 77, dtype=cache)
             scales = [torch.full((layers, pages, heads, PAGE), torch.nan) for _ in range(2)]
-            self.decoder.use_pages(keys, keys.transpose(3, 4).contiguous(), *scales)
+            self.pages: Pages = (keys, keys.transpose(3, 4).contiguous(), *scales)
         else:
             keys = torch.full((layers, pages, heads, size, PAGE), torch.nan, dtype=cache)
-            self.decoder.use_pages(keys, torch.full((layers, pages, heads, PAGE, size), torch.nan, dtype=cache))
+            self.pages = (keys, torch.full((layers, pages, heads, PAGE, size), torch.nan, dtype=cache), None, None)
 
     def logits(self, calls: Sequence[Sequence[tuple[int, int]]]) -> dict[tuple[int, int], Tensor]:
         """Those of every (text, position) that the calls read together."""
@@ -102,6 +102,7 @@ class Reader:
                 embedded = self.model.embed_tokens(ids).float()  # type: ignore[operator]
                 out = self.decoder(
                     embedded,
+                    self.pages,
                     positions=positions,
                     sequences=sequences,
                     tables=self.tables,
@@ -223,6 +224,19 @@ def test_a_row_is_bit_for_bit_the_same_whatever_is_read_beside_it_and_in_whateve
     whole = Reader(model, decoder, cache).whole()
     for (text, place), found in Reader(model, decoder, cache).logits(chunks).items():
         assert torch.equal(found, whole[text][place])
+
+
+def test_weights_are_packed_again_once_they_have_changed() -> None:
+    model = made()
+    first = packed_decoder(model, "float32")
+    assert packed_decoder(model, "float32") is first
+    assert packed_decoder(model, "int8") is not first
+    before = packed_decoder(model, "float32")
+    with torch.no_grad():
+        model.get_parameter("norm.weight").data.numpy()[:] *= 2.0  # as a kernel does, which torch does not count
+    again = packed_decoder(model, "float32")
+    assert again is not before
+    assert apart(Reader(model, again, torch.float32).whole(), in_torch(model)) < 1e-5
 
 
 def test_the_number_of_threads_changes_nothing() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from threading import Lock
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,8 @@ GROUP = 32
 PAGE = 32
 """Tokens of a page of keys and values."""
 MOST_HEAD = 256
+Pages = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
+"""Keys, values, and the scales of each where they have eight bits."""
 _CACHES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
 
 
@@ -167,6 +170,8 @@ class NativeDecoder:
             scale,
         )
         self._room = torch.empty(0, dtype=torch.uint8)
+        self._pages: Pages | None = None
+        self._lock = Lock()  # of the room and the pages: a call lets other threads go on
 
     @property
     def nbytes(self) -> int:
@@ -174,20 +179,10 @@ class NativeDecoder:
         layers, _, head = self._kept
         return head.nbytes + sum(each.nbytes for layer in layers for each in layer.maps)
 
-    def use_pages(
-        self, keys: Tensor, values: Tensor, key_scales: Tensor | None = None, value_scales: Tensor | None = None
-    ) -> None:
-        """Keep keys (L, P, N, H, 32) and values (L, P, N, 32, H) there; int8 ones with scales (L, P, N, 32)."""
-        self._pages = (keys, values, key_scales, value_scales)
-        self._plan.cache = _CACHES[keys.dtype]
-        for index, layer in enumerate(self._layers):
-            layer.keys, layer.values = keys[index].data_ptr(), values[index].data_ptr()
-            layer.key_scales = None if key_scales is None else key_scales[index].data_ptr()
-            layer.value_scales = None if value_scales is None else value_scales[index].data_ptr()
-
     def __call__(
         self,
         embedded: Tensor,
+        pages: Pages,
         *,
         positions: Tensor,
         sequences: Tensor,
@@ -198,6 +193,7 @@ class NativeDecoder:
 
         Args:
             embedded: (R, D) float32, contiguous as the others; rows of a sequence stand together, in rising order.
+            pages: keys (L, P, N, H, 32) and values (L, P, N, 32, H); int8 ones with scales (L, P, N, 32) of each.
             positions: (R,) int32. sequences: (R,) int32, which row of `tables` is the row's.
             tables: (B, M) int32, the pages of each sequence. wanted: (W,) int32 rows.
         """
@@ -213,11 +209,24 @@ class NativeDecoder:
             ctypes.c_long(self._logits_width),
         ]
         threads = ctypes.c_long(torch.get_num_threads())
-        needed = int(self._function(*rows, None, threads))
-        if needed > self._room.nbytes:
-            self._room = torch.empty(needed, dtype=torch.uint8)
-        self._function(*rows, _pointer(self._room), threads)
+        with self._lock:
+            self._use(pages)
+            needed = int(self._function(*rows, None, threads))
+            if needed > self._room.nbytes:
+                self._room = torch.empty(needed, dtype=torch.uint8)
+            self._function(*rows, _pointer(self._room), threads)
         return logits[:, : self.vocab_size]
+
+    def _use(self, pages: Pages) -> None:
+        if self._pages is not None and all(mine is its for mine, its in zip(self._pages, pages, strict=True)):
+            return
+        self._pages = pages
+        keys, values, key_scales, value_scales = pages
+        self._plan.cache = _CACHES[keys.dtype]
+        for index, layer in enumerate(self._layers):
+            layer.keys, layer.values = keys[index].data_ptr(), values[index].data_ptr()
+            layer.key_scales = None if key_scales is None else key_scales[index].data_ptr()
+            layer.value_scales = None if value_scales is None else value_scales[index].data_ptr()
 
 
 def _in_one_piece(layers: Sequence[LayerWeights], head: Packed, native: Kernels) -> tuple[list[LayerWeights], Packed]:

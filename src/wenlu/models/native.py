@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +62,27 @@ def why_not_native(model: LanguageModel) -> str | None:
     if fault is None and type(model.lm_head) not in (nn.Linear, Linear, QuantisedLinear):
         fault = type(model.lm_head).__name__
     return None if fault is None else f"it has a part that the native call does not know: {fault}"
+
+
+def packed_decoder(model: LanguageModel, weights: Weights) -> NativeDecoder:
+    """As `native_decoder`, packed again only where the model's weights are no longer those of the last time."""
+    mark = (weights, _sampled(model))
+    kept = _PACKED.get(model)
+    if kept is None or kept[0] != mark:
+        kept = _PACKED[model] = (mark, native_decoder(model, weights))
+    return kept[1]
+
+
+_PACKED: WeakKeyDictionary[nn.Module, tuple[tuple[Weights, bytes], NativeDecoder]] = WeakKeyDictionary()
+
+
+def _sampled(model: nn.Module) -> bytes:
+    """Some numbers of each tensor, all of which a step of training changes."""
+    digest = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        flat = tensor.detach().flatten()
+        digest.update(flat[:: max(1, len(flat) // 64)].contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.digest()
 
 
 def native_decoder(model: LanguageModel, weights: Weights) -> NativeDecoder:

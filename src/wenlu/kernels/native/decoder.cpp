@@ -357,8 +357,8 @@ struct Call {
             const KV* values = (const KV*)layer.values + at * PAGE * H;
             const long ahead = (long)table[std::min(number + 1, latest / PAGE)] * plan.kv_heads + head;
             for (long line = 0; line < (long)sizeof(KV) * H * PAGE; line += 64) {
-                _mm_prefetch((const char*)values + line, _MM_HINT_T0);
-                _mm_prefetch((const char*)((const KV*)layer.keys + ahead * H * PAGE) + line, _MM_HINT_T0);
+                _mm_prefetch((const char*)values + line, _MM_HINT_T1);
+                _mm_prefetch((const char*)((const KV*)layer.keys + ahead * H * PAGE) + line, _MM_HINT_T1);
             }
             F scores[N][2];
             for (int n = 0; n < N; ++n) scores[n][0] = scores[n][1] = all(0);
