@@ -12,8 +12,8 @@ from wenlu.generation.engine import Engine, Request
 from wenlu.models import LanguageModel
 
 ROUNDS = 4 if os.environ.get("WENLU_PROOF") == "1" else 1
-AT_ONCE = 5
-"""A round sets five requests of each family beside random neighbours in five ways, six with pages: 275 pairs."""
+AT_ONCE = 4
+"""A round sets four requests of each family beside random neighbours in five ways, six with pages: 220 pairs."""
 
 
 def pressed(model: LanguageModel, pages: int) -> Engine:

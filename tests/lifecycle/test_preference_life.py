@@ -109,6 +109,18 @@ def test_it_is_judged_by_pairs_beside_its_base_and_the_length_of_answers(run: Pa
     assert margin == pytest.approx(events(run)["reward_margin"][-1], abs=0.5)  # without its base it would be about 5
 
 
+def test_pairs_without_room_are_left_out_of_the_evaluation_and_counted(run: Path, tmp_path: Path) -> None:
+    rows = [*pairs(3), {"prompt": "where is the cat? " * 9, "chosen": "on the mat", "rejected": "nowhere"}]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = CliRunner().invoke(
+        app, ["evaluate", str(run), f"data.test={file}", "evaluate.resamples=100", "evaluate.context=48", "--json"]
+    )
+    assert told.exit_code == 0, told.output
+    assert {row["n"] for row in json.loads(told.stdout)["metrics"]} == {3}
+    assert "1 of 4 pairs are left out" in " ".join(told.stderr.split())
+
+
 def test_it_answers_in_turns_and_ends_them(run: Path) -> None:
     bundle = wenlu.load(run)
     assert isinstance(bundle.task, Preference)

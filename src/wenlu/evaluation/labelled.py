@@ -23,7 +23,7 @@ from wenlu.evaluation.written import LIKELIHOOD, evaluate_written
 from wenlu.generation.answering import answers_to, sampling_of
 from wenlu.generation.settings import SamplingConfig
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import GenerativeTask, LabelledTask
+from wenlu.tasks import GenerativeTask, LabelledTask, Preference, Reward
 
 LONGEST = 512
 
@@ -52,6 +52,7 @@ def evaluate_answers(
     model = as_it_answers(bundle.model, config)
     context = context_of(bundle, config)
     config = config.model_copy(update={"dtype": dtype_of(model), "context": context})
+    examples = _with_room(task, examples, context, progress)
     asked = [each.example for each in examples]
     clusters, ids = [each.cluster for each in examples], [each.id for each in examples]
     bundle = replace(bundle, model=model, task=task)
@@ -108,6 +109,20 @@ def _written_sources(
         return []
     sources, kept = {each.id: each.source for each in examples}, found.kept
     return source_scores(metric, kept.columns, kept.clusters, [sources[id] for id in kept.ids], config)
+
+
+def _with_room(task: LabelledTask, examples: Sequence[Judged], context: int, progress: Progress) -> Sequence[Judged]:
+    """Of pairs those whose answers have room behind their prompt, as in training; a warning counts the others."""
+    if not isinstance(task, Preference | Reward):
+        return examples
+    rows = task.rows([each.example for each in examples], context)
+    kept = [examples[place] for place in sorted({*rows.owners.tolist()})]
+    if len(kept) < len(examples):
+        progress.warn(
+            f"{len(examples) - len(kept):,} of {len(examples):,} pairs are left out: an answer has no room behind its "
+            f"prompt in {context:,} tokens; raise context"
+        )
+    return kept
 
 
 def context_of(bundle: Bundle, config: EvaluateConfig) -> int:
