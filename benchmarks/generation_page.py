@@ -21,9 +21,9 @@ def write_page(path: Path, found: dict[str, Any]) -> None:
         f"`make bench-generate`, {datetime.now(UTC):%Y-%m-%d}; {processor()}; Python {platform.python_version()}. "
         "SmolLM2-135M-Instruct on two threads, each side a process of its own that sleeps while another is measured. "
         f"Tokens/s: medians, and lowest to highest, of {rounds} rounds, in each of which every side has a turn. "
-        "Prefill reads 512 tokens; batches go on from contexts of 128 tokens that share nothing. Ours is the engine of "
-        "`wenlu serve`, whose answers do not depend on what runs beside them; switching that off changes nothing of the "
-        "native call, so there is no second column.",
+        "Prefill reads 512 tokens; batches go on from contexts of 128 tokens that share nothing. Ours is the engine "
+        "of `wenlu predict` and `wenlu chat`, whose answers do not depend on what runs beside them; switching that "
+        "off changes nothing of the native call, so there is no second column.",
         "",
         f"Memory gave {spread({key: value / 1e9 for key, value in found['bandwidth'].items()}, '.1f')} GB/s to two threads "
         "that read 96 MB.",

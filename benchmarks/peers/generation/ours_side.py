@@ -10,46 +10,45 @@ from turns import serve
 
 from wenlu import load
 from wenlu.generation.engine import Engine, Request
-from wenlu.generation.native_runner import native_runner
+from wenlu.generation.native_runner import NativeRunner
+from wenlu.generation.pages import pool_for
 
 
 class Ours:
     def __init__(self, model: str, threads: int, weights: str) -> None:
         torch.set_num_threads(threads)
-        self.model = load(model).model
-        self.runner = native_runner(self.model, weights=weights, max_batch=16)  # type: ignore[arg-type]
-
-    def engine(self) -> Engine:
-        return Engine(self.model, max_batch=16, runner=self.runner, prefix_cache=False)
+        self.model, self.weights = load(model).model, weights
+        self.engine = Engine(self.model, max_batch=16, cache="bfloat16", prefix_cache=False, weights=weights)  # type: ignore[arg-type]
 
     def prefill(self, ids: list[int]) -> float:
-        engine = self.engine()
         begin = time.perf_counter()
-        engine.submit(Request(ids, 1))
-        while not engine.step():
+        self.engine.submit(Request(ids, 1))
+        while not self.engine.step():
             pass
         return time.perf_counter() - begin
 
     def decode(self, prompts: list[list[int]], tokens: int) -> float:
-        engine = self.engine()
-        for prompt in prompts:
-            engine.submit(Request(prompt, tokens + 8))
-        while len(engine.step()) < len(prompts):
+        numbers = [self.engine.submit(Request(prompt, tokens + 8)) for prompt in prompts]
+        while len(self.engine.step()) < len(prompts):
             pass
         begin = time.perf_counter()
         for _ in range(tokens):
-            assert len(engine.step()) == len(prompts)
-        return time.perf_counter() - begin
+            assert len(self.engine.step()) == len(prompts)
+        taken = time.perf_counter() - begin
+        for number in numbers:
+            self.engine.cancel(number)
+        return taken
 
     def score(self, ids: list[int]) -> list[float]:
+        pool = pool_for(self.model, max_batch=1, cache="bfloat16")
+        runner = NativeRunner(self.model, pool, self.weights)  # type: ignore[arg-type]
         count = len(ids)
-        pages = self.runner.pool.shape.pages(count)
         with torch.inference_mode():
-            logits = self.runner.forward(
+            logits = runner.forward(
                 torch.tensor(ids),
                 torch.arange(count, dtype=torch.int32),
                 torch.zeros(count, dtype=torch.int32),
-                torch.tensor([self.runner.pool.take(pages)], dtype=torch.int32),
+                torch.tensor([pool.take(pool.shape.pages(count))], dtype=torch.int32),
                 torch.arange(count - 1, dtype=torch.int32),
             )
         return torch.nn.functional.cross_entropy(logits.double(), torch.tensor(ids[1:]), reduction="none").tolist()

@@ -30,10 +30,8 @@ def prompts(batch: int, length: int) -> list[list[int]]:
 
 def serve(peer: Peer) -> None:
     """Answer one line for each that asks."""
-    calls = 0
-    for line in sys.stdin:
+    for calls, line in enumerate(sys.stdin, start=1):
         asked: dict[str, Any] = json.loads(line)
-        calls += 1
         found: dict[str, Any] = {}
         if asked["do"] == "prefill":
             found["seconds"] = peer.prefill(prompts(calls + 1, asked["tokens"])[-1])

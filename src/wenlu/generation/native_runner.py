@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from wenlu.errors import WenluError
-from wenlu.generation.caches import CacheType
-from wenlu.generation.pages import pool_for
+from wenlu.errors import UsageError, WenluError
 from wenlu.models import LanguageModel
 from wenlu.models.layers.decoder import Decoder
 from wenlu.models.layers.paged_cache import PagePool
-from wenlu.models.native import Weights, packed_decoder
+from wenlu.models.native import Weights, packed_decoder, why_not_native
 
 MOST_ROWS = 256
 """What a call reads at once, so that what it keeps of its rows stays in the processor's caches."""
 
 
-def native_runner(
-    model: LanguageModel,
-    *,
-    weights: Weights,
-    max_batch: int,
-    memory: int | Literal["auto"] = "auto",
-    cache: CacheType = "plain",
-) -> NativeRunner:
-    """With pages of its own; see `pool_for`. With weights of less than 32 bits "plain" keys and values are bfloat16."""
-    if cache == "plain" and weights != "float32":
-        cache = "bfloat16"
-    return NativeRunner(model, pool_for(model, max_batch=max_batch, memory=memory, cache=cache), weights)
+Packing = Weights | Literal["auto", "torch"]
+"""What a model's weights are read as; "auto": as they are, where the native call knows the model, else by torch."""
+
+SHARE = 4
+"""Weights are packed of themselves where they fill at most one part of memory in so many."""
+
+
+def packing_of(model: LanguageModel, packing: Packing) -> Weights | None:
+    """As what the native call reads the weights; None where torch does.
+
+    Raises UsageError for a choice that this model or machine does not have.
+    """
+    if packing == "torch":
+        return None
+    reason = why_not_native(model)
+    if packing == "auto":
+        size = sum(weight.nbytes for weight in model.parameters())
+        if reason or SHARE * size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+            return None
+        return "float32" if next(model.parameters()).dtype == torch.float32 else "bfloat16"
+    if reason:
+        raise UsageError(f'weights="{packing}" needs the native call, and {reason}; leave weights out')
+    return packing
 
 
 class NativeRunner:
