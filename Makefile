@@ -12,7 +12,7 @@ JOBS ?= 2
 QUICK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format clean peers
 .SUFFIXES:
 SHELL := /bin/bash -o pipefail
 
@@ -70,5 +70,13 @@ proof-results: $(VENV)/.dev
 bench-%: $(VENV)/.dev
 	$(BIN)/python benchmarks/$*.py $(if $(QUICK),--quick)
 
+# The engines that `make bench-generate` measures us beside, in an environment of their own; llama.cpp is built here.
+peers: $(VENV)-peers/.peers
+
+$(VENV)-peers/.peers: benchmarks/peers/generation/requirements.txt
+	@test -x $(VENV)-peers/bin/python || $(PYTHON) -m venv $(VENV)-peers
+	CMAKE_ARGS='-DGGML_NATIVE=ON' $(VENV)-peers/bin/python -m pip install --quiet --requirement $<
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .make .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-peers .make .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

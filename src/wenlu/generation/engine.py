@@ -26,6 +26,7 @@ from wenlu.generation.forward import before_answer, inference, room_for
 from wenlu.generation.guidance import Contrast
 from wenlu.generation.guides import Guide
 from wenlu.generation.memory import Memory
+from wenlu.generation.native_runner import NativeRunner, Packing, packing_of
 from wenlu.generation.pages import PagedMemory, has_pages, pool_for, window_of
 from wenlu.generation.runner import Runner, TorchRunner
 from wenlu.generation.scheduling import Scheduler
@@ -33,6 +34,7 @@ from wenlu.generation.seat import Seat
 from wenlu.generation.settings import Sampling
 from wenlu.generation.states import JoinedStates, StateMemory
 from wenlu.generation.stats import NO_PAGES, EngineStats
+from wenlu.kernels.decoder import PAGE
 from wenlu.models import LanguageModel
 
 
@@ -129,7 +131,8 @@ class Engine:
         unit: prompts are read, and what they begin with is kept for others, in units of so many tokens.
         prefix_cache: whether it is kept.
         adapters: by name, the model with each of them; all share the weights of `model`.
-        runner: reads in place of torch; it brings the pages that it reads from, so `memory` and `cache` are not used.
+        weights: what they are read as: see `Packing`. Codes of eight and four bits are a tenth to a quarter of float32,
+            and answers then differ a little; without `invariant` torch reads.
     """
 
     def __init__(
@@ -145,7 +148,7 @@ class Engine:
         unit: int = 128,
         prefix_cache: bool = True,
         adapters: Mapping[str, LanguageModel] | None = None,
-        runner: Runner | None = None,
+        weights: Packing = "auto",
     ) -> None:
         self.model = model
         self.models: dict[str | None, LanguageModel] = {None: model}
@@ -154,19 +157,18 @@ class Engine:
             invariant = next(model.parameters()).device.type == "cpu"
         self._memory: Memory
         if has_pages(model):
-            pool = (
-                runner.pool
-                if runner is not None
-                else pool_for(model, max_batch=max_batch, memory=memory, cache=cache, page_size=page_size)
-            )
+            packing = packing_of(model, weights if invariant else "torch")
+            if packing in ("int8", "int4") and cache == "plain":
+                cache = "bfloat16"  # finer keys and values than weights would only take longer
+            pool = pool_for(model, max_batch=max_batch, memory=memory, cache=cache, page_size=page_size)
             runners: dict[str | None, Runner] = {
                 name: TorchRunner(each, pool, unit=unit if invariant else None) for name, each in self.models.items()
             }
-            if runner is not None:
-                runners[None] = runner
+            if packing is not None and page_size == PAGE:
+                runners[None] = NativeRunner(model, pool, packing)
             self._memory = PagedMemory(runners, unit=unit, window=window_of(model), keeps_prefixes=prefix_cache)
         else:
-            _refuse_pages(model, cache, memory, runner)
+            _refuse_pages(model, cache, memory, weights)
             self._memory = StateMemory(self.models) if invariant else JoinedStates(self.models)
         self._scheduler = Scheduler(self._memory, max_batch=max_batch, max_prefill_tokens=max_prefill_tokens)
         self._rows: dict[int, _Row] = {}
@@ -258,11 +260,12 @@ class Engine:
         return prompt_logprobs(model, request.prompt, top=request.top_logprobs, vocab_size=request.vocab_size)
 
 
-def _refuse_pages(model: LanguageModel, cache: CacheType, memory: int | Literal["auto"], runner: Runner | None) -> None:
+def _refuse_pages(model: LanguageModel, cache: CacheType, memory: int | Literal["auto"], weights: Packing) -> None:
     """Raise UsageError where something is asked for that only keys and values in pages have."""
-    for name, given, default in (("cache", cache, "plain"), ("memory", memory, "auto"), ("runner", runner, None)):
-        if given != default:
+    asked = {"cache": (cache, "plain"), "memory": (memory, "auto"), "weights": (weights, "auto")}
+    for name, (given, default) in asked.items():
+        if given not in (default, "torch"):
             raise UsageError(
-                f"{name} = {json.dumps(given, default=repr)} is for decoders that keep keys and values alone, and "
+                f"{name} = {json.dumps(given)} is for decoders that keep keys and values alone, and "
                 f"{type(model).__name__} remembers otherwise; leave it out"
             )

@@ -1,7 +1,7 @@
 """Products with weights that are stored as whole numbers: the reference, and the seam for faster kernels.
 
-A weight is scale · (code − zero), with a scale (and a zero) for each group of neighbours along the input. Codes of four
-bits stand two in a byte, the earlier one in the lower half.
+A weight is scale · (code − zero), or scale · code + floor, with numbers of its own for each group of neighbours along
+the input. Codes of four bits stand two in a byte, the earlier one in the lower half.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Codes:
         zeros: (M, G) uint8; None where every zero stands in the middle of the codes.
         columns: K.
         group: how many neighbours share a scale.
+        floors: (M, G), in place of zeros: a weight is scale · code + floor.
     """
 
     packed: Tensor
@@ -35,6 +36,7 @@ class Codes:
     bits: Bits
     columns: int
     group: int
+    floors: Tensor | None = None
 
 
 def pack(codes: Tensor, bits: Bits) -> Tensor:
@@ -66,9 +68,38 @@ def values(codes: Codes, dtype: torch.dtype) -> Tensor:
     groups = codes.scales.size(1)
     rest = groups * codes.group - codes.columns
     grouped = (F.pad(numbers, (0, rest)) if rest else numbers).view(len(numbers), groups, codes.group)
-    zeros = middle(codes.bits) if codes.zeros is None else codes.zeros.to(wide)[..., None]
-    found = (grouped - zeros) * codes.scales.to(wide)[..., None]
+    scales = codes.scales.to(wide)[..., None]
+    if codes.floors is not None:
+        found = grouped * scales + codes.floors.to(wide)[..., None]
+    else:
+        found = (grouped - (middle(codes.bits) if codes.zeros is None else codes.zeros.to(wide)[..., None])) * scales
     return found.flatten(1)[:, : codes.columns].to(dtype)
+
+
+def nearest_codes(weight: Tensor, bits: Bits, group: int = 32) -> Codes:
+    """(M, K) weights rounded to the nearest of groups as GGUF's Q8_0 and Q4_1 have them; such weights are met exactly.
+
+    Of eight bits zero is in the middle and the largest of a group 127 away; of four the least has code 0, the most 15.
+    Scales and floors are float16; raises OverflowError where it does not reach.
+    """
+    rows, columns = weight.shape
+    groups = -(-columns // group)
+    filled = F.pad(weight.detach().float(), (0, groups * group - columns), mode="replicate").view(rows, groups, group)
+    floors = None
+    if bits == 8:
+        spans = filled.abs().amax(dim=-1) / 127
+    else:
+        floors = filled.amin(dim=-1)
+        spans = (filled.amax(dim=-1) - floors) / 15
+        floors = floors.half()
+    scales = spans.half()
+    if not bool(scales.isfinite().all()) or (floors is not None and not bool(floors.isfinite().all())):
+        raise OverflowError(f"weights of {float(weight.abs().max()):g} have no float16 scale")
+    from_zero = filled if floors is None else filled - floors.float()[..., None]
+    steps = (from_zero / torch.where(scales == 0, 1.0, scales.float())[..., None]).round()
+    steps = steps.clamp(-128, 127) + 128 if bits == 8 else steps.clamp(0, 15)
+    packed = pack(steps.flatten(1)[:, :columns], bits)
+    return Codes(packed, scales, None, bits, columns, group, floors)
 
 
 def quantised_linear(x: Tensor, codes: Codes, bias: Tensor | None = None) -> Tensor:

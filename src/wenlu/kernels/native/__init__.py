@@ -24,9 +24,10 @@ from torch import Tensor
 SOURCES = {
     "avx512": ("norms.cpp", "residual.cpp", "rows.cpp", "vector_attention.cpp"),
     "amx": ("attention.cpp", "products.cpp"),
+    "decoder": ("decoder.cpp",),
     "pool": ("pool.cpp",),
 }
-NEEDS = {"avx512": "avx512_bf16", "amx": "amx_bf16", "pool": None}
+NEEDS = {"avx512": "avx512_bf16", "amx": "amx_bf16", "decoder": "avx2", "pool": None}
 """Flags of the processor."""
 
 FLAGS = ("-O3", "-march=native", "-std=c++20", "-fopenmp", "-fPIC", "-shared", "-w")

@@ -51,7 +51,8 @@ class PagePool:
     touched. The lowest free page is taken first, so what was touched is used again.
 
     Attributes:
-        keys, values: (L, P, N, S, H), contiguous.
+        keys: (L, P, N, H, S), contiguous: one number of all tokens of a page after the other, so that a query is
+            multiplied with many keys at once. values: (L, P, N, S, H).
         key_scales, value_scales: (L, P, N, S) float32, where the numbers have eight bits.
     """
 
@@ -59,8 +60,8 @@ class PagePool:
         self.shape = shape
         self.num_pages = num_pages
         size = (shape.num_layers, num_pages, shape.num_kv_heads, shape.page_size)
-        self.keys = torch.empty(*size, shape.head_dim, dtype=shape.kept_as, device=device)
-        self.values = torch.empty_like(self.keys)
+        self.values = torch.empty(*size, shape.head_dim, dtype=shape.kept_as, device=device)
+        self.keys = torch.empty_like(self.values.transpose(3, 4), memory_format=torch.contiguous_format)
         self.key_scales: Tensor | None = None
         self.value_scales: Tensor | None = None
         if shape.kept_as == torch.int8:
@@ -121,7 +122,7 @@ class PagePool:
     def write(self, layer: int, keys: Tensor, values: Tensor, pages: Tensor, places: Tensor) -> None:
         """Put (R, N, H) keys and values of a layer at the places (R,) of the pages (R,)."""
         for block, scales, new in (
-            (self.keys[layer], self.key_scales, keys),
+            (self.keys[layer].transpose(2, 3), self.key_scales, keys),
             (self.values[layer], self.value_scales, values),
         ):
             if scales is None:
@@ -134,7 +135,8 @@ class PagePool:
 
     def read(self, layer: int, tables: Tensor, end: int) -> tuple[Tensor, Tensor]:
         """The first `end` keys and values (B, N, end, H) of a layer, from the pages (B, M) of each text."""
-        keys, values = (_gathered(block[layer], tables)[:, :, :end] for block in (self.keys, self.values))
+        blocks = (self.keys[layer].transpose(2, 3), self.values[layer])
+        keys, values = (_gathered(block, tables)[:, :, :end] for block in blocks)
         if self.key_scales is None or self.value_scales is None:
             return keys.to(self.shape.dtype), values.to(self.shape.dtype)
         scales = (_gathered(block[layer], tables)[:, :, :end, None] for block in (self.key_scales, self.value_scales))

@@ -1,0 +1,56 @@
+"""`benchmarks/generation.md`, from what `benchmarks/generate.py` measured."""
+
+from __future__ import annotations
+
+import math
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from peers.page import processor, spread
+
+
+def write_page(path: Path, found: dict[str, Any]) -> None:
+    speeds = found["speeds"]
+    turns = list(next(iter(speeds.values())))
+    rounds = len(next(iter(speeds.values()))[turns[0]]["rounds"])
+    lines = [
+        "# Generation beside other engines",
+        "",
+        f"`make bench-generate`, {datetime.now(UTC):%Y-%m-%d}; {processor()}; Python {platform.python_version()}. "
+        "SmolLM2-135M-Instruct on two threads, each side a process of its own that sleeps while another is measured. "
+        f"Tokens/s: medians, and lowest to highest, of {rounds} rounds, in each of which every side has a turn. "
+        "Prefill reads 512 tokens; batches go on from contexts of 128 tokens that share nothing. Ours is the engine "
+        "of `wenlu predict` and `wenlu chat`, whose answers do not depend on what runs beside them; switching that "
+        "off changes nothing of the native call, so there is no second column.",
+        "",
+        f"Memory gave {spread({key: value / 1e9 for key, value in found['bandwidth'].items()}, '.1f')} GB/s to two threads "
+        "that read 96 MB.",
+        "",
+        "| side | " + " | ".join(turns) + " | peak memory |",
+        "|---|" + "---|" * (len(turns) + 1),
+    ]
+    for name, row in speeds.items():
+        cells = " | ".join(spread(row[turn], ".0f") for turn in turns)
+        lines.append(f"| {name} | {cells} | {found['peak_bytes'][name] / 1e9:.2f} GB |")
+    lines += ["", "Ours over a peer with as many bits, round by round:", "", "| | " + " | ".join(turns) + " |"]
+    lines += ["|---|" + "---|" * len(turns)]
+    pairs = dict.fromkeys(key.split(": ", 1)[1] for key in found["ratios"])
+    for pair in pairs:
+        lines.append(
+            f"| {pair} | " + " | ".join(f"{found['ratios'][f'{turn}: {pair}']:.2f} ×" for turn in turns) + " |"
+        )
+    if found["likelihoods"]:
+        lines += [
+            "",
+            "Held-out text (SQuAD's development set), perplexity a token:",
+            "",
+            "| side | perplexity | tokens |",
+        ]
+        lines += ["|---|---|---|"]
+        for name, row in found["likelihoods"].items():
+            lines.append(f"| {name} | {math.exp(row['nats_per_token']):.4f} | {row['tokens']:,} |")
+    if found["left_out"]:
+        lines += ["", "Left out: " + "; ".join(f"{name} ({why})" for name, why in found["left_out"].items()) + "."]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
