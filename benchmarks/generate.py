@@ -1,10 +1,10 @@
 """Tokens/s of our engine beside other engines: `make bench-generate [QUICK=1]`.
 
-Llama.cpp, OpenVINO GenAI, CTranslate2, Hugging Face and we generate with SmolLM2-135M on two threads, each a process of its own that sleeps while another is measured; in each
-round every side has a turn of every kind, so a ratio compares what was measured within seconds, and is the median over
-the rounds. The peers live in an environment of their own (`make peers`); those that are not installed are left out and
-named. The full form also scores held-out text with every precision and writes `benchmarks/generation.md`; both print
-one JSON object as their last line.
+llama.cpp, OpenVINO GenAI, CTranslate2, Hugging Face and we generate with SmolLM2-135M on two threads, each a process of
+its own that sleeps while another is measured; in each round every side has a turn of every kind, so a ratio compares
+what was measured within seconds, and is the median over the rounds. The peers live in an environment of their own
+(`make peers`); those that are not installed are left out and named. The full form also scores held-out text with every
+precision and writes `benchmarks/generation.md`; both print one JSON object as their last line.
 """
 
 from __future__ import annotations

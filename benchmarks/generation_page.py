@@ -15,6 +15,7 @@ def write_page(path: Path, found: dict[str, Any]) -> None:
     speeds = found["speeds"]
     turns = list(next(iter(speeds.values())))
     rounds = len(next(iter(speeds.values()))[turns[0]]["rounds"])
+    bandwidth = {key: value / 1e9 for key, value in found["bandwidth"].items()}
     lines = [
         "# Generation beside other engines",
         "",
@@ -25,8 +26,7 @@ def write_page(path: Path, found: dict[str, Any]) -> None:
         "of `wenlu predict` and `wenlu chat`, whose answers do not depend on what runs beside them; switching that "
         "off changes nothing of the native call, so there is no second column.",
         "",
-        f"Memory gave {spread({key: value / 1e9 for key, value in found['bandwidth'].items()}, '.1f')} GB/s to two threads "
-        "that read 96 MB.",
+        f"Memory gave {spread(bandwidth, '.1f')} GB/s to two threads that read 96 MB.",
         "",
         "| side | " + " | ".join(turns) + " | peak memory |",
         "|---|" + "---|" * (len(turns) + 1),

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from wenlu.config import did_you_mean
 from wenlu.errors import UsageError
-from wenlu.generation.caches import CacheType
+from wenlu.generation.caches import CacheType, Packing
 from wenlu.generation.choosing import Finish, Scored, Top, choose, finish_of
 from wenlu.generation.constraints import NONE, Constraints
 from wenlu.generation.echo import prompt_logprobs
@@ -26,7 +26,7 @@ from wenlu.generation.forward import before_answer, inference, room_for
 from wenlu.generation.guidance import Contrast
 from wenlu.generation.guides import Guide
 from wenlu.generation.memory import Memory
-from wenlu.generation.native_runner import NativeRunner, Packing, packing_of
+from wenlu.generation.native_runner import NativeRunner, packing_of
 from wenlu.generation.pages import PagedMemory, has_pages, pool_for, window_of
 from wenlu.generation.runner import Runner, TorchRunner
 from wenlu.generation.scheduling import Scheduler

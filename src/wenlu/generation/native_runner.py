@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from wenlu.errors import UsageError, WenluError
+from wenlu.generation.caches import Packing
 from wenlu.models import LanguageModel
 from wenlu.models.layers.decoder import Decoder
 from wenlu.models.layers.paged_cache import PagePool
@@ -17,9 +17,6 @@ from wenlu.models.native import Weights, packed_decoder, why_not_native
 MOST_ROWS = 256
 """What a call reads at once, so that what it keeps of its rows stays in the processor's caches."""
 
-
-Packing = Weights | Literal["auto", "torch"]
-"""What a model's weights are read as; "auto": as they are, where the native call knows the model, else by torch."""
 
 SHARE = 4
 """Weights are packed of themselves where they fill at most one part of memory in so many."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from wenlu.config import Config
-from wenlu.generation.caches import CacheType
+from wenlu.generation.caches import CacheType, Packing
 from wenlu.generation.guides.given import MOST_CHOICES, MOST_REGEX, grammar_text, schema_text
 
 
@@ -110,6 +110,10 @@ class SamplingConfig(Sampling):
         max_batch: answers that are generated side by side.
         cache: what the keys and values of earlier tokens are kept as; "int8" takes about a quarter of the memory of
             float32, and answers a little otherwise.
+        weights: what the model's weights are read as: "auto" as they are; "int8" or "int4" in a fraction of the time,
+            and answers are a little otherwise; "torch" by torch's operators.
+        invariant: no digit of an answer depends on what is generated beside it; "auto": where that costs nothing, which
+            is where one answer is written at a time, or where the native call reads the model.
         prompts: what a recipe's sample stage continues.
     """
 
@@ -130,6 +134,8 @@ class SamplingConfig(Sampling):
     length_penalty: float = 1.0
     max_batch: PositiveInt = 16
     cache: CacheType = "plain"
+    weights: Packing = "auto"
+    invariant: bool | Literal["auto"] = "auto"
     prompts: Strings = ()
 
     @model_validator(mode="after")
@@ -164,6 +170,8 @@ class SamplingConfig(Sampling):
                 raise ValueError(f"{name} is for answers that are drawn; remove it or set num_beams=1")
         if self.cache != "plain":
             raise ValueError(f"cache={self.cache!r} is not for beams; set num_beams=1, not {self.num_beams}")
+        if self.weights not in ("auto", "torch"):
+            raise ValueError(f"weights={self.weights!r} is not for beams; set num_beams=1, not {self.num_beams}")
         if self.stop:
             raise ValueError(f"stop strings do not end beams; remove stop or set num_beams=1, not {self.num_beams}")
         if self.n > self.num_beams:

@@ -15,9 +15,11 @@ from wenlu.generation.engine import Emission, Engine, Request
 from wenlu.generation.forward import room_for
 from wenlu.generation.guidance import Contrast
 from wenlu.generation.guides import compile_guide
+from wenlu.generation.native_runner import packing_of
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.source import source_ids
 from wenlu.generation.stops import StopStrings
+from wenlu.models import LanguageModel
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.models.weights.generation_config import FILE as GENERATION_CONFIG
 from wenlu.progress import QUIET, Progress
@@ -103,9 +105,17 @@ def stream_ids(bundle: Bundle, prompt: list[int], sampling: SamplingConfig) -> I
     """As `stream`, for a prompt that is encoded already."""
     check_streams(sampling)
     request = Requests(bundle, sampling).make(prompt, choice=0)
-    engine = Engine(bundle.model, max_batch=1, cache=sampling.cache)
+    engine = engine_of(bundle.model, sampling, max_batch=1)
     engine.submit(request)
     return _pieces(engine, Answer(bundle, prompt, sampling))
+
+
+def engine_of(model: LanguageModel, sampling: SamplingConfig, *, max_batch: int) -> Engine:
+    """An engine as the settings have it."""
+    invariant = sampling.invariant
+    if invariant == "auto" and max_batch > 1 and packing_of(model, sampling.weights) is None:
+        invariant = False  # torch would read one text at a time
+    return Engine(model, max_batch=max_batch, cache=sampling.cache, weights=sampling.weights, invariant=invariant)
 
 
 def check_streams(sampling: SamplingConfig) -> None:
@@ -225,7 +235,7 @@ def _generate(
     bundle: Bundle, prompts: Sequence[list[int]], order: Sequence[int], sampling: SamplingConfig
 ) -> Iterator[tuple[int, tuple[Choice, ...]]]:
     requests = Requests(bundle, sampling)
-    engine = Engine(bundle.model, max_batch=sampling.max_batch, cache=sampling.cache)
+    engine = engine_of(bundle.model, sampling, max_batch=sampling.max_batch)
     running: dict[int, tuple[int, Answer]] = {}
     rows: dict[int, list[Answer]] = {row: [] for row in order}
     for row in order:

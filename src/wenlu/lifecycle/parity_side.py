@@ -131,7 +131,7 @@ def shifted(model: EncoderDecoder, ids: Tensor) -> Tensor:
 
 
 def _go_on(bundle: Bundle, prompts: list[list[int]], count: int) -> list[list[int]]:
-    engine = Engine(bundle.model, max_batch=len(prompts))
+    engine = Engine(bundle.model, max_batch=len(prompts), weights="torch")  # as the logits that are compared
     rules = constraints(bundle)
     size = bundle.tokenizer.vocab_size
     rows = {

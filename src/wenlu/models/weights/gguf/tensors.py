@@ -33,8 +33,8 @@ def _stored(header: Header, info: TensorInfo) -> Stored:
 def _dequantised(header: Header, info: TensorInfo) -> Tensor:
     count, size = info.nbytes // info.kind.block_bytes, info.kind.block_bytes
     if info.kind.name in _READ_HERE:
-        blocks = torch.frombuffer(header.memory, dtype=torch.uint8, count=info.nbytes, offset=info.start)
-        return _READ_HERE[info.kind.name](blocks.view(count, size)).view(info.shape)
+        stored = torch.frombuffer(header.memory, dtype=torch.uint8, count=info.nbytes, offset=info.start)
+        return _READ_HERE[info.kind.name](stored.view(count, size)).view(info.shape)
     from gguf import GGMLQuantizationType
     from gguf.quants import dequantize
 
