@@ -89,6 +89,7 @@ class Side:
             text=True,
         )
         self.peak_bytes = 0
+        self.facts: dict[str, int] = {}
 
     def ask(self, turn: Mapping[str, Any]) -> dict[str, Any]:
         assert self.process.stdin is not None
@@ -99,6 +100,7 @@ class Side:
             if line.startswith("{"):
                 found: dict[str, Any] = json.loads(line)
                 self.peak_bytes = found["peak_bytes"]
+                self.facts = {key: found[key] for key in ("weight_bytes", "cache_bytes") if key in found}
                 return found
         raise SystemExit(f"a side ended: {self.process.args}")
 
@@ -163,6 +165,22 @@ def ratios(speeds: Mapping[str, Mapping[str, Mapping[str, Any]]], names: Mapping
     return found
 
 
+def cold_starts(
+    files: Mapping[str, str], names: Mapping[str, Contestant], times: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Seconds from the start of a process to its first token, of a prompt of eight; files are in memory."""
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(times):
+        say(f"cold start {number + 1} of {times}")
+        for name, told in names.items():
+            begin = time.perf_counter()
+            side = Side(told, files[told.model])
+            side.ask({"do": "prefill", "tokens": 8})
+            found[name].append(time.perf_counter() - begin)
+            side.close()
+    return {name: summary(seconds) for name, seconds in found.items()}
+
+
 def likelihoods(
     sides: Mapping[str, Side], names: Mapping[str, Contestant], say: Callable[[str], None]
 ) -> dict[str, Any]:
@@ -192,11 +210,14 @@ def main() -> None:
         if each.model in files and (not is_quick or name in QUICK_SIDES) and (each.is_ours or PEERS.exists())
     }
     turns = {name: turn for name, turn in TURNS.items() if not is_quick or name in QUICK_TURNS}
+    starts = {} if is_quick else cold_starts(files, names, times=3, say=say)
     sides = {name: Side(each, files[each.model]) for name, each in names.items()}
     try:
         found = measure(sides, turns, rounds=2 if is_quick else 7, say=say)
         found["likelihoods"] = {} if is_quick else likelihoods(sides, names, say)
         found["peak_bytes"] = {name: side.peak_bytes for name, side in sides.items()}
+        found["facts"] = {name: side.facts for name, side in sides.items() if side.facts}
+        found["starts"] = starts
     finally:
         for side in sides.values():
             side.close()

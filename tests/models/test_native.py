@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from wenlu.kernels import native
 from wenlu.kernels.decoder import PAGE, NativeDecoder, Pages
 from wenlu.kernels.native import why_not
 from wenlu.kernels.quantised import nearest_codes, values
@@ -251,6 +255,25 @@ def test_the_number_of_threads_changes_nothing() -> None:
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(*found)
+
+
+@pytest.mark.skipif(not os.environ.get("WENLU_PROOF"), reason="a build of its own: WENLU_PROOF=1")
+@pytest.mark.parametrize("extra", [("-mavx2", "-mfma", "-mf16c"), ("-mavx512f", "-mavx512bw", "-mf16c", "-mfma")])
+def test_processors_with_less_do_the_same(
+    extra: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With AVX2 alone, and with AVX-512 without its instructions for products of bytes."""
+    library, source = tmp_path / "decoder.so", Path(native.__file__).with_name("decoder.cpp")
+    flags = [flag for flag in native.FLAGS if flag != "-march=native"]
+    subprocess.run(["g++", str(source), "-o", str(library), *flags, *extra], check=True)
+    model = made("mistral, a window")
+    for weights, bound in (("float32", 1e-5), ("bfloat16", 1e-5), ("int8", 0.005), ("int4", 0.005)):
+        for cache in (torch.float32, torch.bfloat16, torch.int8):
+            here = Reader(model, native_decoder(model, weights), cache).whole()
+            with monkeypatch.context() as patch:
+                patch.setattr("wenlu.kernels.decoder.kernels", lambda _: native.Kernels(ctypes.CDLL(str(library))))
+                there = Reader(model, native_decoder(model, weights), cache).whole()
+            assert apart(there, here) < max(bound, 1e-5 if cache == torch.float32 else 0.005)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([4, 8]))

@@ -12,6 +12,7 @@ from wenlu import load
 from wenlu.generation.engine import Engine, Request
 from wenlu.generation.native_runner import NativeRunner
 from wenlu.generation.pages import pool_for
+from wenlu.models.native import packed_decoder
 
 
 class Ours:
@@ -19,6 +20,12 @@ class Ours:
         torch.set_num_threads(threads)
         self.model, self.weights = load(model).model, weights
         self.engine = Engine(self.model, max_batch=16, cache="bfloat16", prefix_cache=False, weights=weights)  # type: ignore[arg-type]
+
+        shape = pool_for(self.model, max_batch=1, cache="bfloat16").shape
+        self.facts = {
+            "weight_bytes": packed_decoder(self.model, weights).nbytes,  # type: ignore[arg-type]
+            "cache_bytes": shape.nbytes // shape.page_size,
+        }
 
     def prefill(self, ids: list[int]) -> float:
         begin = time.perf_counter()

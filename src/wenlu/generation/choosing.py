@@ -57,10 +57,14 @@ class Running(Protocol):
 
 def choose(logits: Tensor, rows: Sequence[Running]) -> list[Scored]:
     """The next token of each row, from the model's logits (B, V); no row's depends on another's."""
-    tokens = torch.empty(len(rows), dtype=torch.int64, device=logits.device)
-    for indices in _alike(rows):
-        alike = [rows[index] for index in indices]
-        tokens[indices] = _pick(ruled(logits[indices], alike), alike)
+    groups = _alike(rows)
+    if len(groups) == 1:  # the usual case copies nothing
+        tokens = _pick(ruled(logits, rows), rows)
+    else:
+        tokens = torch.empty(len(rows), dtype=torch.int64, device=logits.device)
+        for indices in groups:
+            alike = [rows[index] for index in indices]
+            tokens[indices] = _pick(ruled(logits[indices], alike), alike)
     return scored(logits, tokens, [row.request.top_logprobs for row in rows], [row.request.vocab_size for row in rows])
 
 
@@ -88,13 +92,13 @@ def probabilities(logits: Tensor, rows: Sequence[Running]) -> Tensor:
 
 def scored(logits: Tensor, tokens: Tensor, tops: Sequence[int], sizes: Sequence[int | None]) -> list[Scored]:
     """The `tokens` (B,), one of each row of logits (B, V), with the `tops` likeliest of the first `sizes` ones."""
-    logprobs = logits.log_softmax(dim=-1)
-    own = logprobs.gather(1, tokens.unsqueeze(1)).squeeze(1).tolist()
+    totals = logits.logsumexp(dim=-1, keepdim=True)
+    own = (logits.gather(1, tokens.unsqueeze(1)) - totals).squeeze(1).tolist()
     found = []
     for row, (token, logprob) in enumerate(zip(tokens.tolist(), own, strict=True)):
         top: Top = ()
         if tops[row]:
-            known = logprobs[row, : sizes[row]]
+            known = logits[row, : sizes[row]] - totals[row]
             best = known.topk(min(tops[row], len(known)))
             top = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
         found.append(Scored(token, logprob, top))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 import torch
@@ -73,7 +74,7 @@ class NativeRunner:
                 )
             )
         logits = found[0] if len(found) == 1 else torch.cat(found)
-        if bool(logits.isnan().any()):
+        if math.isnan(float(logits.sum())):
             raise WenluError(
                 "the model answers NaN: its weights are damaged, or its numbers are too large for the pages"
             )

@@ -184,7 +184,9 @@ class PagedMemory:
                 seats += together
                 chosen += [count - 1] * len(together)
                 self._share(seat)
-        return Reading(seats, logits[self._tensor(chosen, torch.int64)])
+        if chosen != [*range(len(logits))]:
+            logits = logits[self._tensor(chosen, torch.int64)]
+        return Reading(seats, logits)
 
     def _tables(self, parts: list[Part]) -> Tensor:
         """(B, M) pages; where there are none to be seen stands any of the text's own."""
