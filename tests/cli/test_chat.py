@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -20,13 +21,15 @@ from typing import Any
 import pytest
 import torch
 import typer
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from wenlu.bundle import load
 from wenlu.cli.chat import chat
-from wenlu.cli.chat_session import starting_settings
+from wenlu.cli.chat_session import Session, Terminal, starting_settings
 from wenlu.cli.chat_texts import CHINESE, ENGLISH, texts
 from wenlu.errors import ConfigError, UsageError
+from wenlu.generation.conversation import Conversation
 from wenlu.models import family
 from wenlu.models.weights import save_model
 from wenlu.tokenizers import TokenizerConfig, train_tokenizer
@@ -326,6 +329,15 @@ def test_a_chinese_locale_speaks_chinese_and_ctrl_d_leaves(model: str) -> None:
 )
 def test_the_locale_chooses_the_language(names: dict[str, str], expected: object) -> None:
     assert texts(names) is expected
+
+
+def test_who_speculates_is_told_how_many_guesses_were_kept(model: str) -> None:
+    notes, answers = Console(file=io.StringIO(), width=200), Console(file=io.StringIO())
+    settings = {"max_new_tokens": 6, "ignore_end": True, "speculate": model}
+    session = Session(Conversation(load(model)), settings, ENGLISH, notes, answers)
+    assert not Terminal(session)._answer("The cat")
+    assert isinstance(notes.file, io.StringIO)
+    assert " · 4 of 4 guesses kept (100%) · at its limit" in notes.file.getvalue()
 
 
 def test_both_languages_fill_in_the_same_names() -> None:

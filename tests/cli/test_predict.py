@@ -67,6 +67,19 @@ def test_one_prompt_with_json_prints_one_object(model: str) -> None:
     assert line["text"] == line["prompt"] + line["prediction"] == plain.removesuffix("\n")
 
 
+def test_who_speculates_is_told_how_many_guesses_were_kept(model: str, tmp_path: Path) -> None:
+    settings = ["max_new_tokens=6", "ignore_end=true"]
+    plain = run(model, "--text", "The cat", *settings)
+    found = run(model, "--text", "The cat", *settings, f"speculate={model}")
+    assert found.stdout == plain.stdout
+    assert found.stderr == "4 of 4 guesses kept (100%)\n"
+    prompts = tmp_path / "in.txt"
+    prompts.write_text("The\ncat\n", encoding="utf-8")
+    result = run(model, prompts, *settings, f"speculate={model}", "--json", "--out", tmp_path / "out.jsonl")
+    summary = json.loads(result.stdout)
+    assert (summary["rows"], summary["guessed"], summary["kept"]) == (2, 8, 8)
+
+
 def test_several_answers_or_beams_are_printed_one_after_the_other(model: str) -> None:
     drawn = run(model, "--text", "The cat", "n=2", "temperature=2.0", "max_new_tokens=3").stdout
     assert drawn.count("The cat") == 2

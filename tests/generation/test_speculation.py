@@ -1,253 +1,207 @@
-"""Speculation changes how fast an answer comes, and never which: token for token, or in distribution."""
+"""Speculation changes how fast an answer comes, and never which: to the last bit, or in distribution."""
 
 from __future__ import annotations
 
 import os
 import random
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.generation.engines import RULES, VOCAB, Answer, answers, small_pages, some_requests, tiny, told
 from tests.generation.test_sampling import chi_square_p
+from tests.models.test_native import made
 
-from wenlu.bundle import Bundle
 from wenlu.errors import UsageError
-from wenlu.generation.engine import Request
-from wenlu.generation.sampling import uniform
-from wenlu.generation.settings import Sampling, SamplingConfig
-from wenlu.generation.speculation import Draft, Drafter, DraftModel, PromptLookup, first_layers, speculate, verify
-from wenlu.generation.speculation.drafter import Draftee
-from wenlu.generation.text import complete
-from wenlu.models import LanguageModel, family
-from wenlu.tasks.causal_lm import CausalLM
-from wenlu.tokenizers import Tokenizer
+from wenlu.generation.constraints import Constraints
+from wenlu.generation.engine import Emission, Engine, Request
+from wenlu.generation.native_runner import NativeRunner
+from wenlu.generation.pages import PagedMemory
+from wenlu.generation.settings import Sampling
+from wenlu.generation.speculation import Drafter, DraftModel, PromptLookup, first_layers
+from wenlu.kernels.native import why_not
+from wenlu.models import LanguageModel
+from wenlu.models.native import why_not_native
 
 PROOF = os.environ.get("WENLU_PROOF") == "1"
-DRAWS = 20_000 if PROOF else 4_000
-WORDS = ["The cat", "今天天气", "hello", " ate a", "🙂", " mat and", "的", " the"]
-FORM = '{"enum": ["天天", [1, 1, 1, 1, 1], null]}'
-RULES = {
-    "drawn": SamplingConfig(max_new_tokens=24, temperature=0.7, seed=3),
-    "ruled": SamplingConfig(
-        max_new_tokens=24, temperature=0.9, top_p=0.9, repetition_penalty=1.2, stop=("e",), seed=4, top_logprobs=2
-    ),
-    "guided": SamplingConfig(max_new_tokens=12, guidance=1.5, temperature=0.5, negative_prompt="天", seed=5),
-    "formed": SamplingConfig(
-        max_new_tokens=40, json_schema='{"enum": ["天天", [1, 1, 1, 1, 1], null]}', temperature=1.0
-    ),
+PROMPTS = 500 if PROOF else 24
+DRAWS = 4_000 if PROOF else 400
+NATIVE = pytest.mark.skipif(why_not("decoder") is not None, reason=f"no native decoder: {why_not('decoder')}")
+MODELS = [
+    *(pytest.param(name, marks=NATIVE) for name in ("native llama", "native mistral, a window", "native qwen3")),
+    *("gemma3", "gpt2"),
+]
+DRAFTERS: dict[str, Callable[[LanguageModel], Drafter]] = {
+    "lookup": lambda _: PromptLookup(),
+    "layers": lambda model: DraftModel(first_layers(model, 1)),
+    "model": lambda model: DraftModel(draft_of(is_native=is_native(model))),
 }
 
 
-def some_prompts(count: int) -> list[str]:
-    chance = random.Random(1)
-    return ["".join(chance.choices(WORDS, k=chance.randint(1, 12))) for _ in range(count)]
+@cache
+def model_of(name: str) -> LanguageModel:
+    return made(name.removeprefix("native "), vocab_size=VOCAB) if name.startswith("native ") else tiny(name)
 
 
-def drafters(model: LanguageModel) -> dict[str, Drafter]:
-    return {"lookup": PromptLookup(), "early exit": DraftModel(first_layers(model, 1)), "itself": DraftModel(model)}
+@cache
+def draft_of(*, is_native: bool) -> LanguageModel:
+    return made(vocab_size=VOCAB, num_hidden_layers=1) if is_native else tiny("llama", num_hidden_layers=1)
 
 
-@pytest.mark.parametrize("kind", ["lookup", "early exit", "itself"])
-def test_greedy_answers_are_those_without_speculation(bundle: Bundle, kind: str) -> None:
-    prompts = some_prompts(50)
-    sampling = SamplingConfig(max_new_tokens=10)
-    plain = complete(bundle, prompts, sampling)
-    drafter = drafters(bundle.model)[kind]
-    found = [speculate(bundle, prompt, sampling, drafter) for prompt in prompts]
-    assert [one.choice.ids for one in found] == [completion.choices[0].ids for completion in plain]
-    assert all(one.accepted <= one.drafted and one.passes <= one.choice.tokens for one in found)
-    assert all(one.passes + one.accepted >= one.choice.tokens for one in found)
-    if kind == "itself":
-        assert all(one.accepted == one.drafted for one in found)
+def is_native(model: LanguageModel) -> bool:
+    return why_not_native(model) is None
 
 
-@pytest.mark.parametrize("rules", ["drawn", "ruled", "guided", "formed"])
-def test_drawn_answers_are_those_without_speculation_where_guesses_are_looked_up(bundle: Bundle, rules: str) -> None:
-    for number, prompt in enumerate(some_prompts(5)):
-        sampling = RULES[rules].model_copy(update={"seed": number})
-        plain = complete(bundle, [prompt], sampling)[0].choices[0]
-        found = speculate(bundle, prompt, sampling, PromptLookup(), count=3).choice
-        assert (found.ids, found.text, found.finish) == (plain.ids, plain.text, plain.finish)
-        assert list(found.logprobs) == pytest.approx(plain.logprobs, abs=1e-4)
-        assert [[token for token, _ in top] for top in found.top] == [[token for token, _ in top] for top in plain.top]
+def engine_of(model: LanguageModel, **settings: Any) -> Engine:
+    """With pages as small as the model allows."""
+    return Engine(model, **settings) if is_native(model) else small_pages(model, **settings)
 
 
-@pytest.mark.parametrize("rules", ["ruled", "guided", "formed"])
-def test_drawn_guesses_obey_the_rules_too(bundle: Bundle, rules: str) -> None:
-    for number, prompt in enumerate(some_prompts(4)):
-        sampling = RULES[rules].model_copy(update={"seed": number})
-        found = speculate(bundle, prompt, sampling, DraftModel(first_layers(bundle.model, 1)))
-        assert 0 < found.choice.tokens <= sampling.max_new_tokens
-        if rules == "formed" and found.choice.finish == "stop":
-            assert found.choice.text in ('"天天"', "[1, 1, 1, 1, 1]", "null")
+def repeating(count: int, seed: int, **changes: Any) -> list[Request]:
+    """Prompts that repeat themselves, as what is looked up must."""
+    chance = random.Random(seed)
+    requests = []
+    for _ in range(count):
+        stem = [chance.randrange(VOCAB) for _ in range(chance.randint(1, 6))]
+        prompt = (stem * 5)[: chance.randint(1, 20)]
+        requests.append(Request(prompt, **({"max_new_tokens": chance.randint(2, 20)} | changes)))
+    return requests
 
 
-@pytest.fixture
-def toy(make_llama: Callable[..., LanguageModel], byte_tokenizer: Tokenizer) -> Bundle:
-    """Two layers and eight tokens; its texts mean nothing."""
-    model = make_llama(vocab_size=8)
+@pytest.mark.parametrize("kind", DRAFTERS)
+@pytest.mark.parametrize("name", MODELS)
+def test_greedy_answers_are_those_without_guesses_to_the_last_bit(name: str, kind: str) -> None:
+    model = model_of(name)
+    requests = repeating(PROMPTS if name.startswith("native") else PROMPTS // 4, seed=1)
+    engine = engine_of(model, drafter=DRAFTERS[kind](model), max_batch=8)
+    if name.startswith("native"):
+        assert isinstance(engine._memory, PagedMemory)
+        assert isinstance(engine._memory._runners[None], NativeRunner)
+    assert answers(engine, requests, a_step=3) == answers(engine_of(model), requests)
+    stats = engine.stats()
+    assert 0 <= stats.accepted <= stats.guessed
+    assert stats.guessed > 0
+    assert stats.pages.used == 0
+
+
+@pytest.mark.parametrize("name", [pytest.param("native qwen3", marks=NATIVE), "gemma3"])
+def test_drawn_answers_are_those_without_guesses_where_these_are_looked_up(name: str) -> None:
+    model = model_of(name)
+    requests = some_requests(12, random.Random(3))
+    engine = engine_of(model, drafter=PromptLookup(least=1), guesses=3)
+    assert {request.rules for request in requests} == set(RULES)
+    assert answers(engine, requests) == answers(engine_of(model), requests)
+    assert engine.stats().guessed > 0
+
+
+@NATIVE
+def test_a_model_that_guesses_for_itself_keeps_all_guesses_and_says_so() -> None:
+    model = model_of("native llama")
+    engine = Engine(model, drafter=DraftModel(model), guesses=3)
+    requests = [Request([n, 2], 10, RULES[n % 2], seed=n) for n in range(4)]
+    for request in requests:
+        engine.submit(request)
+    steps: list[list[Emission]] = [engine.step() for _ in range(4)]
+    assert not engine.busy, "one token, four, four, and the last one"
+    assert [len(step) for step in steps] == [4, 16, 16, 4]
+    assert [(each.guessed, each.kept) for each in steps[1][8:12]] == [(3, True), (0, True), (0, True), (0, False)]
+    assert (engine.stats().guessed, engine.stats().accepted, engine.stats().generated) == (24, 24, 40)
+
+
+def pressed(model: LanguageModel, pages: int, **settings: Any) -> Engine:
+    page = engine_of(model).stats().pages
+    return engine_of(model, memory=pages * (page.budget // page.free), **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(pytest.param("native llama", kind, marks=NATIVE) for kind in DRAFTERS),
+        ("gemma3", "lookup"),
+        ("mistral", "layers"),
+    ],
+)
+def test_who_runs_beside_it_decides_nothing_of_an_answer_with_guesses(name: str, kind: str) -> None:
+    model = model_of(name)
+    length, pages = (30, 5) if is_native(model) else (7, 8)
+    requests = [
+        Request([n + 1, 5] * (length // 2), max_new_tokens=16, rules=RULES[n % 4], seed=n, priority=n % 2)
+        for n in range(5)
+    ]
+    alone = [answers(engine_of(model, drafter=DRAFTERS[kind](model)), [request])[0] for request in requests]
+    engine = pressed(model, pages, drafter=DRAFTERS[kind](model))
+    assert answers(engine, requests) == alone
+    assert engine.stats().preemptions > 0
+
+
+@pytest.mark.parametrize("kind", DRAFTERS)
+def test_requests_may_be_cancelled_at_any_moment_and_all_room_comes_back(kind: str) -> None:
+    chance, model = random.Random(kind), model_of("llama")
+    requests = some_requests(8, chance)
+    expected = answers(small_pages(model, drafter=DRAFTERS[kind](model)), requests)
+    drafter = DRAFTERS[kind](model)
+    engine = pressed(model, 16, max_batch=4, max_prefill_tokens=8, drafter=drafter)
+    ids = [engine.submit(request) for request in requests]
+    found: dict[int, Answer] = {id: [] for id in ids}
+    gone: set[int] = set()
+    while engine.busy:
+        if chance.random() < 0.3:
+            gone.add(chance.choice(ids))
+            for id in gone:
+                engine.cancel(id)
+        for emission in engine.step():
+            found[emission.id].append(told(emission))
+        pages = engine.stats().pages
+        assert pages.used + pages.cached + pages.free == 16
+        for row in engine._rows.values():
+            assert len(row.seat.pages) == -(-row.seat.read // 4) or not row.seat.decodes, "guesses gave theirs back"
+    for id, answer in zip(ids, expected, strict=True):
+        assert found[id] == answer[: len(found[id])]
+        assert id in gone or found[id] == answer
+    assert engine.stats().pages.used == 0
+    if isinstance(drafter, DraftModel):
+        assert drafter._memory.stats().used == 0
+
+
+@NATIVE
+@pytest.mark.parametrize("kind", ["lookup", "layers"])
+def test_two_guessed_tokens_have_the_models_own_distribution(kind: str) -> None:
+    model = made(vocab_size=8)
     model.lm_head.weight.data *= 0.5  # so that no token is sure
-    return Bundle(model=model, tokenizer=byte_tokenizer, task=CausalLM(), config=model.config, path=Path("toy"))
-
-
-@torch.no_grad()
-def shares(model: LanguageModel, prompt: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(8,) probabilities of the next token, and (8, 8) of the one after it, by the first."""
-    first = model(torch.tensor([prompt]))[0, -1].double().softmax(dim=-1)
-    second = model(torch.tensor([[*prompt, token] for token in range(8)]))[:, -1].double().softmax(dim=-1)
-    return first, second
-
-
-def test_two_tokens_that_were_guessed_and_verified_have_the_models_own_distribution(toy: Bundle) -> None:
-    prompt = [2, 5, 3]
-    first, second = shares(toy.model, prompt)
-    guess_first, guess_second = shares(first_layers(toy.model, 1), prompt)
-    counts, kept = np.zeros((8, 8)), 0
+    prompt = [2, 5, 3, 2, 5]
+    engine = Engine(model, drafter=DRAFTERS[kind](model), max_batch=100)
+    opens = Constraints(first=3)  # nothing is guessed of a first token
     for seed in range(DRAWS):
-        numbers = [[uniform(seed, 0, place, stream=stream) for place in range(3 - stream // 2)] for stream in range(3)]
-        one = pick(guess_first, numbers[2][0])
-        two = pick(guess_second[one], numbers[2][1])
-        draft = Draft((one, two), torch.stack([guess_first, guess_second[one]]))
-        tokens = verify(torch.stack([first, second[one], first]), draft, numbers[1], numbers[0])
-        kept += len(tokens) - 1
-        if len(tokens) == 1:  # the next pass draws the second token
-            tokens.append(pick(second[tokens[0]], numbers[0][1]))
-        counts[tokens[0], tokens[1]] += 1
+        engine.submit(Request(prompt, 4, Sampling(temperature=1.0), opens, seed=seed))
+    found: dict[int, list[int]] = {}
+    while engine.busy:
+        for emission in engine.step():
+            found.setdefault(emission.id, []).append(emission.token)
+    counts = np.zeros((8, 8))
+    for _, one, two, _ in found.values():
+        counts[one, two] += 1
+    with torch.no_grad():
+        first = model(torch.tensor([[*prompt, 3]]))[0, -1].double().softmax(dim=-1)
+        second = model(torch.tensor([[*prompt, 3, token] for token in range(8)]))[:, -1].double().softmax(dim=-1)
     expected = DRAWS * (first[:, None] * second).numpy()
-    assert fit(counts, expected) > 1e-3
-    # Each guess stays with the mass that the two distributions share (Leviathan et al., theorem 3.5).
-    shared_first = torch.minimum(first, guess_first)
-    shared_second = torch.minimum(second, guess_second).sum(dim=-1)
-    shared = float(shared_first.sum() + (shared_first * shared_second).sum())
-    assert kept / DRAWS == pytest.approx(shared, abs=4 * 0.8 / DRAWS**0.5)  # 0.8 is more than its deviation
-
-
-def fit(counts: np.ndarray, expected: np.ndarray) -> float:
-    """The p-value of Pearson's test; cells in which too little is expected for it are taken together."""
     likely = expected > 5
     assert likely.sum() > 10
     rest = [] if likely.all() else [(counts[~likely].sum(), expected[~likely].sum())]
     pairs = np.array([*zip(counts[likely], expected[likely], strict=True), *rest])
-    return chi_square_p(pairs[:, 0], pairs[:, 1])
+    assert chi_square_p(pairs[:, 0], pairs[:, 1]) > 1e-3
+    assert 0 < engine.stats().accepted < engine.stats().guessed
 
 
-def pick(probabilities: torch.Tensor, number: float) -> int:
-    return int(np.searchsorted(np.cumsum(probabilities.numpy()), number, side="right"))
-
-
-@pytest.mark.parametrize("kind", ["lookup", "early exit"])
-@pytest.mark.timeout(3000)
-def test_two_tokens_of_speculate_have_the_models_own_distribution(toy: Bundle, kind: str) -> None:
-    prompt, draws = [2, 5, 3, 2, 5], DRAWS if PROOF else 300
-    first, second = shares(toy.model, prompt)
-    drafter = drafters(toy.model)[kind]
-    counts, drafted, accepted = np.zeros((8, 8)), 0, 0
-    for seed in range(draws):
-        sampling = SamplingConfig(max_new_tokens=2, temperature=1.0, seed=seed, ignore_end=True)
-        found = speculate(toy, prompt, sampling, drafter)
-        counts[found.choice.ids] += 1
-        drafted, accepted = drafted + found.drafted, accepted + found.accepted
-    assert fit(counts, draws * (first[:, None] * second).numpy()) > 1e-3
-    assert 0 < accepted < drafted
-
-
-def test_guesses_that_are_certain_are_compared_with_what_is_drawn() -> None:
-    target = torch.tensor([[0.2, 0.8], [0.5, 0.5], [0.9, 0.1]], dtype=torch.float64)
-    assert verify(target, Draft((1, 0)), [], [0.3, 0.4, 0.95]) == [1, 0, 1]
-    assert verify(target, Draft((1, 0)), [], [0.1, 0.4, 0.95]) == [0]
-    assert verify(target, Draft((1, 0)), [], [0.3, 0.6, 0.95]) == [1, 1]
-    assert verify(target, Draft(), [], [0.1]) == [0]
-
-
-def test_a_drawn_guess_stays_with_the_ratio_of_its_probabilities_or_gives_way_to_what_they_leave_out() -> None:
-    target = torch.tensor([[0.2, 0.5, 0.3], [0.0, 0.0, 1.0]], dtype=torch.float64)
-    draft = Draft((0,), torch.tensor([[0.8, 0.1, 0.1]], dtype=torch.float64))
-    assert verify(target, draft, [0.24], [0.0, 0.0]) == [0, 2]  # 0.2 / 0.8 = 0.25
-    # Else a token of (0, 0.4, 0.2) / 0.6.
-    assert verify(target, draft, [0.26], [0.6, 0.0]) == [1]
-    assert verify(target, draft, [0.26], [0.7, 0.0]) == [2]
-
-
-def test_a_guess_as_likely_as_the_model_finds_it_always_stays() -> None:
-    same = torch.tensor([[0.2, 0.5, 0.3]], dtype=torch.float64)
-    assert verify(same.expand(2, 3), Draft((2,), same), [1 - 2**-53], [0.9, 0.1]) == [2, 0]
-
-
-def test_look_up_takes_what_followed_the_longest_end_last() -> None:
-    def guess(text: list[int], **sizes: int) -> tuple[int, ...]:
-        return PromptLookup(**sizes).propose(Draftee(Request(text, 9), 9, text[:2], text[2:]), 3).tokens
-
-    assert guess([1, 2, 3, 9, 1, 2, 3, 8, 7, 6, 1, 2, 3]) == (8, 7, 6)
-    assert guess([5, 3, 4, 1, 3, 7, 5, 3]) == (4, 1, 3)  # two tokens in a row before the later single one
-    assert guess([5, 3, 4, 1, 3, 7, 5, 3], most=1) == (7, 5, 3)
-    assert guess([1, 2, 3]) == ()
-    assert guess([1, 2, 1], least=2) == ()
-    assert guess([4, 4]) == (4,)
-
-
-def test_a_draft_model_guesses_the_same_whatever_it_read_before(bundle: Bundle) -> None:
-    request = Request([1, 2, 3], 9, Sampling(temperature=1.0), seed=6)
-    kept = DraftModel(bundle.model)
-    for answer in ([4], [4, 5, 6], [4, 9], [], [4, 5, 6, 7]):
-        row = Draftee(request, 9, request.prompt, answer)
-        fresh = DraftModel(bundle.model).propose(row, 3)
-        found = kept.propose(row, 3)
-        assert found.tokens == fresh.tokens
-        torch.testing.assert_close(found.probabilities, fresh.probabilities, atol=1e-5, rtol=0)
-
-
-def test_a_draft_model_guesses_nothing_beyond_its_context(make_llama: Callable[..., LanguageModel]) -> None:
-    short = DraftModel(make_llama(context=8))
-    row = Draftee(Request([1] * 6, 9), 9, [1] * 6, [2])
-    assert len(short.propose(row, 4).tokens) == 1
-    assert short.propose(row.behind([1]), 4).tokens == ()
-
-
-def test_the_first_layers_answer_as_a_model_of_so_many(make_llama: Callable[..., LanguageModel]) -> None:
-    model = make_llama()
-    ids = torch.tensor([[1, 2, 3]])
-    expected = model(ids)
-    early = first_layers(model, 1)
-    hooked: list[torch.Tensor] = []
-    handle = model.layers[0].register_forward_hook(lambda *call: hooked.append(call[2]))
-    model(ids)
-    handle.remove()
-    torch.testing.assert_close(early(ids), model.lm_head(model.norm(hooked[0])))
-    torch.testing.assert_close(model(ids), expected)
-    assert early.lm_head is model.lm_head
-
-
-def test_what_speculation_cannot_do_is_said(bundle: Bundle, make_llama: Callable[..., LanguageModel]) -> None:
-    row = family("lstm")
-    lstm = row.build(row.config(vocab_size=bundle.tokenizer.vocab_size, hidden_size=8, num_hidden_layers=1))
-    sampling = SamplingConfig(max_new_tokens=4, temperature=1.0)
-    other = replace(bundle, model=lstm, config=lstm.config)
-    for wrong, message in (
-        (
-            lambda: speculate(other, "a", sampling, PromptLookup()),
-            "keeps a RecurrentState, from which tokens cannot be",
-        ),
-        (lambda: first_layers(bundle.model, 2), "early exit behind 2 layers: Llama has 2 that it could leave"),
-        (lambda: first_layers(lstm, 1), "early exit behind 1 layers: LSTM.* has 0"),
-        (
-            lambda: speculate(bundle, "a", sampling.model_copy(update={"cache": "int8"}), PromptLookup()),
-            "cache='int8' is",
-        ),
-        (lambda: speculate(bundle, "a", sampling.model_copy(update={"n": 2}), PromptLookup()), "only one answer"),
-        (
-            lambda: speculate(bundle, "a", sampling, DraftModel(make_llama(vocab_size=48))),
-            r"the draft model has 48 tokens, and the text one with id \d+; both models need the same tokenizer",
-        ),
-    ):
-        with pytest.raises(UsageError, match=message):
-            wrong()
-
-
-def test_a_summary_tells_how_many_guesses_were_kept(bundle: Bundle) -> None:
-    found = speculate(
-        bundle, "The", SamplingConfig(max_new_tokens=9, ignore_end=True), DraftModel(bundle.model), count=2
-    )
-    assert str(found) == "9 tokens in 3 passes: 6 of 6 guesses kept (100%)"
+def test_what_cannot_be_guessed_is_refused() -> None:
+    llama, lstm = model_of("llama"), tiny("lstm")
+    with pytest.raises(UsageError, match="speculation: LSTM keeps more than keys and values, so tokens cannot be"):
+        Engine(lstm, drafter=PromptLookup())
+    with pytest.raises(UsageError, match="speculation: LSTM keeps more than keys and values"):
+        DraftModel(lstm)
+    other = Engine(llama, drafter=DraftModel(made(vocab_size=40)))
+    with pytest.raises(UsageError, match="the draft model has 40 tokens, and the model 48; both need the same token"):
+        other.submit(Request([1], 4))
+    assert other.submit(Request([1], 4, vocab_size=40)) == 0, "the model's further tokens are never chosen"

@@ -201,6 +201,9 @@ class Terminal:
         tokens = last.tokens if last else 0
         parts = [self.session.texts.speed.format(tokens=tokens, rate=_rate(tokens, seconds, first_seconds))]
         parts += [self.session.texts.first.format(seconds=first_seconds)] if tokens else []
+        if last and last.guessed:
+            share = last.kept / last.guessed
+            parts.append(self.session.texts.kept.format(kept=last.kept, guessed=last.guessed, share=share))
         if interrupted:
             parts += [self.session.texts.stopped, self.session.texts.leave]
         elif last and last.finish == "length":

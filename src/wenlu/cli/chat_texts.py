@@ -27,6 +27,7 @@ class Texts:
     unknown: str
     speed: str
     first: str
+    kept: str
     length: str
 
 
@@ -62,6 +63,7 @@ Ctrl-C stops an answer; a second one leaves.""",
     unknown="{command} is no command; {hint}",
     speed="{tokens} tokens · {rate:.1f} tokens/s",
     first="first after {seconds:.2f} s",
+    kept="{kept} of {guessed} guesses kept ({share:.0%})",
     length="at its limit",
 )
 
@@ -95,6 +97,7 @@ Ctrl-C 停止回答；再按一次退出。""",
     unknown="没有命令 {command}；{hint}",
     speed="{tokens} 个词元 · 每秒 {rate:.1f} 个",
     first="首个用时 {seconds:.2f} 秒",
+    kept="保留了 {kept}/{guessed} 个猜测（{share:.0%}）",
     length="达到上限",
 )
 

@@ -126,15 +126,17 @@ def predict(
 
 
 def _answer(bundle: Bundle, text: str, config: PredictConfig, *, json: bool) -> None:
-    from wenlu.generation.predict import answers_in_roles, predict_rows, writes_another_text
-    from wenlu.generation.text import stream_text
+    from wenlu.generation.predict import answers_in_roles, kept_share, predict_rows, writes_another_text
+    from wenlu.generation.text import stream
 
     if not json and config.drawn == 1 and config.num_beams == 1 and not answers_in_roles(config):
-        pieces = stream_text(bundle, text, config)
+        pieces = stream(bundle, text, config)
         typer.echo("" if writes_another_text(bundle) else text, nl=False)
         for piece in pieces:
-            typer.echo(piece, nl=False)
+            typer.echo(piece.text, nl=False)
         typer.echo()
+        if piece.guessed:
+            typer.echo(kept_share(piece.guessed, piece.kept), err=True)
         return
     line = _told(predict_rows(bundle, [_row(text)], config), json=json)
     if line is not None:

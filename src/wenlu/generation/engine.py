@@ -1,6 +1,6 @@
-"""The engine: many requests, one model, one token for each at every step.
+"""The engine: many requests, one model, one token for each at every step, or more where they were guessed.
 
-    step() = schedule → forward → sample
+    step() = schedule → guess → forward → sample
 
 Requests run as soon as there is a place and room for them, and leave when they end. What a request answers is a
 function of its prompt, rules and seed alone; its neighbours only share the time. Token ids only: text is above.
@@ -11,30 +11,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
-
-from torch import Tensor
 
 from wenlu.config import did_you_mean
 from wenlu.errors import UsageError
 from wenlu.generation.caches import CacheType, Packing
-from wenlu.generation.choosing import Finish, Scored, Top, choose, finish_of
+from wenlu.generation.choosing import Finish, Scored, Top, finish_of
 from wenlu.generation.constraints import NONE, Constraints
 from wenlu.generation.echo import prompt_logprobs
 from wenlu.generation.forward import before_answer, inference, room_for
 from wenlu.generation.guidance import Contrast
 from wenlu.generation.guides import Guide
-from wenlu.generation.memory import Memory
-from wenlu.generation.native_runner import NativeRunner, packing_of
-from wenlu.generation.pages import PagedMemory, has_pages, pool_for, window_of
-from wenlu.generation.runner import Runner, TorchRunner
+from wenlu.generation.memory import Memory, Reading
+from wenlu.generation.pages import PagedMemory, has_pages, paged_memory
 from wenlu.generation.scheduling import Scheduler
-from wenlu.generation.seat import Seat
+from wenlu.generation.seat import Part, Seat
 from wenlu.generation.settings import Sampling
+from wenlu.generation.speculation.drafter import Draft, Draftee, Drafter
+from wenlu.generation.speculation.verify import settle
 from wenlu.generation.states import JoinedStates, StateMemory
 from wenlu.generation.stats import NO_PAGES, EngineStats
-from wenlu.kernels.decoder import PAGE
 from wenlu.models import LanguageModel
 
 
@@ -83,6 +80,8 @@ class Emission:
         finish: None while the answer goes on.
         top: the likeliest tokens in its place under the model itself, where the request asks for them.
         prompt: the tokens of the prompt behind its first, where the request asks for them; with the first token.
+        guessed: how many guesses the step read for the request; with its first token.
+        kept: whether the token is one of them.
     """
 
     id: int
@@ -91,6 +90,8 @@ class Emission:
     finish: Finish | None
     top: Top = ()
     prompt: tuple[Scored, ...] = ()
+    guessed: int = 0
+    kept: bool = False
 
 
 @dataclass(slots=True)
@@ -111,6 +112,9 @@ class _Row:
     @property
     def position(self) -> int:
         return len(self.request.prompt) + len(self.answer)
+
+    def drafted(self) -> Draftee:
+        return Draftee(self.request, self.limit, self.before, list(self.answer), self.id)
 
 
 class Engine:
@@ -133,6 +137,9 @@ class Engine:
         adapters: by name, the model with each of them; all share the weights of `model`.
         weights: what they are read as: see `Packing`. Codes of eight and four bits are a tenth to a quarter of float32,
             and answers then differ a little; without `invariant` torch reads.
+        drafter: who guesses what comes next; a decoder with keys and values reads the guesses with the last token in
+            one call, and what it would not have answered itself is dropped. One engine's only.
+        guesses: how many tokens a request is guessed at most in a step.
     """
 
     def __init__(
@@ -149,6 +156,8 @@ class Engine:
         prefix_cache: bool = True,
         adapters: Mapping[str, LanguageModel] | None = None,
         weights: Packing = "auto",
+        drafter: Drafter | None = None,
+        guesses: int = 4,
     ) -> None:
         self.model = model
         self.models: dict[str | None, LanguageModel] = {None: model}
@@ -157,23 +166,33 @@ class Engine:
             invariant = next(model.parameters()).device.type == "cpu"
         self._memory: Memory
         if has_pages(model):
-            packing = packing_of(model, weights if invariant else "torch")
-            if packing in ("int8", "int4") and cache == "plain":
-                cache = "bfloat16"  # finer keys and values than weights would only take longer
-            pool = pool_for(model, max_batch=max_batch, memory=memory, cache=cache, page_size=page_size)
-            runners: dict[str | None, Runner] = {
-                name: TorchRunner(each, pool, unit=unit if invariant else None) for name, each in self.models.items()
-            }
-            if packing is not None and page_size == PAGE:
-                runners[None] = NativeRunner(model, pool, packing)
-            self._memory = PagedMemory(runners, unit=unit, window=window_of(model), keeps_prefixes=prefix_cache)
+            self._memory = paged_memory(
+                self.models,
+                max_batch=max_batch,
+                memory=memory,
+                cache=cache,
+                invariant=invariant,
+                page_size=page_size,
+                unit=unit,
+                keeps_prefixes=prefix_cache,
+                weights=weights,
+            )
         else:
             _refuse_pages(model, cache, memory, weights)
+            if drafter is not None:
+                raise UsageError(
+                    f"speculation: {type(model).__name__} keeps more than keys and values, so tokens cannot be taken "
+                    "back from it; leave speculate out"
+                )
             self._memory = StateMemory(self.models) if invariant else JoinedStates(self.models)
         self._scheduler = Scheduler(self._memory, max_batch=max_batch, max_prefill_tokens=max_prefill_tokens)
         self._rows: dict[int, _Row] = {}
+        self._drafter = drafter
+        self._guesses = guesses
         self._next_id = 0
         self._generated = 0
+        self._guessed = 0
+        self._accepted = 0
 
     @property
     def busy(self) -> bool:
@@ -191,6 +210,8 @@ class Engine:
             raise UsageError(f"no adapter {request.adapter!r}: {hint}")
         room = room_for(self.model, request.prompt)
         limit = request.max_new_tokens if room is None else min(request.max_new_tokens, room)
+        if self._drafter is not None:
+            self._drafter.check(request, self.model)
         before = before_answer(self.model, request.prompt)
         self._memory.check(len(request.prompt) + limit - 1)  # the last token is written, and never read
         id = self._next_id
@@ -206,14 +227,20 @@ class Engine:
         if row is not None:
             with self._inference():
                 self._scheduler.remove(row.seat)
+            if self._drafter is not None:
+                self._drafter.forget(id)
 
     def step(self) -> list[Emission]:
-        """The next token of every request whose prompt is read; perhaps none, while long prompts are."""
+        """The next token of every request whose prompt is read, and those that were guessed right before it, in order;
+        perhaps none, while long prompts are read."""
         emissions: list[Emission] = []
         with self._inference():
             parts = self._scheduler.schedule()
+            drafts = self._guess(parts)
+            if drafts:
+                parts = [replace(part, guesses=_tokens(drafts.get(part.seat.id, ()))) for part in parts]
             for reading in self._memory.read(parts):
-                emissions += self._sample(reading.logits, [self._rows[seat.id] for seat in reading.seats])
+                emissions += self._sample(reading, drafts)
             for emission in emissions:
                 if emission.finish is not None:
                     self.cancel(emission.id)
@@ -233,6 +260,8 @@ class Engine:
             preemptions=self._scheduler.preemptions,
             prefix_hits=self._scheduler.found,
             generated=self._generated,
+            guessed=self._guessed,
+            accepted=self._accepted,
             pages=NO_PAGES if pages is None else pages.stats(),
         )
 
@@ -243,15 +272,53 @@ class Engine:
                 stack.enter_context(inference(model))
             yield
 
-    def _sample(self, logits: Tensor, batch: list[_Row]) -> list[Emission]:
-        """Choose the next token of each row by its logits (B, V)."""
-        emissions = []
-        for row, scored in zip(batch, choose(logits, batch), strict=True):
-            prompt = () if row.answer else self._echo(row.request)
-            row.answer.append(scored.token)
-            emissions.append(Emission(row.id, scored.token, scored.logprob, finish_of(row), scored.top, prompt))
-        self._generated += len(emissions)
-        return emissions
+    def _guess(self, parts: Sequence[Part]) -> dict[int, Draft]:
+        """Guesses behind the parts that have room for some, by request."""
+        rows = [self._rows[part.seat.id] for part in parts if part.completes and part.seat.ahead]
+        if self._drafter is None or not rows:
+            return {}
+        drafts = self._drafter.propose([row.drafted() for row in rows], [row.seat.ahead for row in rows])
+        return {row.id: draft for row, draft in zip(rows, drafts, strict=True)}
+
+    def _sample(self, reading: Reading, drafts: Mapping[int, Draft]) -> list[Emission]:
+        """Choose the next token of each row, and as long as it was guessed, the one behind."""
+        places: dict[int, list[int]] = {}
+        for place, seat in enumerate(reading.seats):
+            places.setdefault(seat.id, []).append(place)
+        found: dict[int, list[Emission]] = {id: [] for id in places}
+        going, turn = list(places), 0
+        while going:
+            rows = [self._rows[id] for id in going]
+            chosen = [places[id][turn] for id in going]
+            logits = reading.logits if len(chosen) == len(reading.seats) else reading.logits[chosen]
+            guesses = [drafts[id][turn] if turn < len(places[id]) - 1 else None for id in going]
+            going = []
+            for row, guess, scored in zip(rows, guesses, settle(logits, rows, guesses), strict=True):
+                kept = guess is not None and guess.token == scored.token
+                emission = self._take(row, scored, guessed=0 if turn else len(places[row.id]) - 1, kept=kept)
+                found[row.id].append(emission)
+                if kept and emission.finish is None:
+                    going.append(row.id)
+            turn += 1
+        for id in found:
+            self._settled(self._rows[id])
+        return [emission for emissions in found.values() for emission in emissions]
+
+    def _take(self, row: _Row, scored: Scored, *, guessed: int, kept: bool) -> Emission:
+        prompt = () if row.answer else self._echo(row.request)
+        row.answer.append(scored.token)
+        self._generated += 1
+        self._guessed += guessed
+        self._accepted += kept
+        return Emission(row.id, scored.token, scored.logprob, finish_of(row), scored.top, prompt, guessed, kept)
+
+    def _settled(self, row: _Row) -> None:
+        """Count the guesses that stayed as read, and give back the room of the others."""
+        seat = row.seat
+        seat.read = seat.known - 1
+        if self._drafter is not None:
+            self._memory.trim(seat)
+            seat.ahead = max(0, min(self._guesses, row.limit - len(row.answer) - 1))
 
     def _echo(self, request: Request) -> tuple[Scored, ...]:
         if not request.prompt_logprobs:
@@ -269,3 +336,7 @@ def _refuse_pages(model: LanguageModel, cache: CacheType, memory: int | Literal[
                 f"{name} = {json.dumps(given)} is for decoders that keep keys and values alone, and "
                 f"{type(model).__name__} remembers otherwise; leave it out"
             )
+
+
+def _tokens(draft: Draft) -> tuple[int, ...]:
+    return tuple(guess.token for guess in draft)

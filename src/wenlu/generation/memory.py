@@ -13,7 +13,11 @@ from wenlu.generation.seat import Part, Seat
 
 @dataclass(frozen=True)
 class Reading:
-    """Logits (B, V) of the next token of each of B seats, whose prompts and answers are read to their end."""
+    """Logits (B, V) of the next token of seats whose prompts and answers are read to their end.
+
+    Attributes:
+        seats: of each row; one with guesses stands there once more for each of them, in order.
+    """
 
     seats: Sequence[Seat]
     logits: Tensor
@@ -34,6 +38,9 @@ class Memory(Protocol):
 
     def reserve(self, seat: Seat, end: int, *, spare: int = 0) -> bool:
         """Make room for the tokens of a seat up to `end`, `spare` pages staying free; False where there is none."""
+
+    def trim(self, seat: Seat) -> None:
+        """Give back the room behind what is read of a seat."""
 
     def free(self, seat: Seat) -> None:
         """Forget all that was read of a seat."""

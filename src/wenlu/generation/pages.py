@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from wenlu.errors import ResourceError, UsageError
-from wenlu.generation.caches import CacheType
+from wenlu.generation.caches import CacheType, Packing
 from wenlu.generation.memory import Reading
+from wenlu.generation.native_runner import NativeRunner, packing_of
 from wenlu.generation.prefix import PrefixCache, digests
-from wenlu.generation.runner import Runner
+from wenlu.generation.runner import Runner, TorchRunner
 from wenlu.generation.seat import Part, Seat
 from wenlu.generation.stats import PageStats
+from wenlu.kernels.decoder import PAGE
 from wenlu.models import LanguageModel
 from wenlu.models.layers.decoder import Decoder
 from wenlu.models.layers.kv_cache import KVCache
@@ -137,6 +139,11 @@ class PagedMemory:
         seat.pages += self.pool.take(new)
         return True
 
+    def trim(self, seat: Seat) -> None:
+        needed = self.pool.shape.pages(seat.read)
+        self.pool.release(_held(seat.pages[needed:]))
+        del seat.pages[needed:]
+
     def free(self, seat: Seat) -> None:
         self.pool.release(_held(seat.pages))
         seat.pages = []
@@ -162,10 +169,10 @@ class PagedMemory:
         )
 
     def _read(self, parts: list[Part], runner: Runner) -> Reading:
-        rows = [(number, place) for number, part in enumerate(parts) for place in range(part.seat.read, part.end)]
+        rows = [(number, place) for number, part in enumerate(parts) for place in range(part.seat.read, part.stop)]
         wanted = [index for index, (number, place) in enumerate(rows) if place >= _first_wanted(parts[number].seat)]
         logits = runner.forward(
-            self._tensor([parts[number].seat.token(place) for number, place in rows], torch.int64),
+            self._tensor([parts[number].token(place) for number, place in rows], torch.int64),
             self._tensor([place for _, place in rows], torch.int32),
             self._tensor([number for number, _ in rows], torch.int32),
             self._tables(parts),
@@ -176,13 +183,14 @@ class PagedMemory:
         count = 0
         for part in parts:
             seat = part.seat
-            count += max(0, part.end - max(seat.read, _first_wanted(seat)))
+            count += max(0, part.stop - max(seat.read, _first_wanted(seat)))
             self._keep_units(part)
             seat.read = part.end
             if part.completes:
-                together = [seat, *seat.followers]
+                behind = len(part.guesses)
+                together = [seat] * (behind + 1) + seat.followers
                 seats += together
-                chosen += [count - 1] * len(together)
+                chosen += [*range(count - 1 - behind, count), *[count - 1] * len(seat.followers)]
                 self._share(seat)
         if chosen != [*range(len(logits))]:
             logits = logits[self._tensor(chosen, torch.int64)]
@@ -229,6 +237,38 @@ class PagedMemory:
 
     def _tensor(self, values: Sequence[int] | Sequence[Sequence[int]], dtype: torch.dtype) -> Tensor:
         return torch.tensor(values, dtype=dtype, device=self.pool.keys.device)
+
+
+def paged_memory(
+    models: Mapping[str | None, LanguageModel],
+    *,
+    max_batch: int,
+    memory: int | Literal["auto"] = "auto",
+    cache: CacheType = "plain",
+    invariant: bool = True,
+    page_size: int = 32,
+    unit: int = 128,
+    keeps_prefixes: bool = True,
+    drops_unseen: bool = True,
+    weights: Packing = "auto",
+) -> PagedMemory:
+    """The memory of a model by itself (None), and with adapters by name, over a new pool; see `Engine` for the rest.
+
+    Args:
+        drops_unseen: pages before every window are given back; not for texts of which tokens are taken back.
+    """
+    model = models[None]
+    packing = packing_of(model, weights if invariant else "torch")
+    if packing in ("int8", "int4") and cache == "plain":
+        cache = "bfloat16"  # finer keys and values than weights would only take longer
+    pool = pool_for(model, max_batch=max_batch, memory=memory, cache=cache, page_size=page_size)
+    runners: dict[str | None, Runner] = {
+        name: TorchRunner(each, pool, unit=unit if invariant else None) for name, each in models.items()
+    }
+    if packing is not None and page_size == PAGE:
+        runners[None] = NativeRunner(model, pool, packing)
+    window = window_of(model) if drops_unseen else None
+    return PagedMemory(runners, unit=unit, window=window, keeps_prefixes=keeps_prefixes)
 
 
 def window_of(model: LanguageModel) -> int | None:

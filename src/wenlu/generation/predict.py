@@ -37,6 +37,7 @@ WINDOW_BATCHES = 8
 """Rows that are sorted by length together, in units of `max_batch`."""
 
 _DECIDING = set(SamplingConfig.model_fields) - {"max_batch", "prompts"}
+_SPECULATING = {"speculate", "speculate_tokens"}
 
 
 class PredictConfig(SamplingConfig, ReadingConfig):
@@ -60,23 +61,32 @@ class PredictSummary:
         rows: of this run, bad ones included.
         errors: bad rows in the whole output.
         resumed: rows that were there before.
+        guessed: tokens that were guessed in this run, with `speculate`. kept: those of them that stayed.
     """
 
     rows: int
     errors: int
     resumed: int
     seconds: float
+    guessed: int = 0
+    kept: int = 0
 
     def __str__(self) -> str:
         again = f", {self.resumed} were there already" if self.resumed else ""
         errors = f"{self.errors} error{'' if self.errors == 1 else 's'}"
-        return f"{self.rows} rows{again}, {errors}, {self.rows / max(self.seconds, 1e-9):.1f} rows/s"
+        share = f", {kept_share(self.guessed, self.kept)}" if self.guessed else ""
+        return f"{self.rows} rows{again}, {errors}, {self.rows / max(self.seconds, 1e-9):.1f} rows/s{share}"
+
+
+def kept_share(guessed: int, kept: int) -> str:
+    return f"{kept} of {guessed} guesses kept ({kept / guessed:.0%})"
 
 
 def signature(bundle: Bundle, config: SamplingConfig) -> str:
     """12 hex digits of model, tokenizer and settings, as far as they decide a prediction."""
     digest = hashlib.sha256(model_fingerprint(bundle).encode())
-    digest.update(config.model_dump_json(include=_DECIDING).encode())
+    deciding = _DECIDING if config.speculate != "off" else _DECIDING - _SPECULATING
+    digest.update(config.model_dump_json(include=deciding).encode())
     if isinstance(config, PredictConfig) and answers_in_roles(config):
         digest.update(f"in roles: {config.system}".encode())
     rules = constraints(bundle)
@@ -228,14 +238,16 @@ def _write(
     lines: Iterator[dict[str, Any]], out: IO[str], earlier: Earlier, expected: int | None, progress: Progress
 ) -> PredictSummary:
     begin = time.perf_counter()
-    done, errors = 0, 0
+    done, errors, guessed, kept = 0, 0, 0, 0
     progress.start("predict", total=expected and max(0, expected - earlier.rows), unit="rows")
     for done, line in enumerate(lines, start=1):
         errors += "error" in line
+        guessed, kept = guessed + line.get("guessed", 0), kept + line.get("kept", 0)
         out.write(json.dumps(line, ensure_ascii=False) + "\n")
         out.flush()
         progress.update(done, speed=f"{done / (time.perf_counter() - begin):.1f} rows/s")
-    summary = PredictSummary(done, earlier.errors + errors, earlier.rows, time.perf_counter() - begin)
+    seconds = time.perf_counter() - begin
+    summary = PredictSummary(done, earlier.errors + errors, earlier.rows, seconds, guessed, kept)
     progress.finish(str(summary))
     return summary
 
@@ -299,6 +311,9 @@ def _line(row: Row, choices: tuple[Choice, ...], mark: str, tokenizer: Tokenizer
         "logprob": round(first.logprob, 4),
         "finish": first.finish,
     }
+    if any(choice.guessed for choice in choices):
+        line["guessed"] = sum(choice.guessed for choice in choices)
+        line["kept"] = sum(choice.kept for choice in choices)
     if len(choices) > 1:
         line["predictions"] = [choice.text for choice in choices]
     if any(first.top):

@@ -2,7 +2,8 @@
 
 Who has a lower rank (priority, then arrival) goes first. Answers go on before prompts are read; prompts are read in
 parts, within a budget of tokens a step. Where pages run out, the last in rank gives up his, and later reads his prompt
-and the answer so far again.
+and the answer so far again. Guesses have the same claim to room as tokens: who else runs must not decide how many there
+are, since drawn guesses decide which token is drawn.
 """
 
 from __future__ import annotations
@@ -98,8 +99,9 @@ class Scheduler:
         return True
 
     def _enters(self, seat: Seat) -> bool:
-        """Give one who waits a place, with room for all that is known; only those of lower priority give up theirs."""
-        while not self._memory.reserve(seat, seat.known, spare=len(self.running)):
+        """Give one who waits a place, with room for all that is known and guessed; only those of lower priority give up
+        theirs."""
+        while not self._memory.reserve(seat, seat.known + seat.ahead, spare=len(self.running)):
             last = self._last()
             if last is None or last.priority <= seat.priority:
                 return False
@@ -125,8 +127,8 @@ class Scheduler:
         return min(goal, max(end, seat.read))
 
     def _has_room(self, seat: Seat) -> bool:
-        """Make room for one token more, whoever must give up his place: perhaps the seat itself."""
-        while not self._memory.reserve(seat, seat.known):
+        """Make room for one token more and guesses, whoever must give up his place: perhaps the seat itself."""
+        while not self._memory.reserve(seat, seat.known + seat.ahead):
             last = self._last()
             assert last is not None, "the seat itself has a place"
             self._preempt(last)

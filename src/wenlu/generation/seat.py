@@ -16,6 +16,7 @@ class Seat:
         prompt: tokens to read before the first answer token; to an encoder–decoder, the source.
         salt: only prompts with the same one share what was read before.
         read: how many of prompt and answer the memory holds.
+        ahead: how many guessed tokens behind them the next step may read too.
         pages: where it holds them; None: of tokens that no layer sees any longer.
         digests: of the units of its prompt. state: what models remember that have no pages.
         leader: the seat with the same prompt that reads it for this one too. followers: whom this one reads for.
@@ -27,6 +28,7 @@ class Seat:
     salt: str = ""
     answer: list[int] = field(default_factory=list)
     read: int = 0
+    ahead: int = 0
     pages: list[int | None] = field(default_factory=list)
     digests: tuple[bytes, ...] | None = None
     state: DecodeState | None = None
@@ -63,10 +65,19 @@ class Seat:
 
 @dataclass(frozen=True)
 class Part:
-    """What a step reads of one seat: its tokens up to `end`."""
+    """What a step reads of one seat: its tokens up to `end`, and guesses of those behind, where that is all of them."""
 
     seat: Seat
     end: int
+    guesses: tuple[int, ...] = ()
+
+    @property
+    def stop(self) -> int:
+        """The place behind the last guess."""
+        return self.end + len(self.guesses)
+
+    def token(self, place: int) -> int:
+        return self.seat.token(place) if place < self.end else self.guesses[place - self.end]
 
     @property
     def completes(self) -> bool:

@@ -51,6 +51,21 @@ LogitBias = Annotated[
 """Token ids with what is added to their logits; a table `{TOKEN = BIAS}` is read too."""
 
 
+MOST_GUESSES = 32
+_LAYERS = "layers:"
+
+
+def _drafter(value: str) -> str:
+    if not value or (value.startswith(_LAYERS) and _early_exit(value) is None):
+        raise ValueError(f'{value!r} names nobody who guesses; say "off", "lookup", "layers:2" or a MODEL')
+    return value
+
+
+def _early_exit(value: str) -> int | None:
+    number = value.removeprefix(_LAYERS)
+    return int(number) if number != value and number.isascii() and number.isdigit() and int(number) > 0 else None
+
+
 class Sampling(Config):
     """How the logits of one position become a token.
 
@@ -114,6 +129,10 @@ class SamplingConfig(Sampling):
             and answers are a little otherwise; "torch" by torch's operators.
         invariant: no digit of an answer depends on what is generated beside it; "auto": where that costs nothing, which
             is where one answer is written at a time, or where the native call reads the model.
+        speculate: who guesses what comes next, which the model then reads in one call: "lookup", what followed the same
+            tokens earlier in the text; "layers:N", the model's own first N layers; or a smaller MODEL of the same
+            tokenizer. Answers stay as they are; drawn ones, of models that guess, are drawn otherwise, as likely.
+        speculate_tokens: how many are guessed at most in a step.
         prompts: what a recipe's sample stage continues.
     """
 
@@ -136,6 +155,8 @@ class SamplingConfig(Sampling):
     cache: CacheType = "plain"
     weights: Packing = "auto"
     invariant: bool | Literal["auto"] = "auto"
+    speculate: Annotated[str, AfterValidator(_drafter)] = "off"
+    speculate_tokens: Annotated[int, Field(ge=1, le=MOST_GUESSES)] = 4
     prompts: Strings = ()
 
     @model_validator(mode="after")
@@ -172,6 +193,8 @@ class SamplingConfig(Sampling):
             raise ValueError(f"cache={self.cache!r} is not for beams; set num_beams=1, not {self.num_beams}")
         if self.weights not in ("auto", "torch"):
             raise ValueError(f"weights={self.weights!r} is not for beams; set num_beams=1, not {self.num_beams}")
+        if self.speculate != "off":
+            raise ValueError(f"speculate={self.speculate!r} is not for beams; set num_beams=1, not {self.num_beams}")
         if self.stop:
             raise ValueError(f"stop strings do not end beams; remove stop or set num_beams=1, not {self.num_beams}")
         if self.n > self.num_beams:
@@ -193,6 +216,11 @@ class SamplingConfig(Sampling):
     def forms(self) -> list[str]:
         """Those of `FORMS` that are set."""
         return [name for name in FORMS if getattr(self, name)]
+
+    @property
+    def early_exit(self) -> int | None:
+        """How many of the model's own layers guess; None where they do not."""
+        return _early_exit(self.speculate)
 
     @property
     def drawn(self) -> int:

@@ -28,6 +28,9 @@ class _Unbounded:
     def reserve(self, seat: Seat, end: int, *, spare: int = 0) -> bool:  # noqa: ARG002  (as `Memory` has it)
         return True
 
+    def trim(self, seat: Seat) -> None:
+        pass
+
 
 class StateMemory(_Unbounded):
     """A state of its own for each seat, and a call for each: no answer depends on the others."""

@@ -31,6 +31,7 @@ class EngineStats:
     running: requests that have a place. waiting: that do not, those included that had to give theirs up.
     preemptions: how often one had to.
     prefix_hits: prompt tokens that were not read again, because a prompt before began so. generated: tokens.
+    guessed: tokens that were read before they were chosen. accepted: those of them that then were.
     """
 
     running: int
@@ -38,4 +39,6 @@ class EngineStats:
     preemptions: int
     prefix_hits: int
     generated: int
+    guessed: int
+    accepted: int
     pages: PageStats

@@ -18,8 +18,8 @@ from wenlu.generation.guides import compile_guide
 from wenlu.generation.native_runner import packing_of
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.source import source_ids
+from wenlu.generation.speculation.chosen import drafter_of
 from wenlu.generation.stops import StopStrings
-from wenlu.models import LanguageModel
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.models.weights.generation_config import FILE as GENERATION_CONFIG
 from wenlu.progress import QUIET, Progress
@@ -37,6 +37,7 @@ class Choice:
         logprobs: of each of them; none for beams.
         top: the likeliest in place of each, where `top_logprobs` asks for them.
         prompt: the tokens of the prompt behind its first, where `prompt_logprobs` asks for them.
+        guessed: tokens that were guessed, with `speculate`. kept: those of them that stayed.
     """
 
     text: str
@@ -47,6 +48,8 @@ class Choice:
     logprobs: tuple[float, ...] = ()
     top: tuple[Top, ...] = ()
     prompt: tuple[Scored, ...] = ()
+    guessed: int = 0
+    kept: int = 0
 
     @property
     def mean_logprob(self) -> float:
@@ -73,13 +76,15 @@ class Piece:
     may span tokens.
 
     Attributes:
-        tokens: generated so far.
+        tokens: generated so far. guessed: tokens that were guessed so far, and kept: those that stayed.
         finish: None while the answer goes on.
     """
 
     text: str
     tokens: int
     finish: Finish | None
+    guessed: int = 0
+    kept: int = 0
 
 
 def stream_text(bundle: Bundle, prompt: str, sampling: SamplingConfig) -> Iterator[str]:
@@ -105,17 +110,31 @@ def stream_ids(bundle: Bundle, prompt: list[int], sampling: SamplingConfig) -> I
     """As `stream`, for a prompt that is encoded already."""
     check_streams(sampling)
     request = Requests(bundle, sampling).make(prompt, choice=0)
-    engine = engine_of(bundle.model, sampling, max_batch=1)
+    engine = engine_of(bundle, sampling, max_batch=1)
     engine.submit(request)
     return _pieces(engine, Answer(bundle, prompt, sampling))
 
 
-def engine_of(model: LanguageModel, sampling: SamplingConfig, *, max_batch: int) -> Engine:
-    """An engine as the settings have it."""
-    invariant = sampling.invariant
-    if invariant == "auto" and max_batch > 1 and packing_of(model, sampling.weights) is None:
-        invariant = False  # torch would read one text at a time
-    return Engine(model, max_batch=max_batch, cache=sampling.cache, weights=sampling.weights, invariant=invariant)
+def engine_of(bundle: Bundle, sampling: SamplingConfig, *, max_batch: int) -> Engine:
+    """An engine as the settings have it; raises UsageError for what the model does not have."""
+    invariant, speculates = sampling.invariant, sampling.speculate != "off"
+    if invariant is True and speculates and packing_of(bundle.model, sampling.weights) is None:
+        raise UsageError(
+            f"invariant=true and speculate={sampling.speculate!r}: torch reads this model, guesses one by one then, "
+            "which takes longer than none; remove one of the two"
+        )
+    shares = max_batch > 1 or speculates
+    if invariant == "auto" and shares and packing_of(bundle.model, sampling.weights) is None:
+        invariant = False  # torch would read one text, and one guess, at a time
+    return Engine(
+        bundle.model,
+        max_batch=max_batch,
+        cache=sampling.cache,
+        weights=sampling.weights,
+        invariant=invariant,
+        drafter=drafter_of(bundle, sampling, max_batch=max_batch, invariant=invariant is not False),
+        guesses=sampling.speculate_tokens,
+    )
 
 
 def check_streams(sampling: SamplingConfig) -> None:
@@ -177,6 +196,8 @@ class Answer:
         self.top: list[Top] = []
         self.prompt: tuple[Scored, ...] = ()
         self.finish: Finish | None = None
+        self.guessed = 0
+        self.kept = 0
         self.parts: list[str] = []
         self._stops = StopStrings(sampling.stop)
         self._hidden: frozenset[int] = frozenset()
@@ -195,6 +216,8 @@ class Answer:
         self.prompt += emission.prompt
         self.logprobs.append(emission.logprob)
         self.top += [emission.top] if emission.top else []
+        self.guessed += emission.guessed
+        self.kept += emission.kept
         return self.add(emission.token, emission.finish)
 
     def add(self, token: int, finish: Finish | None) -> Piece:
@@ -208,7 +231,7 @@ class Answer:
         if self._stops.stopped:
             self.finish = "stop"
         self.parts.append(text)
-        return Piece(text, len(self.ids), self.finish)
+        return Piece(text, len(self.ids), self.finish, self.guessed, self.kept)
 
     def choice(self) -> Choice:
         """The whole answer, once it has ended."""
@@ -222,20 +245,25 @@ class Answer:
             logprobs=tuple(self.logprobs),
             top=tuple(self.top),
             prompt=self.prompt,
+            guessed=self.guessed,
+            kept=self.kept,
         )
 
 
 def _pieces(engine: Engine, answer: Answer) -> Iterator[Piece]:
-    while answer.finish is None:
+    while True:
         for emission in engine.step():
-            yield answer.take(emission)
+            piece = answer.take(emission)
+            yield piece
+            if piece.finish is not None:  # perhaps by a stop string, which the engine does not know
+                return
 
 
 def _generate(
     bundle: Bundle, prompts: Sequence[list[int]], order: Sequence[int], sampling: SamplingConfig
 ) -> Iterator[tuple[int, tuple[Choice, ...]]]:
     requests = Requests(bundle, sampling)
-    engine = engine_of(bundle.model, sampling, max_batch=sampling.max_batch)
+    engine = engine_of(bundle, sampling, max_batch=sampling.max_batch)
     running: dict[int, tuple[int, Answer]] = {}
     rows: dict[int, list[Answer]] = {row: [] for row in order}
     for row in order:
@@ -246,8 +274,9 @@ def _generate(
     while engine.busy:
         for emission in engine.step():
             row, answer = running[emission.id]
-            answer.take(emission)
-            if answer.finish is None:
+            if answer.finish is not None:  # by a stop string, in this step, before a guess that stayed
+                continue
+            if answer.take(emission).finish is None:
                 continue
             engine.cancel(emission.id)  # a stop string ends what the engine would go on with
             if all(other.finish is not None for other in rows[row]):
