@@ -198,6 +198,17 @@ def test_quantised_maps_are_read_as_they_are(grid: GridConfig) -> None:
     assert apart(ours, in_torch(dequantised(model))) < 0.05  # the inputs are rounded to eight bits
 
 
+def test_maps_of_one_input_that_are_stored_in_different_ways_are_read_right() -> None:
+    """Gate and up read the same rounded inputs, and so do queries, keys and values."""
+    model = made(hidden_size=96, intermediate_size=128)
+    quantise_linears(model, GridConfig(bits=4, group_size=32, symmetric=False), ["layers.0.mlp.up_proj"])
+    quantise_linears(model, GridConfig(bits=8, group_size="row"), ["layers.0.mlp.gate_proj", "layers.1.mlp.up_proj"])
+    quantise_linears(model, GridConfig(bits=8, group_size=32), ["layers.1.self_attn.k_proj"])
+    for weights in ("float32", "int8"):
+        ours = Reader(model, native_decoder(model, weights), torch.float32).whole()
+        assert apart(ours, in_torch(dequantised(model))) < 0.05
+
+
 calls = st.lists(st.tuples(st.integers(0, len(LENGTHS) - 1), st.integers(1, 40)), min_size=1, max_size=12)
 
 

@@ -123,8 +123,8 @@ def _layer(layer: nn.Module, view: View, turns: Tensor | None, weights: Weights)
     return LayerWeights(
         qkv=_packed([attention.q_proj, attention.k_proj, attention.v_proj], weights),
         out=_packed([attention.o_proj], weights),
-        gate=_packed([mlp.gate_proj], weights),
-        up=_packed([mlp.up_proj], weights),
+        gate=_packed([mlp.gate_proj], weights, beside=[mlp.up_proj]),
+        up=_packed([mlp.up_proj], weights, beside=[mlp.gate_proj]),
         down=_packed([mlp.down_proj], weights),
         attention_norm=_norm(layer.input_layernorm),
         mlp_norm=_norm(layer.post_attention_layernorm),
@@ -160,10 +160,12 @@ def _fault_of_map(each: nn.Module) -> str | None:
     return None if type(each) is Linear else type(each).__name__
 
 
-def _packed(maps: Sequence[nn.Module], weights: Weights) -> Packed:
+def _packed(maps: Sequence[nn.Module], weights: Weights, *, beside: Sequence[nn.Module] = ()) -> Packed:
+    """Maps of one input below each other; codes stay where those `beside` them read it rounded in the same way."""
     biases = [each.bias if isinstance(each.bias, Tensor) else None for each in maps]
     quantised = [each for each in maps if isinstance(each, QuantisedLinear)]
-    if len(quantised) == len(maps) and len({each.config for each in quantised}) == 1:
+    alike = {each.config if isinstance(each, QuantisedLinear) else None for each in (*maps, *beside)}
+    if len(quantised) == len(maps) and len(alike) == 1:
         codes = [each.stored for each in quantised]
     else:
         plain = [_weight(each) for each in maps]
