@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from tests.metrics.texts import CASES, draw
 
 from wenlu.errors import DataError
-from wenlu.evaluation import interval
+from wenlu.evaluation import interval, paired_difference
+from wenlu.evaluation.bootstrap import Interval
 from wenlu.metrics import distinct, distinct_columns, mean_length, mean_length_columns
 from wenlu.metrics.text_units import units_of
 
@@ -66,8 +68,16 @@ def test_the_mean_length_counts_the_same_words() -> None:
     assert mean_length("zh").compute(mean_length_columns(["今天天气好"], "zh")) == 5
 
 
+def test_no_interval_is_told_where_resamples_say_nothing_of_the_value() -> None:
+    columns = distinct_columns(["one two", "three four", "five six"], "en")
+    assert interval(distinct(1, "en"), columns, resamples=100) == Interval(1.0, None, None)
+    difference = paired_difference(distinct(1, "en"), columns, columns, resamples=100)
+    assert (difference.low, difference.high, difference.verdict) == (None, None, "undecided")
+
+
 def test_a_resample_of_empty_texts_alone_is_left_out_of_the_interval() -> None:
-    found = interval(distinct(1, "en"), distinct_columns(["yes", "", ""], "en"), resamples=100)
+    metric = replace(distinct(1, "en"), is_resampled=True)
+    found = interval(metric, distinct_columns(["yes", "", ""], "en"), resamples=100)
     assert (found.value, found.high) == (1.0, 1.0)
 
 

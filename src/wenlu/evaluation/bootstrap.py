@@ -58,14 +58,14 @@ def interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """The metric on all examples, and its percentile interval.
+    """The metric on all examples, and its percentile interval, where a bootstrap says anything of it.
 
     Args:
         clusters: the cluster of each example; by default each is its own.
     """
     groups = Groups.of(clusters, len(next(iter(columns.values()))))
     value = metric.compute(columns)
-    if groups.count < 2:
+    if groups.count < 2 or not metric.is_resampled:
         return Interval(value, None, None)
     values = _resampled(metric, columns, groups, resamples, seed)
     low, high = _percentiles(values[~np.isnan(values)], confidence)
@@ -85,7 +85,7 @@ def paired_difference(
     """The metric of A minus that of B; each resample draws the same clusters for both."""
     groups = Groups.of(clusters, len(next(iter(a.values()))))
     value = metric.compute(a) - metric.compute(b)
-    if groups.count < 2:
+    if groups.count < 2 or not metric.is_resampled:
         return Difference(value, None, None, None, "undecided")
     with np.errstate(invalid="ignore"):  # infinite for both systems
         differences = _resampled(metric, a, groups, resamples, seed) - _resampled(metric, b, groups, resamples, seed)

@@ -34,8 +34,7 @@ class DistinctShare:
 def distinct(n: int, language: str, *, segmentation: Segmentation = "characters", per: Per = "tokens") -> Metric:
     """Of the whole corpus, from 0 to 1; it falls as texts get more, so compare only equal numbers of like length.
 
-    A bootstrap draws some texts twice and leaves out others, so its values, and the interval, lie below the metric
-    itself: the interval says nothing here.
+    It has no interval: a bootstrap draws some texts twice and leaves out others, so its values lie below the metric.
 
     Args:
         per: what the number of different n-grams is divided by: all tokens, as in the paper, or all n-grams.
@@ -50,6 +49,7 @@ def distinct(n: int, language: str, *, segmentation: Segmentation = "characters"
         compute=DistinctShare(f"distinct_{n}", total),
         signature=f"{name}|corpus|per:{per}|{units_convention(language, segmentation)}|v1",
         source="Li, Galley, Brockett, Gao & Dolan 2016, A diversity-promoting objective function, arXiv:1510.03055",
+        is_resampled=False,
     )
 
 

@@ -123,6 +123,7 @@ class Metric:
 
     Attributes:
         needs: names of the columns that `compute` reads.
+        is_resampled: whether a bootstrap of examples says how sure the value is.
         signature: the conventions in one line that ends in a version, so that two scores can be told comparable.
         source: paper or reference implementation.
     """
@@ -134,6 +135,7 @@ class Metric:
     compute: Callable[[Columns], float]
     signature: str
     source: str
+    is_resampled: bool = True
 
     def sign(self, conventions: Mapping[str, object]) -> str:
         """The signature with the conventions of one measurement before its version: `…|ctx:512|stride:256|v1`."""
