@@ -2,6 +2,7 @@
 # make test   the tests (under fifteen minutes on two cores)
 # make check  format, lint, types, layers, file length, spelling (under two minutes)
 # make proof-NAME, bench-NAME   the full counts, and the measurements beside peers
+# make peers  the engines that bench-generate measures us beside; llama.cpp is built here
 
 PYTHON ?= python3
 VENV ?= .venv

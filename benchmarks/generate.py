@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from generation_files import FOLDER, held_out_ids, model_files
-from generation_page import write_page
+from generation_page import TORCH, write_page
 from peers.side import summary
 
 HERE = Path(__file__).parent
@@ -178,6 +178,9 @@ def cold_starts(
             side.ask({"do": "prefill", "tokens": 8})
             found[name].append(time.perf_counter() - begin)
             side.close()
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import torch"], check=True)
+        found.setdefault(TORCH, []).append(time.perf_counter() - begin)
     return {name: summary(seconds) for name, seconds in found.items()}
 
 

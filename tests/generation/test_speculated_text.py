@@ -11,7 +11,7 @@ from tests.generation.conftest import MakeLlama, as_bundle
 
 from wenlu.bundle import Bundle
 from wenlu.config import check
-from wenlu.errors import ConfigError, UsageError
+from wenlu.errors import ConfigError, UsageError, WenluError
 from wenlu.generation.predict import PredictConfig, PredictSummary, predict_rows, signature
 from wenlu.generation.rows import Row
 from wenlu.generation.settings import SamplingConfig
@@ -89,6 +89,11 @@ def test_a_model_of_another_tokenizer_cannot_guess(
     other = as_bundle(make_llama(vocab_size=byte_tokenizer.vocab_size), byte_tokenizer)
     with pytest.raises(UsageError, match="this model has another tokenizer than tiny, so its tokens mean other texts"):
         complete(other, ["a"], SamplingConfig(speculate=str(folder)))
+
+
+def test_a_model_to_guess_by_that_is_not_there_is_named_with_its_setting(bundle: Bundle) -> None:
+    with pytest.raises(WenluError, match=r"speculate='nowhere': nowhere: no such file or folder.* or \"off\""):
+        complete(bundle, ["a"], SamplingConfig(speculate="nowhere"))
 
 
 def test_a_stop_string_ends_an_answer_between_guesses_that_stay(bundle: Bundle, folder: Path) -> None:

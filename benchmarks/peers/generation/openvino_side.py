@@ -1,6 +1,7 @@
 """OpenVINO GenAI: `openvino_side.py FOLDER THREADS`, a folder that `optimum-cli export openvino` made.
 
-Its continuous batching, which is its fastest for several texts, takes one text as well.
+Its continuous batching, which is its fastest for several texts, takes one text as well. It gives no logits of a prompt,
+so it scores no text.
 """
 
 from __future__ import annotations
@@ -36,9 +37,6 @@ class OpenVINO:
 
     def decode(self, prompts: list[list[int]], tokens: int) -> float:
         return self.seconds(prompts, tokens + 1) - self.seconds(prompts, 1)
-
-    def score(self, ids: list[int]) -> list[float]:
-        raise NotImplementedError(f"GenAI gives no logits of a prompt of {len(ids)} tokens")
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ class Ours:
     def __init__(self, model: str, threads: int, weights: str) -> None:
         torch.set_num_threads(threads)
         self.model, self.weights = load(model).model, weights
-        self.engine = Engine(self.model, max_batch=16, cache="bfloat16", prefix_cache=False, weights=weights)  # type: ignore[arg-type]
+        self.engine = Engine(self.model, max_batch=16, cache="bfloat16", prefix_cache=False, weights=weights)
 
         shape = pool_for(self.model, max_batch=1, cache="bfloat16").shape
         self.facts = {
-            "weight_bytes": packed_decoder(self.model, weights).nbytes,  # type: ignore[arg-type]
+            "weight_bytes": packed_decoder(self.model, weights).nbytes,
             "cache_bytes": shape.nbytes // shape.page_size,
         }
 
@@ -48,7 +48,7 @@ class Ours:
 
     def score(self, ids: list[int]) -> list[float]:
         pool = pool_for(self.model, max_batch=1, cache="bfloat16")
-        runner = NativeRunner(self.model, pool, self.weights)  # type: ignore[arg-type]
+        runner = NativeRunner(self.model, pool, self.weights)
         count = len(ids)
         with torch.inference_mode():
             logits = runner.forward(

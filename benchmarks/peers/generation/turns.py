@@ -20,9 +20,11 @@ class Peer(Protocol):
 
     def decode(self, prompts: list[list[int]], tokens: int) -> float: ...
 
-    def score(self, ids: list[int]) -> list[float]: ...
 
-    # Ours also has `facts`, a mapping that goes with every answer.
+class Scorer(Peer, Protocol):
+    """One that tells nats too. Ours also has `facts`, a mapping that goes with every answer."""
+
+    def score(self, ids: list[int]) -> list[float]: ...
 
 
 def prompts(batch: int, length: int) -> list[list[int]]:
@@ -30,7 +32,7 @@ def prompts(batch: int, length: int) -> list[list[int]]:
     return [[1000 + (7919 * row + 104_729 * place) % 40_000 for place in range(length)] for row in range(batch)]
 
 
-def serve(peer: Peer) -> None:
+def serve(peer: Peer | Scorer) -> None:
     """Answer one line for each that asks."""
     for calls, line in enumerate(sys.stdin, start=1):
         asked: dict[str, Any] = json.loads(line)

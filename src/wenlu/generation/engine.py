@@ -136,7 +136,7 @@ class Engine:
         prefix_cache: whether it is kept.
         adapters: by name, the model with each of them; all share the weights of `model`.
         weights: what they are read as: see `Packing`. Codes of eight and four bits are a tenth to a quarter of float32,
-            and answers then differ a little; without `invariant` torch reads.
+            and answers then differ a little. The native call is invariant whatever is asked.
         drafter: who guesses what comes next; a decoder with keys and values reads the guesses with the last token in
             one call, and what it would not have answered itself is dropped. One engine's only.
         guesses: how many tokens a request is guessed at most in a step.

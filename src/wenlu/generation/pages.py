@@ -258,7 +258,7 @@ def paged_memory(
         drops_unseen: pages before every window are given back; not for texts of which tokens are taken back.
     """
     model = models[None]
-    packing = packing_of(model, weights if invariant else "torch")
+    packing = packing_of(model, weights)
     if packing in ("int8", "int4") and cache == "plain":
         cache = "bfloat16"  # finer keys and values than weights would only take longer
     pool = pool_for(model, max_batch=max_batch, memory=memory, cache=cache, page_size=page_size)

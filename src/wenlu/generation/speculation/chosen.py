@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from wenlu.bundle import Bundle, load
-from wenlu.errors import UsageError
+from wenlu.errors import UsageError, WenluError
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.speculation.draft_model import DraftModel, first_layers
 from wenlu.generation.speculation.drafter import Drafter
@@ -16,7 +16,8 @@ def drafter_of(bundle: Bundle, sampling: SamplingConfig, *, max_batch: int, inva
     """A drafter for one engine; None where nothing is guessed.
 
     Raises:
-        UsageError: a draft model with another tokenizer, or as `DraftModel` and `first_layers` do. Others as `load`.
+        UsageError: a draft model with another tokenizer, or as `DraftModel` and `first_layers` do. Others as `load`,
+            with the setting's name.
     """
     if sampling.speculate == "off":
         return None
@@ -25,7 +26,12 @@ def drafter_of(bundle: Bundle, sampling: SamplingConfig, *, max_batch: int, inva
     if sampling.early_exit is not None:
         model = first_layers(bundle.model, sampling.early_exit)
     else:
-        draft = _loaded(sampling.speculate)
+        try:
+            draft = _loaded(sampling.speculate)
+        except WenluError as error:
+            raise type(error)(
+                f'speculate={sampling.speculate!r}: {error}; give a model, or "lookup", "layers:N" or "off"'
+            ) from error
         if draft.tokenizer.fingerprint != bundle.tokenizer.fingerprint:
             raise UsageError(
                 f"speculate={sampling.speculate!r}: this model has another tokenizer than {bundle.path}, so its tokens "
