@@ -160,10 +160,14 @@ def test_no_examples_is_an_error_that_says_so(case: Case) -> None:
         case.metric.compute(empty)
 
 
-@each_case
+@pytest.mark.parametrize("case", [case for case in CASES if case.metric.is_resampled], ids=attrgetter("metric.name"))
 def test_the_bootstrap_takes_it(case: Case) -> None:
     texts = TEXTS[case.language]
     found = interval(case.metric, case.columns([texts[0], *texts[:2]], texts), resamples=40)
     assert found.low is not None
     assert found.high is not None
     assert found.low <= found.high
+
+
+def test_only_distinct_n_has_no_interval() -> None:
+    assert {case.make for case in CASES if not case.metric.is_resampled} == {distinct}
