@@ -1,0 +1,1 @@
+"""What the server remembers: keys, and what was done with them."""
