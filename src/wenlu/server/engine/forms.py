@@ -69,6 +69,7 @@ class Forms:
         return found
 
     def close(self) -> None:
+        """End the process; a form that is being read is then refused."""
         self._process.stop()
 
     def _read(self, bundle: Bundle, sampling: SamplingConfig, param: str) -> Compiled | Problem:

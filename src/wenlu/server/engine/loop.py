@@ -80,6 +80,15 @@ class Loop:
 
     def run(self) -> None:
         """Until whoever asks is gone: raises Closed; WenluError for models that cannot be served."""
+        try:
+            self._run()
+        finally:
+            for thread in self._threads.values():
+                thread.shutdown(wait=False, cancel_futures=True)
+            self._residents.close()
+            self._forms.close()
+
+    def _run(self) -> None:
         opening = self._threads[False].submit(lambda: [None for _ in self._residents.open()])
         opening.add_done_callback(lambda _: self._channel.wake())
         while True:

@@ -120,6 +120,9 @@ class Residents:
         if resident.loaded is not None:
             self._drop(resident)
 
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
     @property
     def _taken(self) -> int:
         return sum(one.nbytes for one in self.all if one.loaded is not None or one.loading is not None)

@@ -40,10 +40,10 @@ def knows_tools(template: ChatTemplate | None) -> bool:
 
 def told(prompt: ChatPrompt, *, knows: bool) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]] | None]:
     """Messages and functions as the template takes them."""
-    tools = list(prompt.tools) if prompt.tool_choice != "none" else []
+    tools: list[Mapping[str, Any]] = list(prompt.tools) if prompt.tool_choice != "none" else []
     if knows:
         return list(prompt.messages), tools or None
-    messages = [_plain(message) for message in prompt.messages]
+    messages: list[Mapping[str, Any]] = [_plain(message) for message in prompt.messages]
     if tools:
         text = _INSTRUCTION.format(tools="\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools))
         if messages and messages[0]["role"] == "system":

@@ -33,6 +33,8 @@ _log = logging.getLogger("wenlu.server")
 
 LONGEST_PAUSE = 60.0
 SILENT_SECONDS = 60.0
+START_SECONDS = 600.0
+"""Until a process says its first word: it reads the libraries, which a busy machine takes long for."""
 _LOOK_SECONDS = 1.0
 
 
@@ -41,7 +43,7 @@ class EngineProcess:
 
     Args:
         models: the name of each, and what `wenlu.load` takes.
-        silent_seconds: one that has work, or starts, and says nothing for so long is killed and started again.
+        silent_seconds: one that has work, or loads its models, and says nothing for so long is ended and started again.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class EngineProcess:
         self._watching: asyncio.Task[None] | None = None
         self._begun: asyncio.Future[None] | None = None
         self._heard_at = time.monotonic()
+        self._has_spoken = False
         self._models: tuple[ModelInfo, ...] = ()
         self._is_ready = False
         self._stats: Stats | None = None
@@ -162,11 +165,11 @@ class EngineProcess:
     async def _live(self, begun: asyncio.Future[None]) -> WenluError | None:
         """One process from its start to its end; what it refused to serve, where that is why it ended."""
         process = self._process = await Process.begin(self._opening)
-        self._heard_at = time.monotonic()
+        self._heard_at, self._has_spoken = time.monotonic(), False
         looking = asyncio.create_task(self._look(process))
         try:
             async for message in process.heard():
-                self._heard_at = time.monotonic()
+                self._heard_at, self._has_spoken = time.monotonic(), True
                 if isinstance(message, Refused):
                     return message.error()
                 self._take(message)
@@ -190,7 +193,8 @@ class EngineProcess:
         while True:
             await asyncio.sleep(min(_LOOK_SECONDS, self._silent_seconds / 4))
             silent = time.monotonic() - self._heard_at
-            if silent > self._silent_seconds and (self._open or not self._is_ready):
+            most = self._silent_seconds if self._has_spoken else START_SECONDS
+            if silent > most and (self._open or not self._is_ready):
                 _log.error("the engine's process has said nothing for %.0f s and is ended", silent)
                 process.kill()
                 return
