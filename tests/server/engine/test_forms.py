@@ -60,7 +60,7 @@ def test_answers_by_schema_expression_grammar_and_choice(asked: Asked) -> None:
     [
         (Form(json_schema='{"not": {}}'), "form.json_schema", "not supported: not"),
         (Form(json_schema='{"if": {}, "uniqueItems": true}'), "form.json_schema", "not supported: if, uniqueItems"),
-        (Form(json_schema='{"type": "strin"}'), "form.json_schema", "Invalid type: strin"),
+        (Form(json_schema='{"type": "text"}'), "form.json_schema", "Invalid type: text"),
         (Form(json_schema='{"$ref": "http://a.b/c"}'), "form.json_schema", "refers to its own parts only"),
         (Form(json_schema="/etc/passwd"), "form.json_schema", "is not valid JSON"),
         (Form(json_schema="[" * 100_000), "form.json_schema", "is not valid JSON"),

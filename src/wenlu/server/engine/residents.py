@@ -74,9 +74,9 @@ class Residents:
             resident = Resident(group)
             loaded = load_group(group, self._config, self._budget)
             self._enter(resident, loaded)
+            self.all.append(resident)
             if not self._config.preload or self._taken > self._budget:
                 self._drop(resident)
-            self.all.append(resident)
             yield
         self.drops = 0
 
