@@ -13,18 +13,20 @@ from tests.evaluation.linear.test_linear import EXAMPLES, classification, traine
 from tests.tasks.labelled import LABELLED, NewTokenizer, records_of, settled
 from tests.tasks.tiny import SIZES
 
+import wenlu
 from wenlu.bundle import Bundle
 from wenlu.evaluation.linear import learners
 from wenlu.evaluation.linear.prediction import Stored
 from wenlu.generation.labelled import AnsweringConfig, answer_examples
 from wenlu.generation.rows import Row
 from wenlu.models import family
+from wenlu.models.weights.layout import save_model
 from wenlu.server.engine.answering import Answering, go_on, writes
 from wenlu.server.engine.embedding import Embedder
 from wenlu.server.engine.problem import Problem
 from wenlu.server.engine.served import Served, served, served_linear
 from wenlu.server.messages import Ability, Answer, Answers, Embed, Vectors
-from wenlu.tasks import LABELLED_TASKS, Dialogue, LabelledTask, Preference, new_task
+from wenlu.tasks import LABELLED_TASKS, Dialogue, LabelledTask, MultiTask, MultiTaskConfig, Preference, new_task
 
 ABILITIES: dict[str, Ability] = {
     "code": "translate",
@@ -100,6 +102,28 @@ def test_every_task_has_an_ability_and_answers_as_it_does_alone(
         else:
             assert line["prediction"] == other["prediction"]
         assert {"id", "signature", *line} == set(other)
+
+
+def test_each_of_several_tasks_has_a_name_of_its_own(new_tokenizer: NewTokenizer, tmp_path: Path) -> None:
+    members = {name: new_task(settled(name), new_tokenizer()) for name in ("text-classification", "grading")}
+    tokenizer = new_tokenizer()
+    task = MultiTask(MultiTaskConfig(), tokenizer, members)  # type: ignore[arg-type]
+    bert = family("bert")
+    sizes = {key: value for key, value in SIZES.items() if key in bert.config.model_fields}
+    model = task.trained(bert.build(bert.config(vocab_size=tokenizer.vocab_size, **sizes))).eval()
+    save_model(tmp_path, model.body, bert)
+    tokenizer.save(tmp_path)
+    task.save(tmp_path, model, bert)
+    found = list(served("both", wenlu.load(tmp_path)))  # type: ignore[arg-type]
+    assert [(one.name, *one.info.abilities) for one in found] == [
+        ("both/text-classification", "classify"),
+        ("both/grading", "grade"),
+    ]
+    for one in found:
+        ability = one.info.abilities[0]
+        answering = Answering(Answer(id=1, model=one.name, ability=ability, examples=({"text": "a cat"},)), one)
+        go_on([answering], 1)
+        assert "prediction" in answering.lines[0]
 
 
 def test_what_is_wrong_with_an_example_is_said_in_its_place(new_tokenizer: NewTokenizer) -> None:
