@@ -12,6 +12,7 @@ from tests.pages import blocks_of
 
 from wenlu.cli.app import VERBS
 from wenlu.config import check
+from wenlu.lifecycle.chapters.settings import ChaptersConfig
 from wenlu.lifecycle.compressing.settings import CompressConfig
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.models import FAMILIES, Family
@@ -36,6 +37,12 @@ def test_every_shipped_recipe_is_valid_and_says_how_to_run_it(recipe: Path) -> N
     if "compress" in content:
         assert check(CompressConfig, content, where=str(recipe)).name == recipe.stem
         assert re.search(rf"wenlu compress {recipe} model=.*--out runs/", text)
+        return
+    if "chapters" in content:
+        whole = check(ChaptersConfig, content, where=str(recipe))
+        whole.check(recipe)
+        assert whole.name == recipe.stem
+        assert re.search(rf"wenlu run {recipe} --out runs/", text)
         return
     found = check(Recipe, content, where=str(recipe))
     assert found.name == recipe.stem

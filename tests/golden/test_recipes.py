@@ -35,10 +35,10 @@ RENEW = os.environ.get("WENLU_RENEW_GOLDEN") == "1"
 RECIPES = sorted(
     path.stem
     for path in Path("recipes").glob("*.toml")
-    if not {"vectors", "compress"} & tomllib.loads(path.read_text("utf-8")).keys()
+    if not {"vectors", "compress", "chapters"} & tomllib.loads(path.read_text("utf-8")).keys()
 )
-"""Those of word vectors log no losses; tests/lifecycle/test_vectors_life.py runs them, and test_compress.py here that
-of compression."""
+"""Those of word vectors log no losses; tests/lifecycle/test_vectors_life.py runs them, test_compress.py here that of
+compression, and tests/lifecycle/chapters those of a whole life."""
 TINY = [
     'data.steps=["repair", "exact-dedup"]',
     "data.split_by=random",

@@ -12,6 +12,7 @@ import typer
 from wenlu.cli.settings import Json, Launch, Out, Overrides, RecipeFile, prepare_process
 
 if TYPE_CHECKING:
+    from wenlu.lifecycle.chapters.told import Chapters, Told
     from wenlu.lifecycle.verbs import RunSummary
 
 
@@ -20,7 +21,9 @@ def run(
 ) -> None:
     """Take a model through its whole life: data, tokenizer, training, evaluation, samples, report.
 
-    What is done already for the same settings, data and code is not done again; an interrupted run goes on.
+    What is done already for the same settings, data and code is not done again; an interrupted run goes on. A file may
+    have chapters, each a verb with its settings: recipes/life-zh.toml goes on to search, comparison, compression and
+    an endpoint.
 
     Example: wenlu run recipes/tiny.toml --out runs/tiny
     """
@@ -31,8 +34,14 @@ def run(
     from wenlu.cli.word_tables import WORD_VECTORS, render_words
     from wenlu.distributed import from_environment
     from wenlu.lifecycle import verbs
+    from wenlu.lifecycle.chapters.life import carry_out, has_chapters
 
     begin = time.perf_counter()
+    if has_chapters(recipe):
+        with TerminalProgress() as progress:
+            found = carry_out(recipe, out, overrides or [], progress=progress)
+        typer.echo(encoder.dumps(found.to_json(), ensure_ascii=False) if json else words_of_chapters(found))
+        return
     with TerminalProgress() as progress:
         summary = verbs.run(recipe, out, overrides or [], progress=progress)
     seconds = time.perf_counter() - begin
@@ -43,6 +52,21 @@ def run(
         typer.echo(_after_vectors(summary, seconds))
     else:
         typer.echo(encoder.dumps(summary.to_json(), ensure_ascii=False) if json else words_of(summary, seconds))
+
+
+def words_of_chapters(found: Chapters) -> str:
+    """What each chapter came to, and how to go on."""
+    lines = []
+    for each in found.chapters:
+        lines.append(f"{each.name:<12} {each.seconds:7.1f} s   {each.lines[-1] if each.lines else _main(each)}")
+    lines += ["", f"report  {found.path / 'report.html'}   ({found.seconds / 60:.1f} min of work)"]
+    if found.served:
+        lines += ["", "Try next:", f"  wenlu serve {' '.join(map(shlex.quote, found.served))}"]
+    return "\n".join(lines)
+
+
+def _main(told: Told) -> str:
+    return f"{told.metrics[0]['name']} {told.metrics[0]['value']:.4f}" if told.metrics else ""
 
 
 def _after_vectors(summary: RunSummary, seconds: float) -> str:

@@ -16,8 +16,8 @@ from wenlu.errors import ConfigError
 
 C = TypeVar("C", bound=Config)
 Settings = dict[str, Any]
-MEMBERS = "members"
-"""The section whose entries have sections of their own: `members.NAME.data.train=FILE`."""
+NESTED = ("members", "chapters")
+"""The sections whose entries have sections of their own: `members.NAME.data.train=FILE`."""
 
 
 def load(schema: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
@@ -49,13 +49,13 @@ def override(settings: Settings, overrides: Iterable[str]) -> Settings:
         keys = name.strip().split(".")
         if not equals or not all(keys):
             raise ConfigError(f"override {item!r}: write KEY=VALUE, for example optimizer.lr=1e-3")
-        if keys[0] == MEMBERS and len(keys) > 2:
-            members = result.get(MEMBERS)
-            own = members.get(keys[1]) if isinstance(members, dict) else None
-            if not isinstance(members, dict) or not isinstance(own, dict):
-                known = did_you_mean(keys[1], members) if members else "the settings have no such section"
-                raise ConfigError(f"override {item!r}: no {MEMBERS}.{keys[1]}; {known}")
-            members[keys[1]] = override(own, [f"{'.'.join(keys[2:])}={text}"])
+        if keys[0] in NESTED and len(keys) > 2:
+            entries = result.get(keys[0])
+            own = entries.get(keys[1]) if isinstance(entries, dict) else None
+            if not isinstance(entries, dict) or not isinstance(own, dict):
+                known = did_you_mean(keys[1], entries) if entries else "the settings have no such section"
+                raise ConfigError(f"override {item!r}: no {keys[0]}.{keys[1]}; {known}")
+            entries[keys[1]] = override(own, [f"{'.'.join(keys[2:])}={text}"])
             continue
         if len(keys) > 2:
             raise ConfigError(f"override {item!r}: settings are at most two levels deep (section.key)")

@@ -56,20 +56,20 @@ class ModelInfo(Struct, frozen=True, omit_defaults=True):
     dimensions: int | None = None
 
 
-class TextPrompt(_Message):
+class TextPrompt(_Message, frozen=True):
     """A text to go on with, between `suffix` and what comes before where the model fills in the middle."""
 
     text: str
     suffix: str | None = None
 
 
-class TokenPrompt(_Message):
+class TokenPrompt(_Message, frozen=True):
     """Ids of the model's own vocabulary."""
 
     ids: tuple[int, ...]
 
 
-class ChatPrompt(_Message):
+class ChatPrompt(_Message, frozen=True):
     """Messages, as the model's chat template writes them.
 
     Attributes:
@@ -120,7 +120,7 @@ class Rules(Struct, frozen=True, omit_defaults=True):
     logit_bias: dict[int, float] = {}
 
 
-class Generate(_Message, kw_only=True):
+class Generate(_Message, frozen=True, kw_only=True):
     """Write `n` answers to a prompt.
 
     Attributes:
@@ -151,7 +151,7 @@ class Generate(_Message, kw_only=True):
     deadline_seconds: float | None = None
 
 
-class Embed(_Message, kw_only=True):
+class Embed(_Message, frozen=True, kw_only=True):
     """Vectors of texts, or of rows of the model's own ids."""
 
     id: int
@@ -160,7 +160,7 @@ class Embed(_Message, kw_only=True):
     dimensions: int | None = None
 
 
-class Answer(_Message, kw_only=True):
+class Answer(_Message, frozen=True, kw_only=True):
     """Examples of a model's task, each a column's name with its text.
 
     Attributes:
@@ -175,7 +175,7 @@ class Answer(_Message, kw_only=True):
     abstain_below: float | None = None
 
 
-class Tokenize(_Message, kw_only=True):
+class Tokenize(_Message, frozen=True, kw_only=True):
     """Ids of a text, or of messages as the chat template writes them; framed as a prompt of that kind is, unless it is
     told not to be."""
 
@@ -185,7 +185,7 @@ class Tokenize(_Message, kw_only=True):
     framed: bool = True
 
 
-class Detokenize(_Message, kw_only=True):
+class Detokenize(_Message, frozen=True, kw_only=True):
     """The text of ids."""
 
     id: int
@@ -193,14 +193,14 @@ class Detokenize(_Message, kw_only=True):
     ids: tuple[int, ...]
 
 
-class Describe(_Message, kw_only=True):
+class Describe(_Message, frozen=True, kw_only=True):
     """What the tokenizer is: its special tokens and its chat template."""
 
     id: int
     model: str
 
 
-class Cancel(_Message, kw_only=True):
+class Cancel(_Message, frozen=True, kw_only=True):
     """Whoever asked is gone; nothing more of the request is told."""
 
     id: int
@@ -216,7 +216,7 @@ class TokenInfo(Struct, frozen=True, omit_defaults=True, array_like=True):
     top: tuple[TokenInfo, ...] = ()
 
 
-class Started(_Message, kw_only=True):
+class Started(_Message, frozen=True, kw_only=True):
     """The prompt was read: so many tokens, of which so many had been read before.
 
     Attributes:
@@ -231,7 +231,7 @@ class Started(_Message, kw_only=True):
     text: str = ""
 
 
-class Delta(_Message, kw_only=True):
+class Delta(_Message, frozen=True, kw_only=True):
     """What a step adds to one of the answers: whole characters, perhaps none yet; the last one says why it ended.
 
     Attributes:
@@ -250,13 +250,13 @@ class Delta(_Message, kw_only=True):
     deadline: bool = False
 
 
-class Done(_Message, kw_only=True):
+class Done(_Message, frozen=True, kw_only=True):
     """All answers to the request have ended."""
 
     id: int
 
 
-class Vectors(_Message, kw_only=True):
+class Vectors(_Message, frozen=True, kw_only=True):
     """float32 numbers, little-endian, `dimensions` of them for each input in order."""
 
     id: int
@@ -265,7 +265,7 @@ class Vectors(_Message, kw_only=True):
     tokens: int
 
 
-class Answers(_Message, kw_only=True):
+class Answers(_Message, frozen=True, kw_only=True):
     """For each example what `wenlu predict --json` tells: `prediction`, `probability` and so on, or `error`."""
 
     id: int
@@ -273,7 +273,7 @@ class Answers(_Message, kw_only=True):
     tokens: int
 
 
-class Tokens(_Message, kw_only=True):
+class Tokens(_Message, frozen=True, kw_only=True):
     """`text` is theirs; `strings` are theirs one by one."""
 
     id: int
@@ -283,7 +283,7 @@ class Tokens(_Message, kw_only=True):
     context: int | None = None
 
 
-class Description(_Message, kw_only=True):
+class Description(_Message, frozen=True, kw_only=True):
     """A tokenizer."""
 
     id: int
@@ -296,7 +296,7 @@ class Description(_Message, kw_only=True):
     chat_template: str | None
 
 
-class Failed(_Message, kw_only=True):
+class Failed(_Message, frozen=True, kw_only=True):
     """The request ends here.
 
     Attributes:
@@ -313,13 +313,13 @@ class Failed(_Message, kw_only=True):
     asked: int | None = None
 
 
-class Serving(_Message, kw_only=True):
+class Serving(_Message, frozen=True, kw_only=True):
     """The models, whenever one is loaded or dropped; the first says that the engine is ready."""
 
     models: tuple[ModelInfo, ...]
 
 
-class Stats(_Message, kw_only=True):
+class Stats(_Message, frozen=True, kw_only=True):
     """What the engine does, about once a second; counts are since its start.
 
     Attributes:
@@ -341,7 +341,7 @@ class Stats(_Message, kw_only=True):
     drops: int = 0
 
 
-class Several(_Message, kw_only=True):
+class Several(_Message, frozen=True, kw_only=True):
     """What one step has to say, in one frame."""
 
     events: tuple[Event, ...]
