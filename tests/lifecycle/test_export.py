@@ -23,7 +23,7 @@ from wenlu.generation.conversation import Conversation
 from wenlu.generation.settings import SamplingConfig
 from wenlu.lifecycle import export as exporting
 from wenlu.lifecycle.model_folder import write_bundle
-from wenlu.lifecycle.parity import TEXTS
+from wenlu.lifecycle.parity_texts import TEXTS
 from wenlu.models import FAMILIES, Ability, Family, family
 from wenlu.progress import Progress
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
