@@ -33,7 +33,8 @@ class Prepared:
 
     Attributes:
         text: of the prompt, where it is to be told.
-        encode_seconds: that the prompt took, with its template. requests: one for each answer. answers: what gathers their text, which knows the prompt already.
+        encode_seconds: that the prompt took, with its template.
+        requests: one for each answer. answers: what gathers their text, which knows the prompt already.
     """
 
     asked: Generate
