@@ -65,7 +65,8 @@ def grouped(models: Iterable[tuple[str, str]]) -> list[tuple[tuple[str, str], ..
         if linear_folder(given) is None:
             by_path.setdefault(model_path(given).resolve(), name)
     for name, given in beside:
-        base = by_path.get(_base_of(given))
+        path = _base_of(given)
+        base = None if path is None else by_path.get(path)
         alone.setdefault(base or name, []).append((name, given))
     return [tuple(group) for group in alone.values()]
 

@@ -27,22 +27,28 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        by_model, of = ("model",), {"registry": self.registry}
-        self.requests = Counter("requests_total", "Requests by route and status.", ("route", "status"), **of)
-        self.running = Gauge("requests_running", "Requests that the engine works at.", **of)
-        self.waiting = Gauge("requests_waiting", "Requests that wait for a place.", **of)
+        by_model, into = ("model",), self.registry
+        self.requests = Counter("requests_total", "Requests by route and status.", ("route", "status"), registry=into)
+        self.running = Gauge("requests_running", "Requests that the engine works at.", registry=into)
+        self.waiting = Gauge("requests_waiting", "Requests that wait for a place.", registry=into)
         self.first_token = Histogram(
-            "time_to_first_token_seconds", "From arrival to the first token.", by_model, buckets=_SECONDS, **of
+            "time_to_first_token_seconds", "From arrival to the first token.", by_model, buckets=_SECONDS, registry=into
         )
         self.next_token = Histogram(
-            "inter_token_latency_seconds", "Between two events of an answer.", by_model, buckets=_TOKEN_SECONDS, **of
+            "inter_token_latency_seconds",
+            "Between two events of an answer.",
+            by_model,
+            buckets=_TOKEN_SECONDS,
+            registry=into,
         )
-        self.whole = Histogram("e2e_latency_seconds", "From arrival to the end.", by_model, buckets=_SECONDS, **of)
-        self.prompt_tokens = Counter("prompt_tokens_total", "Tokens of prompts.", by_model, **of)
-        self.written_tokens = Counter("generation_tokens_total", "Tokens of answers.", by_model, **of)
-        self.rejected = Counter("rejected_total", "Requests that were refused, by reason.", ("reason",), **of)
-        self.cancelled = Counter("cancelled_total", "Requests that were given up, by stage.", ("stage",), **of)
-        build = Gauge("build_info", "Always 1.", ("version", "python"), **of)
+        self.whole = Histogram(
+            "e2e_latency_seconds", "From arrival to the end.", by_model, buckets=_SECONDS, registry=into
+        )
+        self.prompt_tokens = Counter("prompt_tokens_total", "Tokens of prompts.", by_model, registry=into)
+        self.written_tokens = Counter("generation_tokens_total", "Tokens of answers.", by_model, registry=into)
+        self.rejected = Counter("rejected_total", "Requests that were refused, by reason.", ("reason",), registry=into)
+        self.cancelled = Counter("cancelled_total", "Requests that were given up, by stage.", ("stage",), registry=into)
+        build = Gauge("build_info", "Always 1.", ("version", "python"), registry=into)
         build.labels(__version__, platform.python_version()).set(1)
 
     def watch(self, link: EngineLink) -> None:
