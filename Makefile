@@ -24,7 +24,7 @@ help:
 $(VENV)/.demo: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Wenlu needs Python 3.11 or newer; say which with: make PYTHON=python3.12 demo")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[data,gguf,lang-zh,tasks]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[data,gguf,lang-zh,serve,tasks,tune]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo requirements-dev.txt

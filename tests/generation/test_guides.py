@@ -7,7 +7,7 @@ import os
 import random
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,13 @@ from wenlu.bundle import Bundle
 from wenlu.config import check
 from wenlu.errors import ConfigError, MissingExtra, UsageError
 from wenlu.generation.asking import ask
+from wenlu.generation.engine import Emission, Engine, Request
 from wenlu.generation.guides import Guide, compile_guide, vocabulary
 from wenlu.generation.guides.compiled import _within
+from wenlu.generation.predict import PredictConfig, predict_rows
+from wenlu.generation.rows import Row
 from wenlu.generation.settings import SamplingConfig
-from wenlu.generation.text import complete, stream
+from wenlu.generation.text import Requests, complete, stream
 from wenlu.models import LanguageModel
 from wenlu.tasks.causal_lm import CausalLM
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
@@ -43,6 +46,14 @@ REGEXES = (
 
 def settings(**form: object) -> SamplingConfig:
     return check(SamplingConfig, {"max_new_tokens": 120, "temperature": 1.0, **form}, where="generate")
+
+
+def emitted(engine: Engine, requests: Sequence[Request]) -> list[list[Emission]]:
+    found: dict[int, list[Emission]] = {engine.submit(request): [] for request in requests}
+    while engine.busy:
+        for emission in engine.step():
+            found[emission.id].append(emission)
+    return list(found.values())
 
 
 def walk(guide: Guide, end: int, chance: random.Random, most: int = 60) -> list[int]:
@@ -239,6 +250,21 @@ def test_a_form_that_no_token_can_go_on_with_is_said(make_llama: Callable[..., L
     bundle = Bundle(model=model, tokenizer=letters, task=CausalLM(), config=model.config, path=Path("abc"))
     with pytest.raises(UsageError, match="goes on with what no token of this tokenizer can spell"):
         complete(bundle, ["a"], settings(regex="abcd"))
+
+
+def test_a_form_that_cannot_be_gone_on_with_ends_its_own_answer_alone(make_llama: Callable[..., LanguageModel]) -> None:
+    letters = train_tokenizer(TokenizerConfig(kind="char", vocab_size="auto", min_frequency=1), ["abc"])
+    model = make_llama(vocab_size=letters.vocab_size)
+    bundle = Bundle(model=model, tokenizer=letters, task=CausalLM(), config=model.config, path=Path("abc"))
+    broken, plain = (Requests(bundle, settings(**form)).make([2, 3], 0) for form in ({"regex": "abcd"}, {}))
+    (expected,) = emitted(Engine(model), [plain])
+    failed, found = emitted(Engine(model), [broken, plain])
+    assert [each.token for each in found] == [each.token for each in expected]
+    assert [each.finish for each in failed] == [None, None, None, "error"]
+    assert "what no token of this tokenizer can spell" in str(failed[-1].error)
+    (line,) = predict_rows(bundle, [Row("1", "a")], check(PredictConfig, {"regex": "abcd"}, where="predict"))
+    assert "what no token of this tokenizer can spell" in line["error"]
+    assert "prediction" not in line
 
 
 def test_a_tokenizer_without_an_end_is_refused(tokenizer: Tokenizer) -> None:

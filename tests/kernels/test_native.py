@@ -303,3 +303,4 @@ def test_a_compiler_that_fails_is_told(tmp_path: Path) -> None:
     told = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert "could not be made" in told.stdout
     assert "no such flag" in told.stdout
+    assert "compiling the kernels 'avx512' for this processor, once" in told.stderr

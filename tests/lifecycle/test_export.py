@@ -23,7 +23,7 @@ from wenlu.generation.conversation import Conversation
 from wenlu.generation.settings import SamplingConfig
 from wenlu.lifecycle import export as exporting
 from wenlu.lifecycle.model_folder import write_bundle
-from wenlu.lifecycle.parity import TEXTS
+from wenlu.lifecycle.parity_texts import TEXTS
 from wenlu.models import FAMILIES, Ability, Family, family
 from wenlu.progress import Progress
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
@@ -34,10 +34,11 @@ SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "nu
 SIZES |= {"max_position_embeddings": 96, "initializer_range": 0.2}
 TEMPLATE = "{% for m in messages %}{{ m.content }}<|over|>{% endfor %}"
 PROOF = os.environ.get("WENLU_PROOF") == "1"
-UNLIKE = ("t5", "mt5", "modernbert")
+UNLIKE = ("t5", "modernbert")
 """Families whose layers differ: one layer, which `make test` exports of the others, would not have it all."""
+SAMPLED = (*UNLIKE, "bert", "gpt2", "llama", "bart")
 UNROLLED = ("rnn", "lstm_encoder_decoder")
-GRAPHS = [row for row in FAMILIES if row.name not in UNROLLED]
+GRAPHS = [row for row in FAMILIES if row.name not in UNROLLED and (PROOF or row.name in SAMPLED)]
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +274,7 @@ def test_every_format_has_a_row() -> None:
 
 
 @pytest.mark.fetch
+@pytest.mark.skipif(not PROOF, reason="reads 135 million parameters four times")
 def test_smollm2_still_answers_after_an_export_to_q8_0(
     package_file: Callable[[str, str], Path], tmp_path: Path
 ) -> None:

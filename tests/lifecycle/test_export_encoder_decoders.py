@@ -18,7 +18,7 @@ from wenlu.errors import WeightsError
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.text import complete
 from wenlu.lifecycle.model_folder import write_model_folder
-from wenlu.lifecycle.parity import TEXTS
+from wenlu.lifecycle.parity_texts import TEXTS
 from wenlu.models import FAMILIES, Ability, Family, family
 from wenlu.tasks import new_task, read_settings
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer

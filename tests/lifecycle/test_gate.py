@@ -23,8 +23,9 @@ from wenlu.cli.app import app
 from wenlu.errors import ParityError
 from wenlu.lifecycle import export as exporting
 from wenlu.lifecycle.model_folder import write_bundle
-from wenlu.lifecycle.parity import TEXTS, ParitySettings, compare
+from wenlu.lifecycle.parity import ParitySettings, compare
 from wenlu.lifecycle.parity_side import side_of
+from wenlu.lifecycle.parity_texts import TEXTS
 from wenlu.models import family
 from wenlu.models.adapters import Form, attach, chosen, draw, merged_model
 from wenlu.models.quantised import GridConfig, quantise_linears

@@ -17,8 +17,9 @@ import wenlu
 from wenlu.cli.app import app
 from wenlu.errors import UsageError
 from wenlu.lifecycle.model_folder import write_bundle
-from wenlu.lifecycle.parity import TEXTS, ParitySettings, compare
+from wenlu.lifecycle.parity import ParitySettings, compare
 from wenlu.lifecycle.parity_side import side_of
+from wenlu.lifecycle.parity_texts import TEXTS
 from wenlu.models import family
 from wenlu.tokenizers import Tokenizer, TokenizerConfig, train_tokenizer
 

@@ -86,7 +86,16 @@ class FixedEngine:
 
     @property
     def stats(self) -> Stats:
-        return Stats(len(self.running), 0, 0, 0, 0, 0, 0.0, 0)
+        return Stats(
+            running=len(self.running),
+            waiting=0,
+            generated=0,
+            prompt_tokens=0,
+            cached_tokens=0,
+            preemptions=0,
+            page_share=0.0,
+            resident_bytes=0,
+        )
 
     async def start(self) -> None: ...
 
@@ -152,7 +161,16 @@ class FixedEngine:
             case Detokenize(ids=ids):
                 return Tokens(id=request.id, ids=ids, text=" ".join(map(str, ids)), context=4096)
             case Describe():
-                return Description(request.id, {"<end>": 0}, None, "<end>", None, 300, 4096, None)
+                return Description(
+                    id=request.id,
+                    specials={"<end>": 0},
+                    bos=None,
+                    eos="<end>",
+                    pad=None,
+                    vocab_size=300,
+                    context=4096,
+                    chat_template=None,
+                )
 
     def _enter(self, request: Generate | Asking) -> None:
         self.asked.append(request)

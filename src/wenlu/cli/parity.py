@@ -19,26 +19,33 @@ def parity(
     a: Annotated[
         str, typer.Argument(metavar="A", help="The MODEL to answer like: run, folder, GGUF file, package, id.")
     ],
-    b: Annotated[str, typer.Argument(metavar="B", help="The MODEL that should.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The MODEL that should, or a server: http://HOST:PORT#NAME.")],
     overrides: Overrides = None,
     json: Json = False,
 ) -> None:
     """Let two models answer the same texts: ids, logits, likeliest tokens, continuations, bits per byte, chat template.
 
     Thresholds follow from the coarser of their number types, or from parity.logits=…, parity.kl_nats=…; the texts are
-    built in, or those of data.test=FILE. Exit code 1 where the models differ.
+    built in, or those of data.test=FILE. Exit code 1 where the models differ. A server is asked over HTTP for what it
+    serves: its answers to examples, or continuations, their probabilities, and how it cuts texts.
 
     Example: wenlu parity runs/tiny runs/tiny/model parity.texts=4
     """
     from rich.console import Console
+    from rich.markup import escape
 
     from wenlu.cli.progress import TerminalProgress
     from wenlu.lifecycle.parity import parity as compare
+    from wenlu.lifecycle.served_parity import ServedParity
 
     with TerminalProgress() as progress:
         found = compare(a, b, overrides or [], progress=progress)
     if json:
         typer.echo(encoder.dumps(found.to_json(), ensure_ascii=False))
+    elif isinstance(found, ServedParity):
+        Console().print(escape(found.sentence), highlight=False)
+        if found.first is not None:
+            Console().print(escape("\n".join(f"  {key}: {value}" for key, value in found.first.items())))
     else:
         Console().print(render(found))
     if not found.equal:

@@ -114,6 +114,8 @@ def _written(
     found: dict[int, list[str]] = {}
     progress.start("write programs", total=len(examples), unit="problems")
     for place, choices in answers(bundle, task.prompts(examples, context), sampling):
+        if (error := next((choice.error for choice in choices if choice.error is not None), None)) is not None:
+            raise UsageError(error)
         found[place] = [
             task.answered(examples[place], choice.text, choice.ids, choice.logprob).text for choice in choices
         ]

@@ -48,6 +48,8 @@ def answers_to(
     found: dict[int, Any] = {}
     progress.start("write", total=len(prompts), unit="texts")
     for place, (choice, *_) in answers(bundle, prompts, sampling):
+        if choice.error is not None:
+            raise UsageError(choice.error)
         found[place] = task.answered(examples[place], choice.text, choice.ids, choice.logprob)
         progress.update(len(found))
     progress.finish(f"{len(prompts):,} texts")

@@ -19,8 +19,9 @@ from wenlu.generation.settings import Sampling
 if TYPE_CHECKING:  # the engine chooses by this file
     from wenlu.generation.engine import Request
 
-Finish = Literal["stop", "length"]
-"""Why an answer ended: at a stop token, or at `max_new_tokens` or the end of the model's context."""
+Finish = Literal["stop", "length", "error"]
+"""Why an answer ended: at a stop token; at `max_new_tokens` or the end of the model's context; or where the form that
+it must have could not be gone on with."""
 
 Top = tuple[tuple[int, float], ...]
 """Tokens with their log-probabilities, the likeliest first."""
@@ -53,6 +54,8 @@ class Running(Protocol):
     def answer(self) -> Sequence[int]: ...
     @property
     def position(self) -> int: ...
+    def fail(self, error: str) -> None:
+        """End the answer with the token that is being chosen."""
 
 
 def choose(logits: Tensor, rows: Sequence[Running]) -> list[Scored]:
@@ -107,10 +110,18 @@ def scored(logits: Tensor, tokens: Tensor, tops: Sequence[int], sizes: Sequence[
 
 def finish_of(row: Running) -> Finish | None:
     """Why the answer ends with its last token; None where it goes on."""
-    guide = row.request.guide
-    if row.answer[-1] in row.request.stop_ids or (guide is not None and guide.is_full(row.answer)):
+    if row.answer[-1] in row.request.stop_ids or _is_full(row):
         return "stop"
     return "length" if len(row.answer) >= row.limit else None
+
+
+def _is_full(row: Running) -> bool:
+    guide = row.request.guide
+    try:
+        return guide is not None and guide.is_full(row.answer)
+    except UsageError as error:
+        row.fail(str(error))
+        return False
 
 
 def _contrasted(logits: Tensor, row: Running) -> Tensor:
@@ -123,18 +134,23 @@ def _contrasted(logits: Tensor, row: Running) -> Tensor:
 def _formed(logits: Tensor, free: Tensor, row: Running) -> Tensor:
     """(V,) logits of what the guide allows; where the checkpoint forbids all of that, the guide wins.
 
-    Raises UsageError where no token is allowed: the vocabulary cannot spell what must come.
+    Where no token is allowed, since the vocabulary cannot spell what must come, or the guide gives up, the row fails.
     """
     guide = row.request.guide
     if guide is None:
         return logits
-    mask = guide.mask(row.answer)[: len(logits)].to(logits.device)
+    try:
+        mask = guide.mask(row.answer)[: len(logits)].to(logits.device)
+    except UsageError as error:
+        row.fail(str(error))
+        return logits
     mask = F.pad(mask, (0, len(logits) - len(mask)), value=False)
     for scores in (logits, free):
         formed = scores.masked_fill(~mask, sampling.NEVER)
         if bool(formed.isfinite().any()):
             return formed
-    raise UsageError("the form that the answer must have goes on with what no token of this tokenizer can spell")
+    row.fail("the form that the answer must have goes on with what no token of this tokenizer can spell")
+    return logits
 
 
 def _pick(logits: Tensor, rows: Sequence[Running]) -> Tensor:

@@ -82,6 +82,8 @@ class Emission:
         prompt: the tokens of the prompt behind its first, where the request asks for them; with the first token.
         guessed: how many guesses the step read for the request; with its first token.
         kept: whether the token is one of them.
+        cached: how many tokens of the prompt had been read before, for others; with the first token.
+        error: why the answer ends here, without this token; `finish` is then "error".
     """
 
     id: int
@@ -92,6 +94,8 @@ class Emission:
     prompt: tuple[Scored, ...] = ()
     guessed: int = 0
     kept: bool = False
+    cached: int = 0
+    error: str | None = None
 
 
 @dataclass(slots=True)
@@ -103,6 +107,7 @@ class _Row:
     limit: int
     before: Sequence[int]
     seat: Seat
+    error: str | None = None
 
     @property
     def answer(self) -> list[int]:
@@ -112,6 +117,9 @@ class _Row:
     @property
     def position(self) -> int:
         return len(self.request.prompt) + len(self.answer)
+
+    def fail(self, error: str) -> None:
+        self.error = error
 
     def drafted(self) -> Draftee:
         return Draftee(self.request, self.limit, self.before, list(self.answer), self.id)
@@ -193,11 +201,18 @@ class Engine:
         self._generated = 0
         self._guessed = 0
         self._accepted = 0
+        self._prompt_tokens = 0
 
     @property
     def busy(self) -> bool:
         """Whether a request waits or runs."""
         return bool(self._rows)
+
+    @property
+    def most_tokens(self) -> int | None:
+        """How many tokens one prompt and its answer may have for the memory to hold them; None: it grows."""
+        pages = self._memory.pool if isinstance(self._memory, PagedMemory) else None
+        return None if pages is None else pages.num_pages * pages.shape.page_size
 
     def submit(self, request: Request) -> int:
         """Queue a request and return its id.
@@ -262,6 +277,7 @@ class Engine:
             generated=self._generated,
             guessed=self._guessed,
             accepted=self._accepted,
+            prompt_tokens=self._prompt_tokens,
             pages=NO_PAGES if pages is None else pages.stats(),
         )
 
@@ -305,12 +321,19 @@ class Engine:
         return [emission for emissions in found.values() for emission in emissions]
 
     def _take(self, row: _Row, scored: Scored, *, guessed: int, kept: bool) -> Emission:
-        prompt = () if row.answer else self._echo(row.request)
+        prompt, cached = ((), 0) if row.answer else (self._echo(row.request), row.seat.found or 0)
+        if not row.answer:
+            self._prompt_tokens += len(row.request.prompt)
         row.answer.append(scored.token)
         self._generated += 1
         self._guessed += guessed
         self._accepted += kept
-        return Emission(row.id, scored.token, scored.logprob, finish_of(row), scored.top, prompt, guessed, kept)
+        finish = finish_of(row)
+        if row.error is not None:
+            finish = "error"
+        return Emission(
+            row.id, scored.token, scored.logprob, finish, scored.top, prompt, guessed, kept, cached, row.error
+        )
 
     def _settled(self, row: _Row) -> None:
         """Count the guesses that stayed as read, and give back the room of the others."""

@@ -50,15 +50,7 @@ def pool_for(
     """
     assert isinstance(model, Decoder), "asked of models that has_pages is true of"
     weight = model.embed_tokens.weight
-    num_heads, head_dim = model.config.key_heads()
-    shape = PageShape(
-        num_layers=model.config.num_hidden_layers,
-        num_kv_heads=num_heads,
-        head_dim=head_dim,
-        dtype=weight.dtype,
-        kept_as={"plain": weight.dtype, "bfloat16": torch.bfloat16, "int8": torch.int8}[cache],
-        page_size=page_size,
-    )
+    shape = page_shape(model, cache, page_size)
     if memory == "auto":
         most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // SHARE
         wanted = max_batch * shape.pages(model.config.max_position_embeddings)
@@ -75,6 +67,20 @@ def pool_for(
         raise ResourceError(
             f"the system gives no {num_pages * shape.nbytes:,} bytes for keys and values; set memory lower"
         ) from error
+
+
+def page_shape(model: Decoder, cache: CacheType = "plain", page_size: int = 32) -> PageShape:
+    """What a page of a model's keys and values holds."""
+    dtype = model.embed_tokens.weight.dtype
+    num_heads, head_dim = model.config.key_heads()
+    return PageShape(
+        num_layers=model.config.num_hidden_layers,
+        num_kv_heads=num_heads,
+        head_dim=head_dim,
+        dtype=dtype,
+        kept_as={"plain": dtype, "bfloat16": torch.bfloat16, "int8": torch.int8}[cache],
+        page_size=page_size,
+    )
 
 
 class PagedMemory:
@@ -211,6 +217,7 @@ class PagedMemory:
         for follower in seat.followers:
             self.pool.retain(_held(seat.pages))
             follower.pages, follower.read, follower.leader = list(seat.pages), seat.read, None
+            follower.found = seat.found
         seat.followers = []
 
     def _keep_units(self, part: Part) -> None:

@@ -302,6 +302,8 @@ def writes_another_text(bundle: Bundle) -> bool:
 
 def _line(row: Row, choices: tuple[Choice, ...], mark: str, tokenizer: Tokenizer, *, in_front: str) -> dict[str, Any]:
     first = choices[0]
+    if (error := next((choice.error for choice in choices if choice.error is not None), None)) is not None:
+        return {"id": row.id, "prompt": row.prompt, "error": error, "signature": mark}
     line: dict[str, Any] = {
         "id": row.id,
         "prompt": row.prompt,

@@ -108,6 +108,8 @@ class Scheduler:
             self._preempt(last)
         self._take_place(seat)
         self.found += seat.read
+        if seat.found is None:
+            seat.found = seat.read
         return True
 
     def _end(self, seat: Seat, budget: int, *, is_first: bool) -> int:

@@ -19,6 +19,7 @@ class Seat:
         ahead: how many guessed tokens behind them the next step may read too.
         pages: where it holds them; None: of tokens that no layer sees any longer.
         digests: of the units of its prompt. state: what models remember that have no pages.
+        found: how many tokens of its prompt had been read before it came; None until it has a place.
         leader: the seat with the same prompt that reads it for this one too. followers: whom this one reads for.
     """
 
@@ -28,6 +29,7 @@ class Seat:
     salt: str = ""
     answer: list[int] = field(default_factory=list)
     read: int = 0
+    found: int | None = None
     ahead: int = 0
     pages: list[int | None] = field(default_factory=list)
     digests: tuple[bytes, ...] | None = None

@@ -32,6 +32,7 @@ class EngineStats:
     preemptions: how often one had to.
     prefix_hits: prompt tokens that were not read again, because a prompt before began so. generated: tokens.
     guessed: tokens that were read before they were chosen. accepted: those of them that then were.
+    prompt_tokens: of the prompts that were read, those included that were not read again.
     """
 
     running: int
@@ -41,4 +42,5 @@ class EngineStats:
     generated: int
     guessed: int
     accepted: int
+    prompt_tokens: int
     pages: PageStats

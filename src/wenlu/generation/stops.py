@@ -10,23 +10,29 @@ class StopStrings:
 
     The stop string that is complete first ends the text (of several that end at the same character, the longest),
     so the result does not depend on where the pieces are cut.
+
+    Attributes:
+        found: the string that ended it.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self.stops = tuple(stops)
-        self.stopped = False
+        self.found: str | None = None
         self._held = ""
+
+    @property
+    def stopped(self) -> bool:
+        return self.found is not None
 
     def push(self, piece: str) -> str:
         """What may be shown after `piece`; text that may begin a stop string is held back."""
         if self.stopped:
             return ""
         text = self._held + piece
-        found = [(text.find(stop) + len(stop), -len(stop)) for stop in self.stops if stop in text]
+        found = [(text.find(stop) + len(stop), -len(stop), stop) for stop in self.stops if stop in text]
         if found:
-            self.stopped = True
             self._held = ""
-            end, negative_length = min(found)
+            end, negative_length, self.found = min(found)
             return text[: end + negative_length]
         hold = self._doubtful(text)
         self._held = text[len(text) - hold :]

@@ -38,6 +38,7 @@ class Choice:
         top: the likeliest in place of each, where `top_logprobs` asks for them.
         prompt: the tokens of the prompt behind its first, where `prompt_logprobs` asks for them.
         guessed: tokens that were guessed, with `speculate`. kept: those of them that stayed.
+        error: why it could not go on, where `finish` is "error".
     """
 
     text: str
@@ -50,6 +51,7 @@ class Choice:
     prompt: tuple[Scored, ...] = ()
     guessed: int = 0
     kept: int = 0
+    error: str | None = None
 
     @property
     def mean_logprob(self) -> float:
@@ -158,6 +160,8 @@ def complete(
     choices: dict[int, tuple[Choice, ...]] = {}
     progress.start("generate", total=len(prompts), unit="prompts")
     for row, found in answers(bundle, ids, sampling):
+        if (error := next((choice.error for choice in found if choice.error is not None), None)) is not None:
+            raise UsageError(error)
         choices[row] = found
         progress.update(len(choices))
     progress.finish(
@@ -187,17 +191,25 @@ def encode_prompt(bundle: Bundle, prompt: str) -> list[int]:
 
 
 class Answer:
-    """Gathers the tokens of one answer into text."""
+    """Gathers the tokens of one answer into text.
 
-    def __init__(self, bundle: Bundle, prompt: Sequence[int], sampling: SamplingConfig) -> None:
+    Args:
+        tells_broken: whether the beginning of a character, where the answer is over, is told as U+FFFD.
+    """
+
+    def __init__(
+        self, bundle: Bundle, prompt: Sequence[int], sampling: SamplingConfig, *, tells_broken: bool = True
+    ) -> None:
         tokenizer = bundle.tokenizer
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.top: list[Top] = []
         self.prompt: tuple[Scored, ...] = ()
         self.finish: Finish | None = None
+        self.error: str | None = None
         self.guessed = 0
         self.kept = 0
+        self._tells_broken = tells_broken
         self.parts: list[str] = []
         self._stops = StopStrings(sampling.stop)
         self._hidden: frozenset[int] = frozenset()
@@ -218,15 +230,29 @@ class Answer:
         self.top += [emission.top] if emission.top else []
         self.guessed += emission.guessed
         self.kept += emission.kept
+        self.error = emission.error
         return self.add(emission.token, emission.finish)
 
     def add(self, token: int, finish: Finish | None) -> Piece:
         """Take the next token; at the end of the answer all text that was held back comes with it."""
         self.ids.append(token)
         self.finish = finish
-        text = "" if token in self._hidden else self._stops.push(self._decoder.push(token))
+        text = "" if token in self._hidden or self.error else self._stops.push(self._decoder.push(token))
+        return self._told(text)
+
+    def cut(self) -> Piece:
+        """End the answer here, as at its greatest length; what was held back comes with it."""
+        self.finish = "length"
+        return self._told("")
+
+    @property
+    def stopped_by(self) -> str | None:
+        """The stop string that ended it."""
+        return self._stops.found
+
+    def _told(self, text: str) -> Piece:
         if self.finish is not None:
-            text += self._stops.push(self._decoder.flush())
+            text += self._stops.push(self._decoder.flush(tells_broken=self._tells_broken))
             text += self._stops.flush()
         if self._stops.stopped:
             self.finish = "stop"
@@ -247,6 +273,7 @@ class Answer:
             prompt=self.prompt,
             guessed=self.guessed,
             kept=self.kept,
+            error=self.error,
         )
 
 
@@ -254,6 +281,8 @@ def _pieces(engine: Engine, answer: Answer) -> Iterator[Piece]:
     while True:
         for emission in engine.step():
             piece = answer.take(emission)
+            if answer.error is not None:
+                raise UsageError(answer.error)
             yield piece
             if piece.finish is not None:  # perhaps by a stop string, which the engine does not know
                 return
@@ -352,12 +381,12 @@ class Requests:
             choice=choice,
             top_logprobs=sampling.top_logprobs,
             prompt_logprobs=sampling.prompt_logprobs,
-            guide=None if self._compiled is None else self._compiled.guide(_begins_text(bundle, prompt)),
+            guide=None if self._compiled is None else self._compiled.guide(begins_text(bundle, prompt)),
             contrast=contrast,
         )
 
 
-def _begins_text(bundle: Bundle, prompt: Sequence[int]) -> bool:
+def begins_text(bundle: Bundle, prompt: Sequence[int]) -> bool:
     """Whether the answer is the beginning of its text."""
     return isinstance(bundle.model, EncoderDecoder) or set(prompt) <= set(bundle.tokenizer.special_tokens.values())
 

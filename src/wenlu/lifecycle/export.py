@@ -18,9 +18,10 @@ from wenlu.lifecycle.export_record import refuse_foreign, write_record
 from wenlu.lifecycle.export_vectors import VECTORS_FORMATS, VectorsExport, VectorsFormat, export_vectors
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
 from wenlu.lifecycle.model_folder import generation_kept, tokenizer_kept, write_bundle
-from wenlu.lifecycle.parity import TEXTS, Parity, ParitySettings, compare
+from wenlu.lifecycle.parity import Parity, ParitySettings, compare
 from wenlu.lifecycle.parity_record import write_parity
 from wenlu.lifecycle.parity_side import Side, side_of, task_side
+from wenlu.lifecycle.parity_texts import TEXTS
 from wenlu.lifecycle.report.words import Language
 from wenlu.models import Ability, family_of
 from wenlu.models.adapters import adapter_names, merged_model

@@ -14,8 +14,8 @@ from wenlu.compression.onnx import OnnxModel, example_length
 from wenlu.errors import ParityError
 from wenlu.generation.forward import before_answer, context_of, inference
 from wenlu.generation.text import constraints
-from wenlu.lifecycle.parity import TEXTS
 from wenlu.lifecycle.parity_side import Side, shifted, side_of
+from wenlu.lifecycle.parity_texts import TEXTS
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 
 

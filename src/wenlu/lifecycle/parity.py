@@ -19,20 +19,12 @@ from wenlu.errors import DataError, UsageError
 from wenlu.lifecycle.evaluate import HeldOutConfig, read_texts
 from wenlu.lifecycle.parity_framing import same_ends, same_template
 from wenlu.lifecycle.parity_side import Kind, Side, side_of
+from wenlu.lifecycle.parity_texts import TEXTS
+from wenlu.lifecycle.served import Endpoint
+from wenlu.lifecycle.served_parity import ServedParity, served_parity
 from wenlu.models.low_rank import low_rank_layers
 from wenlu.models.quantised import quantised_layers
 from wenlu.progress import QUIET, Progress
-
-TEXTS = (
-    "The ferry left the harbour at half past six, and nobody on board had noticed that the captain was missing.",
-    "Water boils at 100 °C at sea level; at 3,000 m it boils at about 90 °C, so potatoes take longer to cook.",
-    "“Where did you put the key?” she asked. He shrugged: it wasn't under the mat, and it wasn't in the drawer.",
-    "def mean(values, n):\n    total = 0\n    for value in values:\n        total += value\n    return total / n",
-    "渡船六点半离开港口，船上没有人发现船长不见了。海面很平静，远处的灯塔刚刚亮起来。",
-    "“钥匙放在哪里了？”她问。他耸耸肩：垫子下面没有，抽屉里也没有。",
-    "2024年第三季度，产量增长了12.5%，其中出口占38%，其余销往国内市场。",
-    "Tea (茶, chá) is drunk in many ways 🍵: with milk in England, with mint in Morocco, 配点心在广州。",
-)
 
 
 class Thresholds(Config):
@@ -177,20 +169,26 @@ class Parity:
         return {"equal": self.equal, **asdict(self)}
 
 
-def parity(a: str, b: str, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> Parity:
+def parity(a: str, b: str, overrides: Sequence[str] = (), *, progress: Progress = QUIET) -> Parity | ServedParity:
     """Compare two models, `a` being the one that `b` should answer like.
 
     A model with quantised maps, or with maps of low rank, has the thresholds of these.
 
     Args:
-        a: what `load` takes; so is `b`.
+        a: what `load` takes; so is `b`, or the address of a server: "http://127.0.0.1:8000", with "#NAME" of one of
+            its models.
         overrides: of `[parity]`, and `data.test=FILE` in place of the built-in texts.
 
     Raises:
         UsageError: one continues text and the other does not.
         ConfigError, DataError, WeightsError: what cannot be read.
+        ResourceError: a server that cannot be reached.
     """
     config = check(ParityConfig, override({}, overrides), where="parity")
+    if b.startswith(("http://", "https://")):
+        url, _, name = b.partition("#")
+        count = config.parity.texts
+        return served_parity(a, Endpoint(url), name=name or None, data=config.data.test, texts=count, progress=progress)
     texts = [record.text for record in read_texts(config.data.test, progress)] if config.data.test else TEXTS
     sides = [_lossy(bundle, side_of(bundle, name)) for name, bundle in ((a, load(a)), (b, load(b)))]
     return compare(sides[0], sides[1], texts, config.parity, progress=progress)

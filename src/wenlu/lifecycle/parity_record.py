@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wenlu import __version__
-from wenlu.lifecycle.parity import Parity
 from wenlu.rundir import atomic
+
+if TYPE_CHECKING:
+    from wenlu.lifecycle.parity import Parity
 
 PARITY = "parity.json"
 

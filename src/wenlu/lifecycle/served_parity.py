@@ -13,6 +13,7 @@ from wenlu import __version__
 from wenlu.bundle import Bundle, load
 from wenlu.corpus.prepare import read_split
 from wenlu.corpus.record import Record
+from wenlu.corpus.sources import SourceList
 from wenlu.errors import UsageError
 from wenlu.evaluation import EvaluateConfig
 from wenlu.generation.embedder import as_embedder
@@ -20,9 +21,10 @@ from wenlu.generation.labelled import AnsweringConfig, answer_examples
 from wenlu.generation.rows import Row
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.text import complete
+from wenlu.lifecycle.evaluate import read_texts
 from wenlu.lifecycle.labelled_evaluation import held_out_split
-from wenlu.lifecycle.parity import TEXTS
 from wenlu.lifecycle.parity_record import PARITY
+from wenlu.lifecycle.parity_texts import TEXTS
 from wenlu.lifecycle.served import Endpoint
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import atomic
@@ -87,6 +89,7 @@ def served_parity(
     *,
     name: str | None = None,
     run: str | None = None,
+    data: SourceList = (),
     texts: int = 32,
     progress: Progress = QUIET,
 ) -> ServedParity:
@@ -95,7 +98,7 @@ def served_parity(
     Args:
         model: what `load` takes.
         name: of the model there; by default the only one, or the one named as the folder is.
-        run: whose held-out examples are asked; by default the built-in texts.
+        run: whose held-out examples are asked. data: or those of these sources; by default the built-in texts.
         texts: how many at most.
 
     Raises:
@@ -104,7 +107,7 @@ def served_parity(
     """
     bundle = as_embedder(load(model))
     told = _model_there(server, name or Path(model).name, is_said=name is not None)
-    records = _records(run, texts)
+    records = _records(bundle, run, data)[:texts]
     progress.start("compare", total=len(records), unit="texts")
     if isinstance(bundle.task, LabelledTask):
         found = _examples(bundle, model, server, told, records)
@@ -124,12 +127,12 @@ def _model_there(server: Endpoint, name: str, *, is_said: bool) -> dict[str, Any
     raise UsageError(f"{server.url}: serves no model {name!r}; it has {', '.join(names)}")
 
 
-def _records(run: str | None, count: int) -> list[Record]:
-    if run is None:
-        return [Record(text, f"text:{number}") for number, text in enumerate(TEXTS[:count])]
-    split = held_out_split(Path(run), EvaluateConfig())
-    records = read_split(Path(run) / "data", split)
-    return [record for record, _ in zip(records, range(count), strict=False)]
+def _records(bundle: Bundle, run: str | None, data: SourceList) -> list[Record]:
+    if run is not None:
+        return list(read_split(Path(run) / "data", held_out_split(Path(run), EvaluateConfig())))
+    if data:
+        return read_texts(bundle.task.config.told(data) if isinstance(bundle.task, LabelledTask) else data, QUIET)
+    return [Record(text, f"text:{number}") for number, text in enumerate(TEXTS)]
 
 
 def _examples(

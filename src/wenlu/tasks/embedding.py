@@ -149,11 +149,11 @@ class Embedding(ReadingTask):
         texts, labels = numbered(examples)
         return Matches(inputs, length=context, pad_id=pad, passages=self._read(texts, context), labels=labels)
 
-    def _read(self, texts: Sequence[str], context: int) -> Ragged:
+    def _read(self, texts: Sequence[str] | Sequence[Sequence[int]], context: int) -> Ragged:
         room = self.layout.room(context, pair=False)
-        return Ragged.of(
-            [self.layout.row(parts(ids, room, self.config.long)[0])[0] for ids in self.tokenizer.encode_batch(texts)]
-        )
+        encoded = self.tokenizer.encode_batch([text for text in texts if isinstance(text, str)])
+        rows = encoded or [list(ids) for ids in texts if not isinstance(ids, str)]
+        return Ragged.of([self.layout.row(parts(ids, room, self.config.long)[0])[0] for ids in rows])
 
     def batch(self, draw: Draw) -> Batch:
         """Anchors; as targets (P, T') the passages of any of them, and as labels those of `Matches.passages_of`."""
@@ -198,7 +198,7 @@ class Embedding(ReadingTask):
     def embed(
         self,
         model: LanguageModel,
-        texts: Sequence[str],
+        texts: Sequence[str] | Sequence[Sequence[int]],
         dimensions: int | None = None,
         *,
         context: int | None = None,
@@ -207,6 +207,7 @@ class Embedding(ReadingTask):
         """The vectors (n, d) of texts, of their first `dimensions` numbers alone where told, normalised again.
 
         Args:
+            texts: or the ids of each.
             context: tokens that are read of a text; by default all that the model can, at most `LONGEST`.
 
         Raises UsageError for more dimensions than there are.

@@ -166,9 +166,13 @@ class TokenStream:
         self._begun = True
         return self._ends(self._utf8.decode(piece))
 
-    def flush(self) -> str:
-        """What is still held back, at the end of the text; the stream then begins anew."""
-        text = self._ends(self._utf8.decode(b"", final=True))
+    def flush(self, *, tells_broken: bool = True) -> str:
+        """What is still held back, at the end of the text; the stream then begins anew.
+
+        Args:
+            tells_broken: whether the beginning of a character is told as U+FFFD, as `decode` does, or left out.
+        """
+        text = self._ends(self._utf8.decode(b"", final=True) if tells_broken else "")
         rest = self._held
         self.__post_init__()
         self._begun, self._held = False, ""

@@ -138,8 +138,8 @@ def test_the_server_s_own_cancellation_is_not_swallowed() -> None:
 def test_a_gateway_says_which_models_there_are() -> None:
     gateway = Served(FixedEngine(), Limits())
     assert gateway.model("writer", "chat").context == 4096
-    with pytest.raises(ApiError, match="model is 'writerx'; served are: writer, judge") as unknown:
-        gateway.model("writerx")
+    with pytest.raises(ApiError, match="model is 'scribe'; served are: writer, judge") as unknown:
+        gateway.model("scribe")
     assert (unknown.value.status, unknown.value.code, unknown.value.param) == (404, "model_not_found", "model")
     with pytest.raises(ApiError, match="model is NoneType"):
         gateway.model(None)

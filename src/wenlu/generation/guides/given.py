@@ -31,12 +31,17 @@ def schema_text(given: Any) -> Any:
     return _checked(schema)
 
 
+def has_start(grammar: str) -> bool:
+    """Whether a text is a grammar, rather than the name of a file."""
+    return _GRAMMAR.search(grammar) is not None
+
+
 def grammar_text(given: Any) -> Any:
     """A grammar that is given as such or as a FILE; raises ValueError for what is none."""
     if not isinstance(given, str):
         return given
-    text = given if _GRAMMAR.search(given) else _read(given, "the grammar itself, with a rule `start: …`")
-    if not _GRAMMAR.search(text):
+    text = given if has_start(given) else _read(given, "the grammar itself, with a rule `start: …`")
+    if not has_start(text):
         raise ValueError(f"{given}: has no rule `start: …`, at which an answer begins")
     if len(text.encode()) > MOST_BYTES:
         raise ValueError(f"the grammar has {len(text.encode()):,} bytes; at most {MOST_BYTES:,} are read")

@@ -44,6 +44,9 @@ class Draftee:
     def position(self) -> int:
         return len(self.request.prompt) + len(self.answer)
 
+    def fail(self, error: str) -> None:
+        """Nothing: the engine meets the same error where it chooses in this place."""
+
     def behind(self, tokens: Sequence[int]) -> Draftee:
         """The answer with more `tokens`."""
         return Draftee(self.request, self.limit, self.before, [*self.answer, *tokens], self.id)

@@ -7,6 +7,7 @@ processor or no compiler, torch's own operators do the same, and `why_not` says 
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import platform
 import shutil
@@ -33,6 +34,7 @@ NEEDS = {"avx512": "avx512_bf16", "amx": "amx_bf16", "decoder": "avx2", "pool": 
 FLAGS = ("-O3", "-march=native", "-std=c++20", "-fopenmp", "-fPIC", "-shared", "-w")
 SWITCH = "WENLU_KERNELS"
 _SECONDS = 120
+_log = logging.getLogger("wenlu.kernels")
 
 
 class Kernels:
@@ -142,8 +144,10 @@ def _built(part: str, compiler: str) -> Path:
     digest.update(" ".join(sorted(_processor_flags())).encode())
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wenlu" / "kernels"
     library = root / f"{part}-{digest.hexdigest()}.so"
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _refuse_what_others_write(root)
     if not library.exists():
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _log.warning("compiling the kernels %r for this processor, once; some ten seconds", part)
         with tempfile.TemporaryDirectory(dir=root) as folder:
             made = Path(folder) / library.name
             command = [compiler, "-o", str(made), *map(str, sources), *flags]
@@ -151,7 +155,6 @@ def _built(part: str, compiler: str) -> Path:
             if done.returncode:
                 raise OSError(f"{compiler} ended with {done.returncode}: {done.stderr.strip()[:400]}")
             made.replace(library)
-    _refuse_what_others_write(root)
     return library
 
 

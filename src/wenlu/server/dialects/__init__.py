@@ -1,4 +1,4 @@
-"""One file for each form in which clients ask: their JSON to a request of ours, our events to their answers."""
+"""What clients speak: each file turns one dialect's JSON into the internal request, and events into its JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 
+from wenlu.server.dialects import chat, completions, embeddings, later, messages, models, tasks, tokens
 from wenlu.server.http.gateway import Gateway
 
-DIALECTS: tuple[Callable[[Gateway], APIRouter], ...] = ()
-"""Each makes the routes of one form of asking."""
+DIALECTS: tuple[Callable[[Gateway], APIRouter], ...] = (
+    chat.routes,
+    completions.routes,
+    embeddings.routes,
+    messages.routes,
+    models.routes,
+    tasks.routes,
+    tokens.routes,
+    later.routes,
+)

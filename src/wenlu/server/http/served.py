@@ -1,15 +1,39 @@
-"""The gateway: an engine asked in a caller's name."""
+"""The gateway: an engine asked in a caller's name, each request in its turn and within its time."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
+from msgspec import Struct
+from msgspec.msgpack import Encoder
+from msgspec.structs import replace
+
+from wenlu.server.http.admission import Admission, stopping
 from wenlu.server.http.errors import ApiError
 from wenlu.server.http.gateway import Caller
+from wenlu.server.http.metrics import Metrics
+from wenlu.server.http.rates import Rates
+from wenlu.server.http.turn import Turn
 from wenlu.server.link.engine import EngineGone, EngineLink
-from wenlu.server.messages import Ability, Asking, Event, Failed, Fault, Generate, ModelInfo, Reply
-from wenlu.server.settings import Limits
+from wenlu.server.messages import (
+    Ability,
+    Answers,
+    Asking,
+    Delta,
+    Done,
+    Event,
+    Failed,
+    Fault,
+    Generate,
+    ModelInfo,
+    Reply,
+    Vectors,
+)
+from wenlu.server.settings import EngineConfig, Limits
+
+PLACES = EngineConfig().max_batch
 
 _STATUS: dict[Fault, tuple[int, str]] = {
     "request": (400, "invalid_request"),
@@ -21,14 +45,32 @@ _STATUS: dict[Fault, tuple[int, str]] = {
 }
 _AGAIN_SECONDS = 5.0
 """After which a model may have found memory, or a broken engine started again."""
+GRACE_SECONDS = 2.0
+_TOKEN_BYTES = 3
+"""Of a prompt, about, in English and in Chinese alike: what waits is counted before it is encoded."""
+_ENCODER = Encoder()
 
 
 class Served:
-    """A `Gateway` to an engine, wherever that runs."""
+    """A `Gateway` to an engine, wherever that runs.
 
-    def __init__(self, link: EngineLink, limits: Limits) -> None:
+    Args:
+        places: answers that it writes at a time.
+        grace_seconds: beyond its deadline, after which an engine that has not ended an answer is not waited for.
+    """
+
+    def __init__(
+        self, link: EngineLink, limits: Limits, *, places: int = PLACES, grace_seconds: float = GRACE_SECONDS
+    ) -> None:
         self.link = link
         self.limits = limits
+        self.metrics = Metrics()
+        self.admission = Admission(limits, places)
+        self.rates = Rates(limits)
+        self._grace_seconds = grace_seconds
+        self.metrics.watch(link)
+        self.metrics.running.set_function(lambda: self.admission.running)
+        self.metrics.waiting.set_function(lambda: self.admission.waiting)
 
     @property
     def models(self) -> tuple[ModelInfo, ...]:
@@ -50,24 +92,97 @@ class Served:
     def next_id(self) -> int:
         return self.link.next_id()
 
-    async def generate(self, caller: Caller, request: Generate) -> AsyncIterator[Event]:  # noqa: ARG002
+    async def generate(self, caller: Caller, request: Generate) -> AsyncIterator[Event]:
+        turn = Turn(self._label(request.model), self.metrics)
+        answers = max(request.n, request.best_of)
         try:
-            async with aclosing(self.link.generate(request)) as events:  # type: ignore[type-var]
-                async for event in events:
-                    if isinstance(event, Failed):
-                        raise _error(event)
-                    yield event
-        except EngineGone as error:
-            raise _gone() from error
+            async with self._placed(answers, request.prompt, turn):
+                asked = self._within_limits(caller, request)
+                async with aclosing(self._told(asked, turn)) as events:
+                    async for event in events:
+                        turn.hears(event)
+                        yield event
+            turn.ends()
+        except BaseException as error:
+            turn.breaks(error)
+            raise
+        finally:
+            self.rates.pay(caller.key, turn.tokens)
 
-    async def ask(self, caller: Caller, request: Asking) -> Reply:  # noqa: ARG002
+    async def ask(self, caller: Caller, request: Asking) -> Reply:
+        turn = Turn(self._label(request.model), self.metrics)
         try:
-            reply = await self.link.ask(request)
-        except EngineGone as error:
-            raise _gone() from error
+            async with self._placed(1, request, turn), asyncio.timeout(self.limits.answer_seconds):
+                reply = await self.link.ask(request)
+        except BaseException as error:
+            told = self._known(error)
+            turn.breaks(told or error)
+            if told is None:
+                raise
+            raise told from error
         if isinstance(reply, Failed):
             raise _error(reply)
+        if isinstance(reply, Vectors | Answers):
+            self.rates.pay(caller.key, reply.tokens)
+            turn.reads(reply.tokens)
+        turn.ends()
         return reply
+
+    @asynccontextmanager
+    async def _placed(self, answers: int, asked: Struct, turn: Turn) -> AsyncIterator[None]:
+        async with self.admission.place(answers, len(_ENCODER.encode(asked)) // _TOKEN_BYTES):
+            turn.enters()
+            yield
+
+    def _within_limits(self, caller: Caller, request: Generate) -> Generate:
+        """The request as the engine gets it; no key feels what another one's prompts left behind."""
+        most = self.limits.answer_seconds
+        seconds = most if request.deadline_seconds is None else min(most, request.deadline_seconds)
+        salt = f"{caller.salt}/{request.salt}" if caller.salt else request.salt
+        return replace(request, salt=salt, deadline_seconds=seconds)
+
+    async def _told(self, request: Generate, turn: Turn) -> AsyncGenerator[Event, None]:
+        """What the engine says; an end by the clock where it does not keep to its deadline itself."""
+        assert request.deadline_seconds is not None, "every request has one"
+        deadline = asyncio.get_running_loop().time() + request.deadline_seconds + self._grace_seconds
+        open_choices = set(range(request.n))
+        async with aclosing(self.link.generate(request)) as events:  # type: ignore[type-var]
+            while True:
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        event = await anext(events, None)
+                except TimeoutError as error:
+                    if not turn.has_begun:
+                        raise _late(request.deadline_seconds) from error
+                    break
+                except EngineGone as error:
+                    raise (stopping() if self.admission.closed else _gone()) from error
+                if event is None:
+                    return
+                if isinstance(event, Failed):
+                    raise _error(event)
+                if isinstance(event, Delta) and event.finish is not None:
+                    open_choices.discard(event.choice)
+                yield event
+        for choice in sorted(open_choices):
+            yield Delta(id=request.id, choice=choice, text="", count=0, finish="length", deadline=True)
+        yield Done(id=request.id)
+
+    def _label(self, model: str) -> str:
+        return self.metrics.label(model, self.models)
+
+    def _known(self, error: BaseException) -> ApiError | None:
+        match error:
+            case TimeoutError():
+                return _late(self.limits.answer_seconds)
+            case EngineGone():
+                return stopping() if self.admission.closed else _gone()
+        return None
+
+
+def _late(seconds: float) -> ApiError:
+    message = f"nothing was answered within {seconds:g} seconds"
+    return ApiError(503, message, code="deadline_exceeded", retry_after=_AGAIN_SECONDS)
 
 
 def _error(failed: Failed) -> ApiError:

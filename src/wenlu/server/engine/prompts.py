@@ -1,0 +1,72 @@
+"""Prompts as ids."""
+
+from __future__ import annotations
+
+from wenlu.bundle import Bundle
+from wenlu.errors import WenluError
+from wenlu.generation.source import source_ids
+from wenlu.models.layers.encoder_decoder import EncoderDecoder
+from wenlu.server.engine.problem import Problem
+from wenlu.server.engine.served import sentinels_of
+from wenlu.server.engine.tools import knows_tools, told
+from wenlu.server.messages import ChatPrompt, Prompt, TextPrompt, TokenPrompt
+
+
+def encoded(bundle: Bundle, prompt: Prompt, *, framed: bool = True) -> list[int]:
+    """The ids of a prompt; `framed` as the model expects it. Raises Problem."""
+    try:
+        match prompt:
+            case TokenPrompt(ids=ids):
+                return checked(bundle, ids)
+            case TextPrompt():
+                return _text(bundle, prompt, framed=framed)
+            case ChatPrompt():
+                return _chat(bundle, prompt)
+    except WenluError as error:
+        raise Problem.of(error, param="prompt") from error
+
+
+def checked(bundle: Bundle, ids: tuple[int, ...], *, param: str = "prompt") -> list[int]:
+    """Ids that a client made; raises Problem for one that the vocabulary has not."""
+    size = bundle.tokenizer.vocab_size
+    strange = next((id for id in ids if not 0 <= id < size), None)
+    if strange is not None:
+        raise Problem(
+            "request",
+            f"token {strange} is none of this model's {size:,}; its own tokenizer gives ids (/tokenize), or send text",
+            param=param,
+        )
+    return list(ids)
+
+
+def _text(bundle: Bundle, prompt: TextPrompt, *, framed: bool) -> list[int]:
+    tokenizer = bundle.tokenizer
+    if prompt.suffix is not None:
+        sentinels = sentinels_of(bundle)
+        if sentinels is None:
+            raise Problem(
+                "request", "this model was not taught to fill gaps, so it reads no suffix", param="prompt.suffix"
+            )
+        parts = tokenizer.encode_batch_inside([prompt.text, prompt.suffix])
+        return [*tokenizer.opening, *sentinels.arranged(*parts, suffix_first=False)]
+    if not framed:
+        return tokenizer.encode(prompt.text)
+    if isinstance(bundle.model, EncoderDecoder):
+        return source_ids(bundle, prompt.text)
+    return [*tokenizer.opening, *tokenizer.encode(prompt.text)]
+
+
+def _chat(bundle: Bundle, prompt: ChatPrompt) -> list[int]:
+    tokenizer = bundle.tokenizer
+    template = tokenizer.chat_template
+    if template is None:
+        raise Problem("request", "this model has no chat template, so it knows no roles; ask it to complete a text")
+    messages, tools = told(prompt, knows=knows_tools(template))
+    if not prompt.continues:
+        return tokenizer.apply_chat_template(messages, tools=tools, variables=prompt.variables)
+    if not messages or messages[-1]["role"] != "assistant":
+        raise Problem(
+            "request", "the answer can go on only with a last message of the assistant", param="prompt.messages"
+        )
+    before = tokenizer.apply_chat_template(messages[:-1], tools=tools, variables=prompt.variables)
+    return [*before, *tokenizer.encode_batch_inside([messages[-1]["content"]])[0]]
