@@ -89,6 +89,14 @@ class Served:
             raise ApiError(400, f"{message}{ability}: {able}", param="model", code="model_cannot")
         return found
 
+    def reason_to_wait(self) -> str | None:
+        """Why a request would not be answered now; None: it would."""
+        if self.admission.closed:
+            return "the server is stopping"
+        if not self.link.is_ready:
+            return "the engine is starting"
+        return "as many requests wait as may" if self.admission.is_full else None
+
     def next_id(self) -> int:
         return self.link.next_id()
 
