@@ -31,3 +31,9 @@ def request_id(scope: MutableMapping[str, Any]) -> str:
 
 def set_request_id(scope: MutableMapping[str, Any], name: str) -> None:
     scope[_REQUEST] = name
+
+
+def key_of(scope: MutableMapping[str, Any]) -> str:
+    """The id of the key that a request came with, "" where it had none or was refused before that."""
+    caller = scope.get(_CALLER)
+    return caller.key if isinstance(caller, Caller) else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
 
 from wenlu.server.http.caller import request_id
 from wenlu.server.http.errors import ApiError
@@ -13,7 +14,12 @@ from wenlu.server.http.errors import ApiError
 async def refuse(request: Request, error: Exception) -> Response:
     """The answer to an ApiError."""
     assert isinstance(error, ApiError), type(error)
-    return JSONResponse(error.body(request.url.path), status_code=error.status, headers=error.headers)
+    return refusal(error, request.scope)
+
+
+def refusal(error: ApiError, scope: Scope) -> Response:
+    """The answer that an ApiError is, in the dialect of the path that was asked."""
+    return JSONResponse(error.body(scope["path"]), status_code=error.status, headers=error.headers)
 
 
 async def refuse_route(request: Request, error: Exception) -> Response:

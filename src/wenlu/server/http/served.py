@@ -77,6 +77,8 @@ class Served:
         return self.link.models
 
     def model(self, name: object, ability: Ability | None = None) -> ModelInfo:
+        if not self.models:
+            raise ApiError(503, "the models are being loaded", code="loading", retry_after=_AGAIN_SECONDS)
         found = next((model for model in self.models if model.name == name), None)
         if found is None:
             known = ", ".join(model.name for model in self.models)
@@ -88,6 +90,14 @@ class Served:
             message = f"the model {found.name} cannot {ability}; it can: {', '.join(found.abilities)}; models that "
             raise ApiError(400, f"{message}{ability}: {able}", param="model", code="model_cannot")
         return found
+
+    def reason_to_wait(self) -> str | None:
+        """Why a request would not be answered now; None: it would."""
+        if self.admission.closed:
+            return "the server is stopping"
+        if not self.link.is_ready:
+            return "the engine is starting"
+        return "as many requests wait as may" if self.admission.is_full else None
 
     def next_id(self) -> int:
         return self.link.next_id()
