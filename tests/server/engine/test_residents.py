@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,17 @@ from wenlu.models.adapters import Form, attach, chosen, draw, write_adapter
 from wenlu.models.weights import load_model, save_model
 from wenlu.server.engine.loading import load_group
 from wenlu.server.engine.residents import Residents
-from wenlu.server.messages import ChatPrompt, Describe, Description, Detokenize, Rules, TextPrompt, Tokenize, Tokens
+from wenlu.server.messages import (
+    ChatPrompt,
+    Describe,
+    Description,
+    Detokenize,
+    Failed,
+    Rules,
+    TextPrompt,
+    Tokenize,
+    Tokens,
+)
 from wenlu.server.settings import EngineConfig
 
 GREEDY = Rules(temperature=0)
@@ -39,7 +52,14 @@ def test_models_take_turns_in_a_budget_for_one_and_answer_as_they_do_alone(other
     nbytes = load_group([("a", str(others[0][1]))], EngineConfig(), 400_000).nbytes
     with running(others, EngineConfig(idle_minutes=1e-9), budget=nbytes * 3 // 2) as asked:
         assert loaded(asked) == {"a": True, "b": False}
+        first = asked.residents.all[0].loaded
+        assert first is not None
+        assert first.engine is not None
+        held = weakref.ref(first.engine.model)
+        del first
         expected = {name: asked.text("xyz", model=name, rules=GREEDY, max_tokens=8) for name in ("a", "b")}
+        gc.collect()
+        assert held() is None, "who was dropped is still in memory"
         assert expected["a"] != expected["b"]
         assert loaded(asked) == {"a": False, "b": True}
         for name in "abba":
@@ -171,3 +191,24 @@ def test_tokens_come_and_go_and_are_described(asked: Asked) -> None:
     assert described.specials["<|turn|>"] == turn.ids[0]
     wrong = asked.reply(Detokenize(id=asked.id(), model="tiny", ids=(260,)))
     assert "token 260 is none of this model's 260" in json.dumps(wrong.message)  # type: ignore[union-attr]
+
+
+def test_a_model_that_breaks_fails_its_own_requests_alone_and_comes_again(tiny: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny, broken)
+    with running([("tiny", tiny), ("broken", broken)]) as asked:
+        expected = asked.text("ab", rules=GREEDY, max_tokens=40)
+        beside = asked.submit("ab", rules=GREEDY, max_tokens=40)
+        first = asked.submit("ab", model="broken", max_tokens=30, ignore_end=True)
+        asked.until_started(first)
+        (resident,) = (one for one in asked.residents.all if one.label == "broken")
+        assert resident.loaded is not None
+        resident.loaded.engine.step = lambda: 1 // 0  # type: ignore[method-assign, union-attr, assignment, return-value]
+        asked.until(first, beside)
+        failure = asked.of(first)[-1]
+        assert isinstance(failure, Failed)
+        assert failure.fault == "engine"
+        assert "log" in failure.message
+        assert asked.text_of(beside) == expected
+        assert loaded(asked) == {"tiny": True, "broken": False}
+        assert asked.text("ab", model="broken", rules=GREEDY, max_tokens=40) == expected
