@@ -64,7 +64,7 @@ class Script:
     Attributes:
         says: the text of an answer. pause: seconds before each of its tokens. forever: it never ends.
         breaks: an error comes in the stream after so many tokens.
-        key: that requests must carry. refusal: status, error and headers of the next answer.
+        key: that requests must carry. refusal: status, error and headers of the next answer to a POST.
         rows: of the tasks, by the last part of their path.
         heard: path, body and headers of each request to the API.
         hung_up: set when a client left in the middle of a stream.
@@ -91,7 +91,7 @@ def scripted_app(script: Script) -> Starlette:
     def refused(request: Request) -> Response | None:
         if script.key and request.headers.get("authorization") != f"Bearer {script.key}":
             return _error(401, {"message": "a key is needed", "code": "invalid_api_key"}, {})
-        if script.refusal:
+        if script.refusal and request.method == "POST":
             status, error, headers = script.refusal
             script.refusal = None
             return _error(status, error, headers)
@@ -182,7 +182,7 @@ def _chunk(body: dict[str, Any], is_chat: bool, text: str, finish: str | None, n
 @contextmanager
 def serving(app: Any) -> Iterator[str]:
     """The address of the app, on a thread of its own."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

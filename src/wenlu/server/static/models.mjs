@@ -59,7 +59,7 @@ export async function refresh() {
 
 /** Ask again while the server is not ready, and seldom once it is; never for a window that nobody looks at. */
 export function watch() {
-  const later = () => setTimeout(check, ready.value && models.value ? 30_000 : 3_000);
+  const later = () => setTimeout(check, ready.value && models.value ? 30_000 : 2_000);
   const check = async () => {
     if (document.visibilityState === "visible") {
       const before = ready.value;

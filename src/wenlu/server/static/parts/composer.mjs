@@ -47,7 +47,7 @@ export function Composer({ onSend }) {
             </button>
           `
         : html`
-            <button class="main square" aria-label=${t("send")} disabled=${!text.value.trim()}>
+            <button type="submit" class="main square" aria-label=${t("send")} disabled=${!text.value.trim()}>
               <${Icon} name="send" />
             </button>
           `}

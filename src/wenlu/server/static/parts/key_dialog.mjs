@@ -25,7 +25,7 @@ export function KeyDialog() {
     await refresh();
   };
   return html`
-    <dialog ref=${dialog} class="card" aria-labelledby="key-title" onClose=${close}>
+    <dialog ref=${dialog} class="card" aria-labelledby="key-title" onCancel=${close}>
       ${why &&
       html`
         <form onSubmit=${take}>
@@ -48,7 +48,7 @@ export function KeyDialog() {
               <button type="button" class="quiet" onClick=${drop}>${t("key.forget")}</button>
             `}
             <button type="button" class="quiet" onClick=${close}>${t("cancel")}</button>
-            <button class="main">${t("key.use")}</button>
+            <button type="submit" class="main">${t("key.use")}</button>
           </div>
         </form>
       `}

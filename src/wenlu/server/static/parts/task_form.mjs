@@ -80,7 +80,7 @@ export function TaskForm({ view, path, fieldsOf, settings: Settings, more = () =
               <button type="button" class="main" onClick=${() => running.current.abort()}>${t("cancel")}</button>
             `
           : html`
-              <button class="main" disabled=${!isWhole}>${t(`${view}.ask`)}</button>
+              <button type="submit" class="main" disabled=${!isWhole}>${t(`${view}.ask`)}</button>
             `}
         <span class="note keys">${isBusy ? t("busy") : t("form.keys")}</span>
       </div>

@@ -5,6 +5,7 @@ import { percent, t } from "../i18n.mjs";
 import { Bar } from "../parts/bars.mjs";
 import { TaskForm } from "../parts/task_form.mjs";
 import { Threshold, abstention } from "../parts/threshold.mjs";
+import { Verdict } from "../parts/verdict.mjs";
 
 const FIELDS = [{ name: "question", isShort: true }, { name: "context" }];
 
@@ -30,13 +31,7 @@ function Result({ row, asked }) {
   const place = useSignal(row.answer ? 0 : null);
   const marked = place.value === null ? [] : [spans[place.value]].filter(Boolean);
   return html`
-    <p class="verdict">
-      <strong>${row.answer || t(row.answer === null ? "abstained" : "answer.none")}</strong>
-      ${typeof row.probability === "number" &&
-      html`
-        <span class="share">${percent(row.probability)}</span>
-      `}
-    </p>
+    <${Verdict} names=${[words(row)]} share=${row.probability} />
     ${typeof row.no_answer === "number" &&
     html`
       <p class="note">${t("answer.no_answer", { share: percent(row.no_answer) })}</p>
@@ -76,7 +71,11 @@ function Candidates({ spans, place }) {
   `;
 }
 
+/** The answer; or that there is none, or none that the model would vouch for. */
+function words(row) {
+  return row.answer || t(row.answer === null ? "abstained" : "answer.none");
+}
+
 function summary(row) {
-  const text = row.answer || t(row.answer === null ? "abstained" : "answer.none");
-  return typeof row.probability === "number" ? `${text}, ${percent(row.probability)}` : text;
+  return typeof row.probability === "number" ? `${words(row)}, ${percent(row.probability)}` : words(row);
 }

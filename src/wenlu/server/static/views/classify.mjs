@@ -4,6 +4,7 @@ import { percent, t } from "../i18n.mjs";
 import { Bars } from "../parts/bars.mjs";
 import { TaskForm } from "../parts/task_form.mjs";
 import { Threshold, abstention } from "../parts/threshold.mjs";
+import { Verdict } from "../parts/verdict.mjs";
 
 export function Classify() {
   return html`
@@ -36,19 +37,7 @@ function Result({ row }) {
           <p>${abstainedWords(row)}</p>
         `
       : html`
-          <p class="verdict">
-            ${chosen.length
-              ? chosen.map(
-                  name => html`
-                    <strong key=${name}>${name}</strong>
-                  `,
-                )
-              : t("classify.none")}
-            ${typeof row.probability === "number" &&
-            html`
-              <span class="share">${percent(row.probability)}</span>
-            `}
-          </p>
+          <${Verdict} names=${chosen.length ? chosen : [t("classify.none")]} share=${row.probability} />
         `}
     ${rows.length > 0 &&
     html`

@@ -62,7 +62,7 @@ export function Complete() {
               <button type="button" class="main" onClick=${() => running.current.abort()}>${t("stop")}</button>
             `
           : html`
-              <button class="main" disabled=${!prompt.value}>${t("complete.ask")}</button>
+              <button type="submit" class="main" disabled=${!prompt.value}>${t("complete.ask")}</button>
             `}
         <span class="note keys">${t(isBusy ? "busy" : "form.keys")}</span>
       </div>

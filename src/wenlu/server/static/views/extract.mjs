@@ -19,6 +19,7 @@ function fieldsOf(model) {
 function Result({ row, asked, model }) {
   const text = row.text ?? Object.values(asked)[0];
   const found = row.entities ?? [];
+  if (!row.entities && row.tokens) return html`<${Words} words=${row.tokens} />`;
   const labels = [...new Set([...(model.labels ?? []), ...found.map(one => one.label)])];
   const colourOf = label => `colour-${labels.indexOf(label) % COLOURS}`;
   const only = useSignal(null);
@@ -48,6 +49,13 @@ function Result({ row, asked, model }) {
       <summary>${t("as.table")}</summary>
       <${Table} found=${found} />
     </details>
+  `;
+}
+
+/** Of a model that parts a text into words and gives them no type. */
+function Words({ words }) {
+  return html`
+    <p class="labels">${words.map((word, place) => html`<span key=${place}>${word}</span>`)}</p>
   `;
 }
 
@@ -105,5 +113,6 @@ function Table({ found }) {
 
 function summary(row) {
   const found = row.entities ?? [];
+  if (!row.entities && row.tokens) return row.tokens.join(" ");
   return found.length ? found.map(one => `${one.text}: ${one.label}`).join("; ") : t("extract.none");
 }

@@ -1,8 +1,9 @@
 // Grade a text, as a whole or by traits.
 import { html } from "../vendor.mjs";
-import { number, percent, t } from "../i18n.mjs";
+import { number, t } from "../i18n.mjs";
 import { Bars } from "../parts/bars.mjs";
 import { TaskForm } from "../parts/task_form.mjs";
+import { Verdict } from "../parts/verdict.mjs";
 
 export function Grade() {
   return html`
@@ -40,13 +41,7 @@ function One({ grade, expected, shares, probability }) {
     .sort(([a], [b]) => Number(a) - Number(b))
     .map(([name, share]) => ({ name: number(Number(name)), share, isChosen: Number(name) === grade }));
   return html`
-    <p class="verdict">
-      <strong>${typeof grade === "number" ? number(grade) : t("abstained")}</strong>
-      ${typeof probability === "number" &&
-      html`
-        <span class="share">${percent(probability)}</span>
-      `}
-    </p>
+    <${Verdict} names=${[typeof grade === "number" ? number(grade) : t("abstained")]} share=${probability} />
     ${typeof expected === "number" &&
     html`
       <p class="note">${t("grade.expected", { value: number(expected) })}</p>

@@ -11,7 +11,7 @@ export function Translate() {
       path="/v1/translate"
       fieldsOf=${fieldsOf}
       Result=${Result}
-      summary=${row => row.text}
+      summary=${row => row.text ?? t("abstained")}
     />
   `;
 }
@@ -29,7 +29,7 @@ function Result({ row, asked }) {
       </div>
       <div>
         <h2>${t("translate.to")}</h2>
-        <p class="source written">${row.text}</p>
+        <p class="source written">${row.text ?? t("abstained")}</p>
         <div class="actions">
           ${typeof row.probability === "number" &&
           html`
@@ -37,7 +37,7 @@ function Result({ row, asked }) {
               ${t("translate.sure", { share: percent(row.probability) })}
             </span>
           `}
-          <${CopyButton} text=${row.text} />
+          ${row.text && html`<${CopyButton} text=${row.text} />`}
         </div>
       </div>
     </div>
