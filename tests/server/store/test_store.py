@@ -128,8 +128,8 @@ def test_names_that_could_mislead_are_refused(store: Engine, name: str) -> None:
 
 
 def test_an_unknown_scope_is_refused_with_the_nearest_one(store: Engine) -> None:
-    with pytest.raises(UsageError, match=r"scope admn: did you mean admin\?"):
-        make_key(store, OWNER, "laptop", ["admn"])
+    with pytest.raises(UsageError, match=r"scope adm: did you mean admin\?"):
+        make_key(store, OWNER, "laptop", ["adm"])
     with pytest.raises(UsageError, match="scope missing"):
         make_key(store, OWNER, "laptop", [])
 
