@@ -98,7 +98,7 @@ def run_server(
 ) -> None:
     """`serve`, of an engine that is there and at a socket that listens."""
     ring = Ring(store, OWNER, key)
-    served = Served(link, config.limits, places=config.engine.max_batch)
+    served = Served(link, config.limits, places=config.engine.max_batch, tells=config.log_prompts)
     public = is_public(host)
     ours = () if not public else (socket.gethostname(), *(() if host in ("0.0.0.0", "::") else (host,)))
     doors = Doors(names=(*config.hosts, *ours), origins=config.origins, addresses=public, ring=ring)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import Any
 
 import pytest
 from fastapi import APIRouter, Request
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import ASGIApp
 from tests.server.asgi import JSON, ask
@@ -21,6 +22,7 @@ from wenlu.server.http.gateway import Gateway
 from wenlu.server.http.served import Served
 from wenlu.server.settings import Limits
 
+PROOF = os.environ.get("WENLU_PROOF") == "1"
 LIMITS = Limits(body_bytes=1000)
 
 
@@ -108,7 +110,10 @@ def test_brackets_and_commas_in_strings_are_not_counted() -> None:
     assert parse_object(json.dumps({"a": text}).encode(), Limits(json_items=3, json_depth=1)) == {"a": text}
 
 
-@pytest.mark.parametrize("filling", [b"[", b"{", b'{"a":', b",", b'"', b"\\", b'\\"', b'"a",', b"]", b"1", b"\\u0041"])
+FILLINGS = [b"[", b'"', b'\\"', b"1", b"{", b'{"a":', b",", b"\\", b'"a",', b"]", b"\\u0041"]
+
+
+@pytest.mark.parametrize("filling", FILLINGS if PROOF else FILLINGS[:4])
 def test_eight_megabytes_of_anything_are_refused_within_two_seconds(filling: bytes) -> None:
     body = b'{"a":' + filling * (8 * 1024 * 1024 // len(filling))
     begun = time.perf_counter()
@@ -128,6 +133,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(max_examples=1000 if PROOF else 15)
 @given(st.dictionaries(st.text(), VALUES, max_size=4), st.booleans())
 def test_every_object_that_fits_is_read_back_equal(value: dict[str, Any], escaped: bool) -> None:
     assert parse_object(json.dumps(value, ensure_ascii=escaped).encode(), Limits()) == value

@@ -321,6 +321,13 @@ def test_the_log_tells_of_requests_but_never_prompts_nor_keys(locked: ASGIApp, s
     assert "mine" not in log.getvalue()
 
 
+def test_prompts_are_logged_only_where_that_is_asked(log: io.StringIO) -> None:
+    for tells in (False, True):
+        app = build_app(Served(FixedEngine(), Limits(), tells=tells))
+        assert ask(app, "POST", "/v1/chat/completions", json=CHAT).status_code == 200
+        assert (PRIVATE in log.getvalue()) == tells
+
+
 def test_an_exception_is_logged_by_its_place_not_by_its_words(log: io.StringIO) -> None:
     try:
         raise ValueError(PRIVATE)

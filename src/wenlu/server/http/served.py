@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from msgspec.msgpack import Encoder
 from msgspec.structs import replace
 
 from wenlu.server.http.admission import Admission, stopping
 from wenlu.server.http.errors import ApiError
 from wenlu.server.http.gateway import Caller
+from wenlu.server.http.logs import told
 from wenlu.server.http.metrics import Metrics
 from wenlu.server.http.rates import Rates
 from wenlu.server.http.turn import Turn
@@ -49,6 +51,7 @@ GRACE_SECONDS = 2.0
 _TOKEN_BYTES = 3
 """Of a prompt, about, in English and in Chinese alike: what waits is counted before it is encoded."""
 _ENCODER = Encoder()
+_log = logging.getLogger("wenlu.server")
 
 
 class Served:
@@ -57,10 +60,17 @@ class Served:
     Args:
         places: answers that it writes at a time.
         grace_seconds: beyond its deadline, after which an engine that has not ended an answer is not waited for.
+        tells: write prompts and answers to the log.
     """
 
     def __init__(
-        self, link: EngineLink, limits: Limits, *, places: int = PLACES, grace_seconds: float = GRACE_SECONDS
+        self,
+        link: EngineLink,
+        limits: Limits,
+        *,
+        places: int = PLACES,
+        grace_seconds: float = GRACE_SECONDS,
+        tells: bool = False,
     ) -> None:
         self.link = link
         self.limits = limits
@@ -68,6 +78,7 @@ class Served:
         self.admission = Admission(limits, places)
         self.rates = Rates(limits)
         self._grace_seconds = grace_seconds
+        self._tells = tells
         self.metrics.watch(link)
         self.metrics.running.set_function(lambda: self.admission.running)
         self.metrics.waiting.set_function(lambda: self.admission.waiting)
@@ -105,12 +116,14 @@ class Served:
     async def generate(self, caller: Caller, request: Generate) -> AsyncIterator[Event]:
         turn = Turn(self._label(request.model), self.metrics)
         answers = max(request.n, request.best_of)
+        self._tell(caller, request)
         try:
             async with self._placed(answers, request.prompt, turn):
                 asked = self._within_limits(caller, request)
                 async with aclosing(self._told(asked, turn)) as events:
                     async for event in events:
                         turn.hears(event)
+                        self._tell(caller, event)
                         yield event
             turn.ends()
         except BaseException as error:
@@ -121,17 +134,19 @@ class Served:
 
     async def ask(self, caller: Caller, request: Asking) -> Reply:
         turn = Turn(self._label(request.model), self.metrics)
+        self._tell(caller, request)
         try:
             async with self._placed(1, request, turn), asyncio.timeout(self.limits.answer_seconds):
                 reply = await self.link.ask(request)
         except BaseException as error:
-            told = self._known(error)
-            turn.breaks(told or error)
-            if told is None:
+            known = self._known(error)
+            turn.breaks(known or error)
+            if known is None:
                 raise
-            raise told from error
+            raise known from error
         if isinstance(reply, Failed):
             raise _error(reply)
+        self._tell(caller, reply)
         if isinstance(reply, Vectors | Answers):
             self.rates.pay(caller.key, reply.tokens)
             turn.reads(reply.tokens)
@@ -177,6 +192,10 @@ class Served:
         for choice in sorted(open_choices):
             yield Delta(id=request.id, choice=choice, text="", count=0, finish="length", deadline=True)
         yield Done(id=request.id)
+
+    def _tell(self, caller: Caller, message: Struct) -> None:
+        if self._tells:
+            _log.info("told", extra=told(id=caller.request, message=to_builtins(message)))
 
     def _label(self, model: str) -> str:
         return self.metrics.label(model, self.models)
