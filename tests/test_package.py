@@ -26,6 +26,7 @@ VERBS = [
     "pretrain",
     "run",
     "runs",
+    "serve",
     "tokenizer",
     "tune",
 ]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         runs,
         tokenizer,
     )
+    from wenlu.server.serving import serve
 
 _HOMES = {
     "Bundle": ("wenlu.bundle", "Bundle"),
@@ -42,6 +43,7 @@ _HOMES = {
     "load": ("wenlu.bundle", "load_any"),
     "parity": ("wenlu.lifecycle.parity", "parity"),
     "plan": ("wenlu.lifecycle.planning.plan", "plan"),
+    "serve": ("wenlu.server.serving", "serve"),
     "tune": ("wenlu.lifecycle.search.tune", "tune"),
     **{
         verb: ("wenlu.lifecycle.verbs", verb)
@@ -82,6 +84,7 @@ __all__ = [
     "pretrain",
     "run",
     "runs",
+    "serve",
     "tokenizer",
     "tune",
 ]

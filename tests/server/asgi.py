@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 from starlette.types import ASGIApp, Message
@@ -34,7 +35,15 @@ class Visit:
         reads: whether the client takes what is sent; where it does not, `send` waits.
     """
 
-    def __init__(self, app: ASGIApp, path: str, body: bytes = b"{}", headers: Mapping[str, str] = JSON) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        path: str,
+        body: bytes = b"{}",
+        headers: Mapping[str, str] = JSON,
+        *,
+        method: str = "POST",
+    ) -> None:
         self.messages: list[Message] = []
         self.reads = asyncio.Event()
         self.reads.set()
@@ -44,8 +53,8 @@ class Visit:
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
-            "method": "POST",
-            "path": path,
+            "method": method,
+            "path": unquote(path),  # as uvicorn does, which leaves dots and slashes as they are
             "raw_path": path.encode(),
             "query_string": b"",
             "headers": [(b"host", b"localhost:8000"), *((k.encode(), v.encode()) for k, v in headers.items())],
@@ -68,6 +77,10 @@ class Visit:
 
     def hang_up(self) -> None:
         self._gone.set()
+
+    @property
+    def status(self) -> int:
+        return int(self.messages[0]["status"])
 
     @property
     def text(self) -> str:

@@ -179,6 +179,9 @@ class FixedEngine:
     async def _wait(self, seconds: float) -> None:
         if self.broken.is_set():
             raise EngineGone
+        if seconds == 0:
+            await asyncio.sleep(0)
+            return
         try:
             async with asyncio.timeout(seconds):
                 await self.broken.wait()

@@ -27,6 +27,7 @@ from wenlu.cli.predict import predict
 from wenlu.cli.pretrain import pretrain
 from wenlu.cli.run import run
 from wenlu.cli.runs import runs, runs_app
+from wenlu.cli.serve import serve, serve_app
 from wenlu.cli.settings import help_of
 from wenlu.cli.tokenizer import tokenizer
 from wenlu.cli.tune import tune
@@ -55,14 +56,16 @@ VERBS = (
     (compress, "Smaller models, checked against their model."),
     (predict, "Answers to a file of prompts."),
     (chat, "Write in turns with a model at the terminal."),
+    (serve, "Models answered over HTTP, and a page for them."),
     (export, "A model as a folder, a GGUF file or an ONNX graph."),
     (parity, "Whether two models answer alike."),
     (runs, "List, compare, plot, prune and track runs."),
     (doctor, "Examine this machine and what is installed."),
 )
 for verb, short in VERBS:
-    if verb is runs:
-        app.add_typer(runs_app, name="runs", short_help=short, help=help_of(verb))
+    group = {runs: runs_app, serve: serve_app}.get(verb)
+    if group is not None:
+        app.add_typer(group, name=verb.__name__, short_help=short, help=help_of(verb))
     else:
         app.command(short_help=short, help=help_of(verb))(verb)
 

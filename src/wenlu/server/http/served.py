@@ -77,6 +77,8 @@ class Served:
         return self.link.models
 
     def model(self, name: object, ability: Ability | None = None) -> ModelInfo:
+        if not self.models:
+            raise ApiError(503, "the models are being loaded", code="loading", retry_after=_AGAIN_SECONDS)
         found = next((model for model in self.models if model.name == name), None)
         if found is None:
             known = ", ".join(model.name for model in self.models)
