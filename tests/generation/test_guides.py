@@ -217,6 +217,28 @@ def test_special_tokens_are_never_part_of_an_answer(tokenizer: Tokenizer) -> Non
     assert guide.mask(special.encode("a"))[end]
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"regex": "the cat sat"},
+        {"grammar": 'start: "the cat" " sat"'},
+        {"json_schema": {"const": "the cat sat"}},
+    ],
+    ids=lambda form: str(next(iter(form))),
+)
+def test_what_must_come_may_be_written_in_any_tokens_that_spell_it(
+    tokenizer: Tokenizer, form: dict[str, object]
+) -> None:
+    assert tokenizer.eos_id is not None
+    guide = compile_guide(settings(**form), tokenizer, frozenset({tokenizer.eos_id})).guide(False)  # type: ignore[union-attr]
+    text = json.dumps("the cat sat") if "json_schema" in form else "the cat sat"
+    for answer in (tokenizer.encode(text), [tokenizer.encode(character)[0] for character in text]):
+        assert len(answer) < len(text) or answer[0] == tokenizer.encode(text[0])[0]
+        for place, token in enumerate(answer):
+            assert guide.mask(answer[:place])[token]
+        assert guide.is_complete(answer)
+
+
 def test_tokens_of_one_spelling_are_allowed_together() -> None:
     words = vocabulary.vocabulary_of([b"A", b"A", b"", b"B"])
     library = vocabulary.llguidance()

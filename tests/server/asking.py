@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -45,7 +46,7 @@ TEMPLATE = (
     "{% for m in messages %}<|turn|>{{ m.role }}:{{ m.content }}<|over|>{% endfor %}"
     "{% if add_generation_prompt %}<|turn|>assistant:{% endif %}"
 )
-SECONDS = 60.0
+SECONDS = 600.0 if os.environ.get("WENLU_PROOF") == "1" else 60.0
 
 
 def byte_tokenizer(template: str | None = TEMPLATE, special: Sequence[str] = ("<|turn|>", "<|over|>")) -> Tokenizer:

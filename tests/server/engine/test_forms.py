@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
+from tests.generation.schemas import some_schema
 from tests.server.asking import Asked, byte_tokenizer, running, tiny_llama
 
 from wenlu.errors import UsageError
 from wenlu.server.engine.form_process import FormProcess
 from wenlu.server.engine.tools import knows_tools, told
-from wenlu.server.messages import ChatPrompt, Done, Form
+from wenlu.server.messages import ChatPrompt, Done, Failed, Form
 from wenlu.tokenizers.chat_template import ChatTemplate
 
+IS_PROOF = os.environ.get("WENLU_PROOF") == "1"
 WEATHER = {
     "type": "function",
     "function": {
@@ -60,7 +65,7 @@ def test_answers_by_schema_expression_grammar_and_choice(asked: Asked) -> None:
     [
         (Form(json_schema='{"not": {}}'), "form.json_schema", "not supported: not"),
         (Form(json_schema='{"if": {}, "uniqueItems": true}'), "form.json_schema", "not supported: if, uniqueItems"),
-        (Form(json_schema='{"type": "strin"}'), "form.json_schema", "Invalid type: strin"),
+        (Form(json_schema='{"type": "text"}'), "form.json_schema", "Invalid type: text"),
         (Form(json_schema='{"$ref": "http://a.b/c"}'), "form.json_schema", "refers to its own parts only"),
         (Form(json_schema="/etc/passwd"), "form.json_schema", "is not valid JSON"),
         (Form(json_schema="[" * 100_000), "form.json_schema", "is not valid JSON"),
@@ -79,6 +84,51 @@ def test_forms_that_cannot_be_had_are_refused(asked: Asked, form: Form, param: s
     assert (failure.fault, failure.param) == ("request", param)
     assert message in failure.message
     assert "\n" not in failure.message
+
+
+def test_answers_by_random_schemas_satisfy_a_validator_of_its_own(asked: Asked) -> None:
+    chance = random.Random(4)
+    schemas = [some_schema(chance) for _ in range(300 if IS_PROOF else 8)]
+    ids = [
+        asked.submit("a", form=Form(json_schema=json.dumps(schema)), seed=seed, max_tokens=400)
+        for seed, schema in enumerate(schemas)
+    ]
+    asked.until(*ids)
+    finished = 0
+    for schema, id in zip(schemas, ids, strict=True):
+        if asked.deltas(id)[-1].finish == "stop":
+            jsonschema_rs.validate(schema, json.loads(asked.text_of(id)))
+            finished += 1
+    assert finished >= 0.9 * len(schemas)
+
+
+def test_hostile_forms_are_over_soon_and_the_others_go_on(asked: Asked) -> None:
+    nested: dict[str, Any] = {"type": "string"}
+    for _ in range(12):
+        nested = {"oneOf": [nested, {"type": "object", "properties": {"a": nested}}]}
+    hostile = [
+        Form(json_schema=json.dumps(nested)),
+        Form(json_schema="{" * 60_000),
+        Form(json_schema=json.dumps({"enum": list(range(4900))})),
+        Form(json_schema=json.dumps({"type": "string", "pattern": "^(a|aa|aaa)*(b{1,999}){99}$"})),
+        Form(regex="(" * 2000 + ")" * 2000),
+        Form(regex="((a{1,99}){1,99}){1,99}b"),
+        Form(regex=r"(\w{1,500}){500}x"),
+        Form(regex="(a|a?)+" * 500),
+        Form(grammar="start: " + " ".join(f"a{n}" for n in range(3000))),
+        Form(grammar='start: start start | ""'),
+        Form(grammar="start: a\n" + "\n".join(f"a{'a' * n}: a{'a' * (n + 1)}" for n in range(200))),
+    ]
+    beside = asked.submit("ab", max_tokens=200, seed=3, ignore_end=True)
+    ids = [
+        asked.submit("ab", form=form, max_tokens=2, seed=0) for form in hostile for _ in range(20 if IS_PROOF else 1)
+    ]
+    asked.until(beside, *ids)
+    assert isinstance(asked.of(beside)[-1], Done)
+    for id in ids:
+        last = asked.of(id)[-1]
+        assert isinstance(last, Done) or (isinstance(last, Failed) and last.fault == "request"), last
+        assert not isinstance(last, Failed) or len(last.message) < 500
 
 
 def test_a_form_that_breaks_while_it_is_written_ends_its_own_request_alone(asked: Asked) -> None:

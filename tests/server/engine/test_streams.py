@@ -132,3 +132,19 @@ def test_all_that_a_step_says_comes_in_one_frame(asked: Asked) -> None:
     frames, events = asked.frames, len(asked.events)
     asked.until(*ids)
     assert (len(asked.events) - events) / (asked.frames - frames) > 4
+
+
+@pytest.mark.skipif(not IS_PROOF, reason="a thousand requests: WENLU_PROOF=1 runs them")
+def test_memory_stays_flat_over_a_thousand_requests(asked: Asked) -> None:
+    sizes = []
+    for begin in range(0, 1000, 50):
+        ids = [
+            asked.submit(f"{number} " * (number % 60), max_tokens=8, seed=number) for number in range(begin, begin + 50)
+        ]
+        asked.until(*ids)
+        asked.events.clear()
+        asked.stats = None
+        while asked.stats is None:
+            asked.hear()
+        sizes.append(asked.stats.resident_bytes)
+    assert sizes[-1] - sizes[4] < 16_000_000, sizes

@@ -184,6 +184,10 @@ def test_an_answer_goes_on_with_what_the_assistant_began(asked: Asked, bundle: B
             "rules.logit_bias",
             "token 999",
         ),
+        ({"prompt": TextPrompt("a"), "stop": ("b", "")}, "request", "stop", "an empty string would end every answer"),
+        ({"prompt": TextPrompt("a"), "logprobs": 21}, "request", "logprobs", "0 to 20 of the likeliest"),
+        ({"prompt": TextPrompt("a"), "n": 0}, "request", "n", "n is 0, and at least 1"),
+        ({"prompt": TextPrompt("a"), "max_tokens": -1}, "request", "max_tokens", "max_tokens is -1"),
         (
             {"prompt": ChatPrompt(messages=({"role": "us er", "content": ""},))},
             "request",

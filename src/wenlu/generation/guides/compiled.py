@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,17 +63,27 @@ def compile_guide(
     if where == "choices":
         return _choices(sampling.choices, tokenizer, ends)
     library = llguidance()
-    grammars = {
-        "json_schema": lambda text: library.LLMatcher.grammar_from_json_schema(text, overrides=JSON_STYLE),
-        "regex": library.LLMatcher.grammar_from_regex,
-        "grammar": library.LLMatcher.grammar_from_lark,
-    }
     limits = library.LLParserLimits(verbose_errors=False)
 
     def read() -> Compiled:
-        return _grammar(grammars[where](getattr(sampling, where)), tokenizer, ends, where, limits)
+        return _grammar(_lark(where, getattr(sampling, where)), tokenizer, ends, where, limits)
 
     return _within(timeout_seconds, read, where)
+
+
+def _lark(kind: str, text: str) -> str:
+    """A form as a grammar in which any token may come that fits.
+
+    Of itself the library would have what must come spelt in the one way in which its tokenizer cuts it: ours cuts texts
+    into bytes, so that a model would have to write each byte by itself, as it never learnt to.
+    """
+    if kind == "json_schema":
+        text = f"start: %json {json.dumps({'x-guidance': JSON_STYLE, **json.loads(text)}, ensure_ascii=False)}"
+    elif kind == "regex":
+        text = json.loads(llguidance().LLMatcher.grammar_from_regex(text))["grammars"][0]["lark_grammar"]
+    if "%llguidance" not in text:
+        text += '\n%llguidance {"no_forcing": true}\n'
+    return str(llguidance().LLMatcher.grammar_from_lark(text))
 
 
 def _choices(choices: tuple[str, ...], tokenizer: Tokenizer, ends: frozenset[int]) -> Compiled:

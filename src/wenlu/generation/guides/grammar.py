@@ -5,6 +5,7 @@ An answer is read byte by byte, so that a token may be spelt otherwise at the be
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ from torch import Tensor
 from wenlu.errors import UsageError
 from wenlu.generation.guides.spellings import Spellings
 from wenlu.generation.guides.vocabulary import Vocabulary
+
+_SCHEMA = re.compile(r"^at \d+\(\d+\): failed to compile JSON schema: ")
+_WHERE = re.compile(r"\n\s*\d+ \| ")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +94,7 @@ class Grammar:
 
 
 def short(message: str) -> str:
-    """An error of llguidance in a line."""
-    text = " ".join(message.replace("<non-verbose/>", "").split())
+    """An error of llguidance in a line, without what it is an error in."""
+    text = _WHERE.split(_SCHEMA.sub("", message.replace("<non-verbose/>", "")))[0]
+    text = " ".join(text.split())
     return text if len(text) <= 300 else f"{text[:300]} …"

@@ -12,6 +12,7 @@ from wenlu.bundle import Bundle, VectorsBundle, load_any, model_path
 from wenlu.config import did_you_mean
 from wenlu.errors import MissingExtra, UsageError, WeightsError, WenluError
 from wenlu.evaluation.linear.prediction import linear_folder, load_stored
+from wenlu.generation.caches import Packing
 from wenlu.generation.engine import Engine
 from wenlu.generation.guides.spellings import spellings_of
 from wenlu.generation.native_runner import packing_of
@@ -100,10 +101,11 @@ def load_group(group: Sequence[tuple[str, str]], config: EngineConfig, budget: i
         adapted = bundle.with_adapter(path)
         models |= {one.name: one for one in served(own, adapted, parent=name, adapter=own)}
         with_adapter[own] = adapted.model
-    weights = _nbytes([bundle.model, *with_adapter.values()], config)
     writers = {own: model for own, model in with_adapter.items() if own in models and models[own].writes}
+    writes = bool(writers) or (name in models and models[name].writes)
+    weights = _nbytes([bundle.model, *with_adapter.values()], config.weights if writes else "torch")
     engine = None
-    if writers or (name in models and models[name].writes):
+    if writes:
         engine = _engine(bundle.model, writers, config, budget, weights)
         _know_spellings(models.values())
     pages = 0 if engine is None else engine.stats().pages.budget
@@ -132,22 +134,19 @@ def _engine(
     if not has_pages(model):
         return build()
     assert isinstance(model, Decoder), "only they have pages"
-    packing = config.weights
-    if packing != "auto" and packing != "torch" and len(adapters):
-        packing = "auto"
     shape = page_shape(model, config.cache)
     text = shape.pages(model.config.max_position_embeddings) * shape.nbytes
     memory = min(config.max_batch * text, max(budget // SHARE, text), max(shape.nbytes, budget - weights))
-    return build(cache=config.cache, weights=packing, memory=memory)
+    return build(cache=config.cache, weights=config.weights, memory=memory)
 
 
-def _nbytes(models: Sequence[LanguageModel], config: EngineConfig) -> int:
+def _nbytes(models: Sequence[LanguageModel], packing: Packing) -> int:
     """Of the models, shared weights once, and of what the native call reads in their place."""
     tensors = {
         weight.data_ptr(): weight.nbytes for model in models for weight in (*model.parameters(), *model.buffers())
     }
     numbers = sum(weight.numel() for weight in models[0].parameters())
-    packed = _PACKED[packing_of(models[0], config.weights)] if has_pages(models[0]) else 0.0
+    packed = _PACKED[packing_of(models[0], packing)] if has_pages(models[0]) else 0.0
     return sum(tensors.values()) + int(packed * numbers)
 
 

@@ -72,7 +72,7 @@ class Loop:
         self._jobs: dict[int, _Job] = {}
         self._writers: dict[tuple[Resident, int], Writing] = {}
         self._events: list[Event] = []
-        self._told: Serving | None = None
+        self._told: tuple[int, int] | None = None
         self._stats_at = 0.0
         self._template_seconds = 0.0
         # A form may take its whole time: who asks for none does not wait for it.
@@ -283,11 +283,10 @@ class Loop:
             self._channel.send(Several(events=tuple(self._events)))
             self._events = []
         now = time.monotonic()
-        if is_open:
-            serving = Serving(models=self._residents.infos)
-            if serving != self._told:
-                self._told = serving
-                self._channel.send(serving)
+        changes = self._residents.loads, self._residents.drops
+        if is_open and changes != self._told:
+            self._told = changes
+            self._channel.send(Serving(models=self._residents.infos))
         if now >= self._stats_at:
             self._stats_at = now + STATS_SECONDS
             self._channel.send(stats_of(self._residents, self._forms.seconds, self._template_seconds, self._waiting))

@@ -12,7 +12,7 @@ from msgspec.structs import replace as with_changes
 
 from wenlu.errors import UsageError
 from wenlu.generation.stats import EngineStats
-from wenlu.server.engine.loading import Loaded, grouped, load_group, unknown
+from wenlu.server.engine.loading import Loaded, grouped, load_group, unknown, weights_bytes
 from wenlu.server.engine.problem import Problem
 from wenlu.server.messages import ModelInfo
 from wenlu.server.settings import EngineConfig
@@ -72,13 +72,15 @@ class Residents:
         """
         for group in grouped(self._models):
             resident = Resident(group)
+            if self._taken + weights_bytes(group[0][1]) > self._budget:  # never more in memory than there may be
+                for one in self.all:
+                    self.drop(one)
             loaded = load_group(group, self._config, self._budget)
             self._enter(resident, loaded)
+            self.all.append(resident)
             if not self._config.preload or self._taken > self._budget:
                 self._drop(resident)
-            self.all.append(resident)
             yield
-        self.drops = 0
 
     @property
     def infos(self) -> tuple[ModelInfo, ...]:

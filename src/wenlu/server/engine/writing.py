@@ -35,6 +35,7 @@ from wenlu.server.messages import (
     TokenInfo,
 )
 
+MOST_TOP = 20
 _UNBOUNDED = 1 << 30
 """Tokens of an answer, where nothing bounds it but the deadline."""
 
@@ -44,7 +45,7 @@ class Prepared:
     """A request as the engine takes it.
 
     Attributes:
-        text: of the prompt, where it is to be told.
+        text: of the prompt, where it is to be told. settings: with the strings that end an answer.
     """
 
     asked: Generate
@@ -52,6 +53,7 @@ class Prepared:
     ids: list[int]
     text: str
     seed: int
+    settings: SamplingConfig
     requests: Sequence[EngineRequest]
 
 
@@ -65,6 +67,8 @@ def prepare(asked: Generate, served: Served, most_tokens: int | None, forms: For
     if not isinstance(bundle, Bundle) or not served.writes:
         does = ", ".join(served.info.abilities)
         raise Problem("request", f"{served.name} writes no text; it can be asked to {does}")
+    _check_counts(asked)
+    settings = _settings(asked)
     ids = encoded(bundle, asked.prompt)
     limit = _limit(bundle, ids, asked.max_tokens, most_tokens)
     rules = _rules(asked, bundle)
@@ -108,7 +112,7 @@ def prepare(asked: Generate, served: Served, most_tokens: int | None, forms: For
     if asked.echo:
         is_text = isinstance(asked.prompt, TextPrompt) and asked.prompt.suffix is None
         text = asked.prompt.text if is_text and isinstance(asked.prompt, TextPrompt) else bundle.tokenizer.decode(ids)
-    return Prepared(asked, bundle, ids, text, seed, requests)
+    return Prepared(asked, bundle, ids, text, seed, settings, requests)
 
 
 class Writing:
@@ -119,7 +123,6 @@ class Writing:
         self.id = prepared.asked.id
         self._engine = engine
         self._is_started = False
-        settings = SamplingConfig(stop=prepared.asked.stop)
         self._choices: dict[int, _Choice] = {}
         for number, request in enumerate(prepared.requests):
             try:
@@ -127,7 +130,7 @@ class Writing:
             except WenluError as error:
                 self.cancel()
                 raise Problem.of(error, param="max_tokens") from error
-            answer = Answer(prepared.bundle, prepared.ids, settings, tells_broken=False)
+            answer = Answer(prepared.bundle, prepared.ids, prepared.settings, tells_broken=False)
             self._choices[engine_id] = _Choice(number, answer)
 
     @property
@@ -298,6 +301,27 @@ def _limit(bundle: Bundle, ids: Sequence[int], wanted: int | None, most_tokens: 
     return limit if room is None else min(limit, room)
 
 
+def _check_counts(asked: Generate) -> None:
+    """Raise Problem for what no number can mean."""
+    least = {"n": (asked.n, 1), "best_of": (asked.best_of, 0), "max_tokens": (asked.max_tokens, 0)}
+    for name, (given, smallest) in least.items():
+        if given is not None and given < smallest:
+            raise Problem("request", f"{name} is {given}, and at least {smallest} is expected", param=name)
+    if asked.logprobs is not None and not 0 <= asked.logprobs <= MOST_TOP:
+        raise Problem(
+            "request",
+            f"logprobs is {asked.logprobs}; 0 to {MOST_TOP} of the likeliest tokens are told",
+            param="logprobs",
+        )
+
+
+def _settings(asked: Generate) -> SamplingConfig:
+    try:
+        return check(SamplingConfig, {"stop": asked.stop}, where="stop")
+    except ConfigError as error:
+        raise Problem("request", _without_place(error, "stop"), param="stop") from error
+
+
 def _rules(asked: Generate, bundle: Bundle) -> Sampling:
     given = {name: getattr(asked.rules, name) for name in asked.rules.__struct_fields__}
     size = bundle.tokenizer.vocab_size
@@ -307,5 +331,10 @@ def _rules(asked: Generate, bundle: Bundle) -> Sampling:
     try:
         return check(Sampling, given, where="rules")
     except ConfigError as error:
-        message = " ".join(str(error).removeprefix("rules:").split())
+        message = _without_place(error, "rules")
         raise Problem("request", message, param=f"rules.{message.partition(':')[0]}") from error
+
+
+def _without_place(error: ConfigError, where: str) -> str:
+    """A complaint in a line, without the heading that names where the settings stand."""
+    return " ".join(str(error).removeprefix(f"{where}:").split())

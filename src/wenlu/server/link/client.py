@@ -133,10 +133,10 @@ class EngineProcess:
         if self._process is None or not self._is_ready:
             raise EngineGone("the engine starts; ask again in some seconds")
         assert request.id not in self._open, f"request {request.id} is being answered"
-        events = self._open[request.id] = asyncio.Queue()
-        if len(self._open) == 1:  # it was idle, and had nothing to say
+        if not self._open:  # it was idle, and had nothing to say
             self._heard_at = time.monotonic()
         self._process.send(request)
+        events = self._open[request.id] = asyncio.Queue()
         return events
 
     def _forget(self, id: int, *, cancels: bool) -> None:

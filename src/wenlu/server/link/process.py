@@ -43,9 +43,13 @@ class Process:
         return self._child.pid
 
     def send(self, message: msgspec.Struct) -> None:
-        """Nothing where it has ended: whoever waits for an answer is told so by the end of `heard`."""
+        """Nothing where it has ended: whoever waits for an answer is told so by the end of `heard`.
+
+        Raises UnicodeEncodeError for half of a surrogate pair, which is no text.
+        """
+        content = framed(message)
         if not self._writer.is_closing():
-            self._writer.write(framed(message))
+            self._writer.write(content)
 
     async def heard(self) -> AsyncIterator[Heard]:
         """What it says until it ends; raises BrokenFrame."""
