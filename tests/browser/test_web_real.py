@@ -83,7 +83,7 @@ def test_chat_streams_with_probabilities(window: Window, engine: FixedEngine) ->
     page = window.open("chat")
     expect(page.locator("nav a")).to_have_count(8)
     page.click("[aria-controls=chat-settings]")
-    page.get_by_label("Longest answer").fill("4")
+    page.get_by_label("Most tokens").fill("4")
     page.get_by_label("Show how likely").check()
     answer = window.say("Hi")
     assert answer.locator(".tokens").text_content() == "Hello, world"
