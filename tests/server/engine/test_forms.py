@@ -53,7 +53,7 @@ def test_answers_by_schema_expression_grammar_and_choice(asked: Asked) -> None:
     schema = (
         '{"type": "object", "properties": {"n": {"enum": [1, 22]}}, "required": ["n"], "additionalProperties": false}'
     )
-    for seed in range(3):
+    for seed in range(10 if IS_PROOF else 2):
         assert json.loads(asked.text("a", form=Form(json_schema=schema), seed=seed)) in ({"n": 1}, {"n": 22})
         assert re.fullmatch("[ab]{3}", asked.text("a", form=Form(regex="[ab]{3}"), seed=seed))
         assert asked.text("a", form=Form(grammar='start: "x" ("y" | "z")'), seed=seed) in ("xy", "xz")
@@ -156,7 +156,7 @@ def test_a_process_that_reads_too_long_is_killed_and_comes_again() -> None:
 
 
 def test_an_answer_that_has_to_call_is_a_call_of_the_function(asked: Asked) -> None:
-    for seed in range(3):
+    for seed in range(10 if IS_PROOF else 1):
         prompt = ChatPrompt(messages=USER, tools=(WEATHER, TIME), tool_choice="weather", parallel=False)
         written = asked.text(prompt, seed=seed)
         found = re.fullmatch(r"<tool_call>\n(\{.*\})\n</tool_call>", written)
