@@ -16,6 +16,10 @@ START_SECONDS = 20.0
 _WORKER = Path(__file__).with_name("form_worker.py")
 
 
+class TookTooLong(UsageError):
+    """Perhaps since the machine was busy."""
+
+
 class FormProcess:
     """Lives until a form kills it; started again for the next one."""
 
@@ -58,7 +62,7 @@ class FormProcess:
             if answer is None:
                 self.stop()
         if answer is None:
-            raise UsageError(f"{kind}: was not read within {seconds * 1000:g} ms; make it simpler")
+            raise TookTooLong(f"{kind}: was not read within {seconds * 1000:g} ms; make it simpler")
         error = json.loads(answer)["error"]
         if error is not None:
             raise UsageError(f"{kind}: {error}")

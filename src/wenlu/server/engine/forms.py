@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 from threading import Lock
 
 from wenlu.bundle import Bundle
@@ -14,17 +16,27 @@ from wenlu.errors import ConfigError, UsageError
 from wenlu.generation.guides import Compiled, compile_guide
 from wenlu.generation.guides.given import MOST_BYTES, MOST_CHOICES, MOST_REGEX, grammar_text, has_start
 from wenlu.generation.settings import SamplingConfig
-from wenlu.server.engine.form_process import FormProcess
+from wenlu.server.engine.form_process import FormProcess, TookTooLong
 from wenlu.server.engine.problem import Problem
 from wenlu.server.messages import Form
 
 _KEPT = 128
+_AGAIN_SECONDS = 60.0
+"""A form that took too long is not read again before: who asks again and again costs others no time."""
 _PARAMS = {
     "json_schema": "form.json_schema",
     "regex": "form.regex",
     "grammar": "form.grammar",
     "choices": "form.choices",
 }
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What came of a form, and until when that is believed, a clock's seconds."""
+
+    found: Compiled | Problem
+    until: float = math.inf
 
 
 class Forms:
@@ -38,7 +50,7 @@ class Forms:
         self.seconds = 0.0
         self._milliseconds = milliseconds
         self._process = FormProcess()
-        self._kept: OrderedDict[tuple[str, str], Compiled | Problem] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], _Read] = OrderedDict()
         self._lock = Lock()
 
     def read(self, bundle: Bundle, form: Form, *, param: str | None = None) -> Compiled:
@@ -52,36 +64,35 @@ class Forms:
         with self._lock:
             sampling = checked(form)
             (kind,) = sampling.forms
-            key = (
-                bundle.tokenizer.fingerprint,
-                hashlib.sha256(f"{kind} {sampling.model_dump_json()}".encode()).hexdigest(),
-            )
-            if key not in self._kept:
+            deciding = (kind, sampling.model_dump_json(), sorted(bundle.end_ids))
+            key = bundle.tokenizer.fingerprint, hashlib.sha256(repr(deciding).encode()).hexdigest()
+            if key not in self._kept or time.monotonic() > self._kept[key].until:
                 began = time.perf_counter()
                 self._kept[key] = self._read(bundle, sampling, param or _PARAMS[kind])
                 self.seconds += time.perf_counter() - began
                 if len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(key)
-            found = self._kept[key]
+            found = self._kept[key].found
         if isinstance(found, Problem):
-            raise found
+            raise found.with_traceback(None)  # else it would grow each time
         return found
 
     def close(self) -> None:
         """End the process; a form that is being read is then refused."""
         self._process.stop()
 
-    def _read(self, bundle: Bundle, sampling: SamplingConfig, param: str) -> Compiled | Problem:
+    def _read(self, bundle: Bundle, sampling: SamplingConfig, param: str) -> _Read:
         (kind,) = sampling.forms
         try:
             if kind != "choices":
                 self._process.check(kind, getattr(sampling, kind), self._milliseconds / 1000)
             compiled = compile_guide(sampling, bundle.tokenizer, bundle.end_ids)
         except UsageError as error:
-            return Problem("request", str(error), param=param)
+            again = time.monotonic() + _AGAIN_SECONDS if isinstance(error, TookTooLong) else math.inf
+            return _Read(Problem("request", str(error), param=param), again)
         assert compiled is not None, "it has a form"
-        return compiled
+        return _Read(compiled)
 
 
 def checked(form: Form) -> SamplingConfig:
