@@ -73,7 +73,13 @@ def _make_tiny() -> None:
     if (TINY / "config.json").exists():
         return
     run = WORK / "run"
-    sizes = ["train.duration=2 steps", "train.start=random", "check=false", "data.train={path='stdlib', limit=200}"]
+    sizes = [
+        "train.duration=2 steps",
+        "model.max_position_embeddings=4096",
+        "train.start=random",
+        "check=false",
+        "data.train={path='stdlib', limit=200}",
+    ]
     command = [sys.executable, "-m", "wenlu", "pretrain", "recipes/quickstart.toml", *sizes, "--out", str(run)]
     subprocess.run(command, check=True, cwd=ROOT)
     subprocess.run([sys.executable, "-m", "wenlu", "export", str(run), "--out", str(TINY)], check=True, cwd=ROOT)

@@ -70,7 +70,9 @@ async def _first(port: int, body: dict[str, Any]) -> float:
     begin = time.perf_counter()
     first = 0.0
     async for piece in connection.stream("/v1/completions", body):
-        if isinstance(piece, bytes) and piece.startswith(b"data: {"):
+        if not isinstance(piece, bytes):
+            assert piece.status == 200, f"the server answered {piece.status}"
+        elif piece.startswith(b"data: {"):
             first = time.perf_counter() - begin
             break
     connection.close()

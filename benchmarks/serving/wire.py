@@ -64,7 +64,7 @@ class Connection:
             now = time.perf_counter() - begin
             reply.first = reply.first or now
             reply.body += piece
-            reply.times += [now] * piece.count(b"\n\ndata: " if reply.times else b"data: ")
+            reply.times += [now] * piece.count(b"data: ")
         assert reply is not None, "there is a head"
         reply.seconds = time.perf_counter() - begin
         return reply
