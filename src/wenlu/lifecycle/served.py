@@ -103,8 +103,9 @@ def _wait(endpoint: Endpoint, process: subprocess.Popen[bytes], log: Path) -> No
     end = time.monotonic() + START_SECONDS
     while not endpoint.is_ready():
         if process.poll() is not None:
-            last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
-            raise ResourceError(f"wenlu serve ended with {process.returncode}: {' '.join(last)} (all of it: {log})")
+            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            told = " ".join(line for line in lines if not line.startswith("{"))[-1000:]  # the log's own are JSON
+            raise ResourceError(f"wenlu serve ended with {process.returncode}: {told} (all of it: {log})")
         if time.monotonic() > end:
             raise ResourceError(f"wenlu serve was not ready within {START_SECONDS:g} s; what it says is in {log}")
         time.sleep(0.2)

@@ -29,6 +29,7 @@ from wenlu.lifecycle.served import Endpoint
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir import atomic
 from wenlu.tasks import LabelledTask
+from wenlu.tasks.labelled.task import Role
 
 NEW_TOKENS = 32
 MOST_APART = {"float64": 1e-6, "float32": 1e-3}
@@ -147,10 +148,7 @@ def _examples(
     mine = list(answer_examples(bundle, rows, AnsweringConfig()))
     asked = [role for role in task.config.roles if not role.is_answer]
     inputs = [
-        {
-            column: record.text if place == 0 else record.meta.get(task.config.column(role.name), "")
-            for place, (column, role) in enumerate(zip(told["columns"], asked, strict=False))
-        }
+        {column: text for column, text in zip(told["columns"], _texts(task, asked, record), strict=False) if text}
         for record in records
     ]
     theirs = server.ask(f"/v1/{ability}", {"model": told["id"], "input": inputs})["data"]
@@ -163,6 +161,12 @@ def _examples(
             first = {"text": record.text, "folder": answers[0], "server": answers[1]}
         apart = max(apart, abs(own.get("probability", 0.0) - other.get("probability", 0.0)))
     return ServedParity(model, server.url, told["id"], ability, len(records), same, apart, None, _bound(bundle), first)
+
+
+def _texts(task: LabelledTask, asked: Sequence[Role], record: Record) -> list[str]:
+    """Of each role of an example, empty where it has none."""
+    others = [str(record.meta.get(task.config.column(role.name), "")) for role in asked[1:]]
+    return [record.text, *others]
 
 
 def _prediction(line: Mapping[str, Any]) -> Any:

@@ -41,6 +41,7 @@ def chapters(data: Path) -> dict[str, Any]:
             "model": "{labels}",
             "compress": {"methods": ["rtn-int8"], "measure": False, "accept_divergence": True},
         },
+        "served": {"verb": "serve", "models": ["{small}/rtn-int8"], "runs": ["{labels}"], "texts": 15},
     }
 
 
@@ -74,12 +75,15 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Chapt
 def test_each_chapter_leaves_its_folder_and_what_it_came_to(lived: Callable[..., tuple[Chapters, list[str]]]) -> None:
     found, worked = lived()
     told = {each.name: each for each in found.chapters}
-    assert list(told) == ["texts", "labels", "again", "scored", "verdict", "small"]
+    assert list(told) == ["texts", "labels", "again", "scored", "verdict", "small", "served"]
     assert worked == ["texts", "labels", "again", "small"]
     assert told["texts"].lines == ("60 records read, 60 kept: train 33, validation 12, test 15",)
     assert told["labels"].metrics[0]["name"] == "accuracy"
     assert told["verdict"].metrics[0]["n"] == 15
     assert (found.path / "small" / "rtn-int8" / "parity.json").is_file()
+    assert found.served == (str(found.path / "small" / "rtn-int8"),)
+    parity = json.loads((found.path / "served" / "parity.json").read_text())
+    assert (parity["verdict"], parity["ability"], parity["same"]) == ("passed", "classify", 15)
     assert json.loads((found.path / "chapters.json").read_text())["labels"]["verb"] == "finetune"
     page = (found.path / "report.html").read_text(encoding="utf-8")
     assert "The texts" in page
