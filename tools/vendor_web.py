@@ -24,6 +24,8 @@ PACKAGES = {
     "@preact/signals": "2.11.4",
     "@preact/signals-core": "1.14.5",
     "markdown-it": "15.0.3",
+    "mdurl": "2.1.0",
+    "uc.micro": "3.0.0",
     "dompurify": "3.4.18",
 }
 EXPORTS = """

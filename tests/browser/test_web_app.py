@@ -158,12 +158,14 @@ def test_language_and_theme_can_be_chosen_and_are_kept(window: Window) -> None:
     assert page.title() == "对话 · 文炉 Wenlu"
 
 
-def test_the_server_is_said_to_be_ready_when_it_is(window: Window, script: Script) -> None:
-    script.is_ready = False
+def test_models_appear_by_themselves_once_the_server_is_ready(window: Window, script: Script) -> None:
+    script.is_ready, script.models = False, []
     page = window.open()
     expect(page.locator(".readiness")).to_have_text("Not ready yet")
-    script.is_ready = True
+    expect(page.locator("main")).to_contain_text("loading its models")
+    script.is_ready, script.models = True, list(MODELS)
     expect(page.locator(".readiness")).to_have_text("Ready")
+    expect(page.locator(".models h2")).to_have_count(len(MODELS))
     window.forgive(503)
 
 

@@ -187,3 +187,14 @@ def test_events_are_read_however_the_network_cuts_them(window: Window) -> None:
     for size in (1, 2, 3, 5, len(text)):
         pieces = [list(text[at : at + size]) for at in range(0, len(text), size)]
         assert page.evaluate(read, [pieces]) == expected, size
+
+
+def test_a_character_of_two_tokens_stands_with_the_last_of_them(window: Window) -> None:
+    told = [{"token": "x", "logprob": 0.0, "bytes": list(part)} for part in ("茶".encode()[:2], "茶".encode()[2:])]
+    read = """
+    async ([content]) => {
+      const { tokensOf } = await import("/static/probability.mjs");
+      return tokensOf({ content }, new TextDecoder()).map(token => token.text);
+    }
+    """
+    assert window.open().evaluate(read, [told]) == ["", "茶"]

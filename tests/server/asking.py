@@ -82,9 +82,10 @@ def tiny_llama(folder: Path, tokenizer: Tokenizer, *, context: int = 512, seed: 
 
 
 class Asked:
-    """What a test says to a loop, and hears of it."""
+    """What a test says to a loop, and hears of it; `residents` are the loop's own."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: socket.socket, residents: Residents) -> None:
+        self.residents = residents
         end.settimeout(SECONDS)
         self._socket = end
         self._reader: FrameReader[Heard] = FrameReader(Heard)
@@ -190,7 +191,7 @@ def running(
 
     thread = threading.Thread(target=work)
     thread.start()
-    asked = Asked(ours)
+    asked = Asked(ours, residents)
     try:
         asked.until_ready()
         yield asked

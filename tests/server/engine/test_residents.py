@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -13,11 +16,22 @@ import wenlu
 from wenlu.errors import UsageError, WeightsError
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.text import stream_text
+from wenlu.models import family
 from wenlu.models.adapters import Form, attach, chosen, draw, write_adapter
-from wenlu.models.weights import load_model
+from wenlu.models.weights import load_model, save_model
 from wenlu.server.engine.loading import load_group
 from wenlu.server.engine.residents import Residents
-from wenlu.server.messages import ChatPrompt, Describe, Description, Detokenize, Rules, TextPrompt, Tokenize, Tokens
+from wenlu.server.messages import (
+    ChatPrompt,
+    Describe,
+    Description,
+    Detokenize,
+    Failed,
+    Rules,
+    TextPrompt,
+    Tokenize,
+    Tokens,
+)
 from wenlu.server.settings import EngineConfig
 
 GREEDY = Rules(temperature=0)
@@ -38,7 +52,14 @@ def test_models_take_turns_in_a_budget_for_one_and_answer_as_they_do_alone(other
     nbytes = load_group([("a", str(others[0][1]))], EngineConfig(), 400_000).nbytes
     with running(others, EngineConfig(idle_minutes=1e-9), budget=nbytes * 3 // 2) as asked:
         assert loaded(asked) == {"a": True, "b": False}
+        first = asked.residents.all[0].loaded
+        assert first is not None
+        assert first.engine is not None
+        held = weakref.ref(first.engine.model)
+        del first
         expected = {name: asked.text("xyz", model=name, rules=GREEDY, max_tokens=8) for name in ("a", "b")}
+        gc.collect()
+        assert held() is None, "who was dropped is still in memory"
         assert expected["a"] != expected["b"]
         assert loaded(asked) == {"a": False, "b": True}
         for name in "abba":
@@ -73,7 +94,7 @@ def test_adapters_share_the_weights_of_their_base(tmp_path: Path) -> None:
     base = tiny_llama(tmp_path / "base", byte_tokenizer())
     paths = {}
     for seed, name in enumerate(("first", "second")):
-        family, model = load_model(base)
+        llama, model = load_model(base)
         torch.manual_seed(seed)
         attach(model, draw(model, chosen(model, "all-linear"), Form(4, 6.0)))
         for parameter_name, parameter in model.named_parameters():
@@ -81,7 +102,7 @@ def test_adapters_share_the_weights_of_their_base(tmp_path: Path) -> None:
                 parameter.data.normal_(0, 0.3)
         paths[name] = tmp_path / name
         paths[name].mkdir()
-        write_adapter(paths[name], model, family, base=str(base))
+        write_adapter(paths[name], model, llama, base=str(base))
     bundle = wenlu.load(base)
     with running([("first", paths["first"]), ("base", base), ("second", paths["second"])]) as asked:
         parents = {model.name: model.parent for model in asked.models}
@@ -126,6 +147,30 @@ def test_what_a_model_can_is_told(tmp_path: Path, asked: Asked) -> None:
     assert written[1:] == [marks[0], "a", "b", marks[1], "y", "z", marks[2]]
 
 
+def test_models_that_read_a_source_and_recurrent_ones_write_too(tmp_path: Path) -> None:
+    tokenizer = byte_tokenizer(None)
+    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    ends = {"decoder_start_token_id": 2, "eos_token_id": tokenizer.eos_id, "pad_token_id": tokenizer.pad_id}
+    for name in ("bart", "lstm"):
+        row = family(name)
+        fitting = {key: value for key, value in (sizes | ends).items() if key in row.config.model_fields}
+        (tmp_path / name).mkdir()
+        save_model(tmp_path / name, row.build(row.config(vocab_size=tokenizer.vocab_size, **fitting)), row)
+        tokenizer.save(tmp_path / name)
+    with running([(name, tmp_path / name) for name in ("bart", "lstm")]) as asked:
+        assert [model.abilities for model in asked.models] == [("complete",)] * 2
+        fields = {"max_tokens": 6, "ignore_end": True}
+        ids = [asked.submit("ab", model=model, seed=seed, **fields) for model in ("bart", "lstm") for seed in range(3)]
+        asked.until(*ids)
+        for place, id in enumerate(ids):
+            model, seed = ("bart", "lstm")[place // 3], place % 3
+            assert sum(delta.count for delta in asked.deltas(id)) == 6
+            assert asked.text("ab", model=model, seed=seed, **fields) == asked.text_of(id)
+        failure = asked.failed("ab", model="bart", echo=True, logprobs=1)
+        assert failure.param == "echo"
+        assert "reads its source and gives it no probability" in failure.message
+
+
 def test_tokens_come_and_go_and_are_described(asked: Asked) -> None:
     reply = asked.reply(Tokenize(id=asked.id(), model="tiny", prompt=TextPrompt("a天")))
     assert isinstance(reply, Tokens)
@@ -146,3 +191,24 @@ def test_tokens_come_and_go_and_are_described(asked: Asked) -> None:
     assert described.specials["<|turn|>"] == turn.ids[0]
     wrong = asked.reply(Detokenize(id=asked.id(), model="tiny", ids=(260,)))
     assert "token 260 is none of this model's 260" in json.dumps(wrong.message)  # type: ignore[union-attr]
+
+
+def test_a_model_that_breaks_fails_its_own_requests_alone_and_comes_again(tiny: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny, broken)
+    with running([("tiny", tiny), ("broken", broken)]) as asked:
+        expected = asked.text("ab", rules=GREEDY, max_tokens=40)
+        beside = asked.submit("ab", rules=GREEDY, max_tokens=40)
+        first = asked.submit("ab", model="broken", max_tokens=30, ignore_end=True)
+        asked.until_started(first)
+        (resident,) = (one for one in asked.residents.all if one.label == "broken")
+        assert resident.loaded is not None
+        resident.loaded.engine.step = lambda: 1 // 0  # type: ignore[method-assign, union-attr, assignment, return-value]
+        asked.until(first, beside)
+        failure = asked.of(first)[-1]
+        assert isinstance(failure, Failed)
+        assert failure.fault == "engine"
+        assert "log" in failure.message
+        assert asked.text_of(beside) == expected
+        assert loaded(asked) == {"tiny": True, "broken": False}
+        assert asked.text("ab", model="broken", rules=GREEDY, max_tokens=40) == expected

@@ -129,7 +129,7 @@ def test_each_of_several_tasks_has_a_name_of_its_own(new_tokenizer: NewTokenizer
 def test_what_is_wrong_with_an_example_is_said_in_its_place(new_tokenizer: NewTokenizer) -> None:
     (one,) = served("m", tiny("question-answering", new_tokenizer))
     good = {"question": "what?", "context": "the cat sat"}
-    examples = (good, {"question": "what?"}, {**good, "contex": "x"}, {**good, "context": 3}, good)
+    examples = (good, {"question": "what?"}, {**good, "contexts": "x"}, {**good, "context": 3}, good)
     answering = Answering(Answer(id=1, model="m", ability="answer", examples=examples), one)
     while answering.reply is None:
         go_on([answering], 2)
@@ -137,7 +137,7 @@ def test_what_is_wrong_with_an_example_is_said_in_its_place(new_tokenizer: NewTo
     lines = answering.reply.rows
     assert lines[0] == lines[4]
     assert lines[1]["error"] == "context: is missing; the task reads question, context"
-    assert lines[2]["error"] == "contex: the task reads no such column; did you mean context?"
+    assert lines[2]["error"] == "contexts: the task reads no such column; did you mean context?"
     assert lines[3]["error"] == "context: 3 is no text"
 
 

@@ -64,6 +64,9 @@ def test_a_process_answers_is_cancelled_killed_and_answers_again(tiny: Path) -> 
         assert isinstance(events[-1], Done)
         text = "".join(event.text for event in events if isinstance(event, Delta))
 
+        assert link.pid is not None
+        for number in (signal.SIGINT, signal.SIGTERM):  # as a terminal or a supervisor sends them to all processes
+            os.kill(link.pid, number)
         nobody = Generate(id=link.next_id(), model="nobody", prompt=TextPrompt("a"))
         (failure,) = [event async for event in link.generate(nobody)]
         assert isinstance(failure, Failed)

@@ -20,7 +20,8 @@ _PR_SET_PDEATHSIG = 1
 def main(arguments: list[str]) -> int:
     parent = os.getppid()
     faulthandler.enable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which decides
+    for number in (signal.SIGINT, signal.SIGTERM):  # for the parent, which lets answers come to their end
+        signal.signal(number, signal.SIG_IGN)
     _die_with(parent)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.INFO)
     channel = Channel(socket.socket(fileno=int(arguments[1])))

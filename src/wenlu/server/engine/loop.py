@@ -14,10 +14,11 @@ from wenlu.server.engine.channel import Channel
 from wenlu.server.engine.counts import stats_of
 from wenlu.server.engine.embedding import Embedder
 from wenlu.server.engine.forms import Forms
+from wenlu.server.engine.preparing import Prepared, prepare
 from wenlu.server.engine.problem import Problem
 from wenlu.server.engine.residents import Resident, Residents
 from wenlu.server.engine.served import Served
-from wenlu.server.engine.writing import Prepared, Writing, prepare
+from wenlu.server.engine.writing import Writing
 from wenlu.server.link.opening import Opening
 from wenlu.server.messages import (
     Answer,
@@ -156,13 +157,9 @@ class Loop:
             self._guarded([job], lambda: self._begin(job))
 
     def _made(self, asked: Request, served: Served, most_tokens: int | None) -> Ready:
-        began = time.perf_counter()
         match asked:
             case Generate():
-                made = prepare(asked, served, most_tokens, self._forms)
-                if isinstance(asked.prompt, ChatPrompt):
-                    self._template_seconds += time.perf_counter() - began
-                return made
+                return prepare(asked, served, most_tokens, self._forms)
             case Embed():
                 return Embedder(asked, served)
             case Answer():
@@ -179,6 +176,8 @@ class Loop:
                 assert job.resident.loaded is not None
                 engine = job.resident.loaded.engine
                 assert engine is not None, f"{job.name} writes"
+                if isinstance(ready.asked.prompt, ChatPrompt):
+                    self._template_seconds += ready.encode_seconds
                 job.work = Writing(ready, engine)
                 self._writers |= {(job.resident, id): job.work for id in job.work.engine_ids}
             case Embedder() | Answering():

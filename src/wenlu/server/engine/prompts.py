@@ -5,6 +5,7 @@ from __future__ import annotations
 from wenlu.bundle import Bundle
 from wenlu.errors import WenluError
 from wenlu.generation.source import source_ids
+from wenlu.models.layers.encoder import Encoder
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.server.engine.problem import Problem
 from wenlu.server.engine.served import sentinels_of
@@ -53,6 +54,9 @@ def _text(bundle: Bundle, prompt: TextPrompt, *, framed: bool) -> list[int]:
         return tokenizer.encode(prompt.text)
     if isinstance(bundle.model, EncoderDecoder):
         return source_ids(bundle, prompt.text)
+    if isinstance(bundle.model, Encoder):
+        before, behind = tokenizer.frame
+        return [*before, *tokenizer.encode(prompt.text), *behind]
     return [*tokenizer.opening, *tokenizer.encode(prompt.text)]
 
 

@@ -1,6 +1,6 @@
 // Tokens with their probabilities, from either of the two forms in which the API tells them.
 
-/** {text, share, others: [{text, share}]} each; characters that several tokens make up stand with the last of them. */
+/** {text, share, others: [{text, share}]} each; a character that several tokens make up stands with the last. */
 export function tokensOf(logprobs, decoder) {
   if (!logprobs) return [];
   if (logprobs.content) return logprobs.content.map(token => chatToken(token, decoder));

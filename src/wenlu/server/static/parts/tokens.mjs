@@ -47,7 +47,7 @@ export function Tokens({ tokens, before = "" }) {
             onFocus=${() => look(index)}
             onClick=${() => hold(index)}
           >
-            ${token.text || "▫"}
+            ${token.text}
           </span>
         `,
       )}
@@ -93,7 +93,7 @@ function Others({ token }) {
 
 /** Spaces and line ends as signs, since a name of nothing says nothing. */
 function visible(text) {
-  return (text || "▫")
+  return (text || t("tokens.part"))
     .replaceAll("\n", "↵")
     .replaceAll("\t", "⇥")
     .replace(/^ +| +$/g, spaces => "␣".repeat(spaces.length));

@@ -1,7 +1,7 @@
 // What a view says where no model can fill it.
 import { html } from "../vendor.mjs";
 import { t } from "../i18n.mjs";
-import { models, modelsFailure } from "../models.mjs";
+import { models, modelsFailure, ready } from "../models.mjs";
 import { ErrorNote } from "./error_note.mjs";
 
 export function Unserved({ view }) {
@@ -12,7 +12,12 @@ export function Unserved({ view }) {
           <${ErrorNote} failure=${modelsFailure.value} />
         `
       : html`
-          <p class="note">${t(models.value ? "unserved" : "loading")}</p>
+          <p class="note">${t(whyNot())}</p>
         `}
   `;
+}
+
+function whyNot() {
+  if (!models.value) return "loading";
+  return models.value.length === 0 && !ready.value ? "starting" : "unserved";
 }

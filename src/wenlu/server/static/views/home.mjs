@@ -27,7 +27,7 @@ export function Home() {
     `}
     ${all?.length === 0 &&
     html`
-      <p class="card">${t("home.none")}</p>
+      <p class="card">${t(ready.value ? "home.none" : "starting")}</p>
     `}
     <ul class="models">
       ${all?.map(
