@@ -31,8 +31,11 @@ class Alarm:
     ) -> None:
         self._handle.cancel()
 
+    def has_rung(self) -> bool:
+        return self._rang
+
     async def wait(self, begin: Callable[[], Awaitable[T]]) -> T:
-        if self._rang:
+        if self.has_rung():
             raise TimeoutError
         task = asyncio.current_task()
         assert task is not None, "awaited in a task"
@@ -42,7 +45,7 @@ class Alarm:
             return await begin()
         except asyncio.CancelledError as error:
             # Cancelled by the alarm alone, unless somebody else asked for it meanwhile.
-            if self._rang and task.uncancel() <= cancelled_before:
+            if self.has_rung() and task.uncancel() <= cancelled_before:
                 raise TimeoutError from error
             raise
         finally:
