@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -80,12 +80,22 @@ def plain_routes(gateway: Gateway) -> APIRouter:
     return router
 
 
+PLAIN = (plain_routes,)
+
+
 @contextmanager
-def live(engine: FixedEngine, limits: Limits, doors: Doors = OPEN) -> Iterator[Live]:
+def live(
+    engine: FixedEngine,
+    limits: Limits,
+    doors: Doors = OPEN,
+    *,
+    dialects: Sequence[Callable[[Gateway], APIRouter]] = PLAIN,
+    places: int = 16,
+) -> Iterator[Live]:
     """A server that is stopped when the block ends; its engine's coroutines run in the server's thread."""
     listening = listen("127.0.0.1", 0)
-    served = Served(engine, limits)
-    app = build_app(served, dialects=[plain_routes], doors=doors)
+    served = Served(engine, limits, places=places)
+    app = build_app(served, dialects=dialects, doors=doors)
 
     def stopping() -> None:
         served.admission.closed = True

@@ -13,6 +13,7 @@ from tests.server.asgi import until
 from tests.server.fixed_engine import FixedEngine
 
 from wenlu.server.http.admission import Admission
+from wenlu.server.http.alarm import Alarm
 from wenlu.server.http.errors import ApiError
 from wenlu.server.http.gateway import Caller
 from wenlu.server.http.rates import Rates
@@ -271,5 +272,39 @@ def test_models_of_metrics_are_those_that_are_served() -> None:
         assert 'inter_token_latency_seconds_count{model="writer"} 4.0' in text
         assert "evil" not in text
         assert "engine_up 1.0" in text
+
+    asyncio.run(run())
+
+
+def test_an_alarm_ends_what_waits_and_what_would_but_nothing_between() -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        with Alarm(loop.time() + 0.03) as alarm:
+            assert await alarm.wait(lambda: asyncio.sleep(0, "quick")) == "quick"
+            with pytest.raises(TimeoutError):
+                await alarm.wait(lambda: asyncio.sleep(60))
+            await asyncio.sleep(0.001)
+            with pytest.raises(TimeoutError):
+                await alarm.wait(lambda: asyncio.sleep(0))
+        with Alarm(loop.time() + 0.01) as alarm:
+            await asyncio.sleep(0.03)  # it rings while nothing waits under it
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+
+    asyncio.run(run())
+
+
+def test_an_alarm_lets_a_cancellation_from_outside_through() -> None:
+    async def run() -> None:
+        async def patient() -> None:
+            with Alarm(asyncio.get_running_loop().time() + 60) as alarm:
+                await alarm.wait(lambda: asyncio.sleep(60))
+
+        task = asyncio.create_task(patient())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
     asyncio.run(run())

@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 
 from msgspec import Struct, to_builtins
 from msgspec.msgpack import Encoder
 from msgspec.structs import replace
 
 from wenlu.server.http.admission import Admission, stopping
+from wenlu.server.http.alarm import Alarm
 from wenlu.server.http.errors import ApiError
 from wenlu.server.http.gateway import Caller
 from wenlu.server.http.logs import told
@@ -172,23 +174,24 @@ class Served:
         deadline = asyncio.get_running_loop().time() + request.deadline_seconds + self._grace_seconds
         open_choices = set(range(request.n))
         async with aclosing(self.link.generate(request)) as events:  # type: ignore[type-var]
-            while True:
-                try:
-                    async with asyncio.timeout_at(deadline):
-                        event = await anext(events, None)
-                except TimeoutError as error:
-                    if not turn.has_begun:
-                        raise _late(request.deadline_seconds) from error
-                    break
-                except EngineGone as error:
-                    raise (stopping() if self.admission.closed else _gone()) from error
-                if event is None:
-                    return
-                if isinstance(event, Failed):
-                    raise _error(event)
-                if isinstance(event, Delta) and event.finish is not None:
-                    open_choices.discard(event.choice)
-                yield event
+            with Alarm(deadline) as alarm:
+                following = partial(anext, events, None)
+                while True:
+                    try:
+                        event = await alarm.wait(following)
+                    except TimeoutError as error:
+                        if not turn.has_begun:
+                            raise _late(request.deadline_seconds) from error
+                        break
+                    except EngineGone as error:
+                        raise (stopping() if self.admission.closed else _gone()) from error
+                    if event is None:
+                        return
+                    if isinstance(event, Failed):
+                        raise _error(event)
+                    if isinstance(event, Delta) and event.finish is not None:
+                        open_choices.discard(event.choice)
+                    yield event
         for choice in sorted(open_choices):
             yield Delta(id=request.id, choice=choice, text="", count=0, finish="length", deadline=True)
         yield Done(id=request.id)

@@ -21,6 +21,8 @@ class Turn:
     def __init__(self, model: str, metrics: Metrics) -> None:
         self._metrics = metrics
         self._model = model
+        self._next_token = metrics.next_token.labels(model)  # looked up once: it is counted with every token
+        self._written = metrics.written_tokens.labels(model)
         self._begun = self._last = time.perf_counter()
         self._first = True
         self.stage = "queue"
@@ -44,10 +46,10 @@ class Turn:
                 self._metrics.first_token.labels(self._model).observe(now - self._begun)
                 self._first = False
             else:
-                self._metrics.next_token.labels(self._model).observe(now - self._last)
+                self._next_token.observe(now - self._last)
             self._last = now
             self.tokens += event.count
-            self._metrics.written_tokens.labels(self._model).inc(event.count)
+            self._written.inc(event.count)
 
     def reads(self, tokens: int) -> None:
         self.tokens += tokens
