@@ -47,7 +47,7 @@ def main() -> None:
         "read": last.usage.input_tokens,
         "written": [last.usage.output_tokens, whole.usage.output_tokens],
     }
-    forced: Any = {**asked, "max_tokens": 90, "tools": [WEATHER], **greedy}
+    forced: Any = {"model": MODEL, "messages": USER, "max_tokens": 90, "tools": [WEATHER], **greedy}
     forced["tool_choice"] = {"type": "tool", "name": "weather", "disable_parallel_tool_use": True}
     call = client.messages.create(**forced)
     told["call"] = [call.content[-1].name, call.content[-1].input, call.stop_reason]
@@ -62,7 +62,9 @@ def main() -> None:
             "content": [{"type": "tool_result", "tool_use_id": call.content[-1].id, "content": "25 degrees"}],
         },
     ]
-    told["after_call"] = client.messages.create(**{**asked, "messages": result}, tools=[WEATHER], **greedy).role
+    told["after_call"] = client.messages.create(
+        model=MODEL, max_tokens=6, messages=result, tools=[WEATHER], **greedy
+    ).role
     form: Any = {
         "format": {
             "type": "json_schema",

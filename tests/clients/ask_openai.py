@@ -25,7 +25,6 @@ WEATHER: Any = {
             "required": ["city"],
             "additionalProperties": False,
         },
-        "strict": True,
     },
 }
 

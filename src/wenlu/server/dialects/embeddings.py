@@ -24,7 +24,7 @@ from wenlu.server.http.gateway import Caller, Gateway
 from wenlu.server.messages import Describe, Description, Detokenize, Embed, TextPrompt, Tokenize, Tokens, Vectors
 from wenlu.server.settings import Limits
 
-_NAMES = {"inputs": "input"}
+_NAMES = {"inputs": "input", "ids": "input"}
 _CHECKED = 3
 """Rows of ids that are read back and written again; the longest ones say most."""
 
