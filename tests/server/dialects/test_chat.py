@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from tests.server.scripted import ScriptedGateway, token, written
 
+from wenlu.server.http.errors import ApiError
 from wenlu.server.messages import ChatPrompt, Delta, Done, Form, Rules, Started
 
 USER = {"role": "user", "content": "hi"}
@@ -62,7 +63,7 @@ def test_what_is_asked_reaches_the_engine_in_its_own_words() -> None:
         logit_bias={7: -100.0},
     )
     assert (request.seed, request.stop, request.max_tokens) == (2**64 - 1, ("\n", "。"), 3)
-    assert (request.salt, request.ignore_end, request.logprobs, request.echo) == ("/s", True, 0, False)
+    assert (request.salt, request.ignore_end, request.logprobs, request.echo) == ("s", True, 0, False)
 
 
 def test_left_away_fields_are_those_of_openai() -> None:
@@ -272,3 +273,11 @@ def test_the_fingerprint_depends_on_the_model() -> None:
     assert first["system_fingerprint"] == again["system_fingerprint"]
     assert first["id"] != again["id"]
     assert json.dumps(first).count("\ufffd") == 0
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_a_failure_names_the_clients_own_field(name: str) -> None:
+    for own, told in (("max_tokens", name), ("rules.logit_bias", "logit_bias"), ("prompt.tools", "tools")):
+        gateway = ScriptedGateway([ApiError(400, "no", param=own)])
+        answer = gateway.post("/v1/chat/completions", asked(**{name: 3}))
+        assert answer.json()["error"]["param"] == told

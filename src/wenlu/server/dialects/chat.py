@@ -128,21 +128,25 @@ def routes(gateway: Gateway) -> APIRouter:
         caller = caller_of(request)
         model = gateway.model(asked.model, "chat")
         answer = _Answer(f"chatcmpl-{caller.request}", int(time.time()), model.name, fingerprint(model), asked)
-        events = gateway.generate(caller, asked.generate(gateway.next_id(), caller))
+        events = gateway.generate(caller, asked.generate(gateway.next_id()))
         if asked.stream:
             return EventStream(_stream(answer, events), gateway.limits, failed=failed, headers=headers)
-        with told_as(_NAMES, "messages"):
+        with told_as(_names(asked), "messages"):
             found = await whole(events, asked.n)
         return answered(answer.whole(found), {**headers, STOPPED: "deadline"} if found.was_cut else headers)
 
     return router
 
 
+def _names(asked: ChatRequest) -> dict[str, str]:
+    return _NAMES if asked.max_completion_tokens is None else {**_NAMES, "max_tokens": "max_completion_tokens"}
+
+
 async def _stream(answer: _Answer, events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
     """The chunks, each an event; the first of each choice says whose message it is."""
     asked, started, written = answer.asked, [], 0
     choices = [_Choice(answer, number) for number in range(asked.n)]
-    with told_as(_NAMES, "messages"):
+    with told_as(_names(asked), "messages"):
         async with aclosing(events):  # type: ignore[type-var]
             async for told in events:
                 match told:

@@ -12,7 +12,6 @@ from pydantic import Field
 from wenlu.server.dialects.chat_messages import Message, Name, template_messages
 from wenlu.server.dialects.drawn import Drawn
 from wenlu.server.dialects.fields import ANY, Part, wrong
-from wenlu.server.http.gateway import Caller
 from wenlu.server.messages import ChatPrompt, Form, Generate
 from wenlu.server.settings import Limits
 
@@ -175,7 +174,7 @@ class ChatRequest(Drawn):
             continues=self.continue_final_message,
         )
 
-    def generate(self, number: int, caller: Caller) -> Generate:
+    def generate(self, number: int) -> Generate:
         """The request for the engine; raises ApiError."""
         logprobs = (self.top_logprobs or 0) if self.logprobs else None
         return Generate(
@@ -191,5 +190,5 @@ class ChatRequest(Drawn):
             logprobs=0 if logprobs is None and self.return_token_ids else logprobs,
             echo=self.return_token_ids,
             form=self.form(),
-            salt=self.salt(caller),
+            salt=self.cache_salt or "",
         )

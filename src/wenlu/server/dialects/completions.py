@@ -78,7 +78,7 @@ class CompletionRequest(Drawn):
             return [self.prompt]
         return list(self.prompt)
 
-    def generate(self, prompt: str | list[int], number: int, caller: Caller) -> Generate:
+    def generate(self, prompt: str | list[int], number: int) -> Generate:
         """The request for the engine."""
         is_text = isinstance(prompt, str)
         return Generate(
@@ -95,7 +95,7 @@ class CompletionRequest(Drawn):
             logprobs=0 if self.logprobs is None and self.return_token_ids else self.logprobs,
             echo=self.echo or self.return_token_ids,
             form=None if self.guided is None else self.guided.form(),
-            salt=self.salt(caller),
+            salt=self.cache_salt or "",
         )
 
 
@@ -152,7 +152,7 @@ async def _all(asked: CompletionRequest, gateway: Gateway, caller: Caller) -> li
 
     async def one(prompt: str | list[int]) -> Whole:
         async with places:
-            return await whole(gateway.generate(caller, asked.generate(prompt, gateway.next_id(), caller)), asked.n)
+            return await whole(gateway.generate(caller, asked.generate(prompt, gateway.next_id())), asked.n)
 
     tasks = [asyncio.ensure_future(one(prompt)) for prompt in asked.prompts]
     try:
@@ -169,7 +169,7 @@ async def _stream(answer: _Answer, gateway: Gateway, caller: Caller) -> AsyncIte
     with told_as(_NAMES, "prompt"):
         for place, prompt in enumerate(asked.prompts):
             tables = [LegacyTable(asked.logprobs or 0) for _ in range(asked.n)]
-            events = gateway.generate(caller, asked.generate(prompt, gateway.next_id(), caller))
+            events = gateway.generate(caller, asked.generate(prompt, gateway.next_id()))
             async with aclosing(events):  # type: ignore[type-var]
                 async for told in events:
                     match told:

@@ -63,8 +63,9 @@ def documented(
     """Arguments of a route that say what it reads and what it answers; `names` are in its path."""
     content: dict[str, Any] = {"application/json": {"schema": told_schema(told)}}
     if streams is not None:
-        about = f"Events; the data of each is a chunk: {streams.__name__}, or a failure."
-        content["text/event-stream"] = {"schema": {"type": "string", "description": about}}
+        about = f"JSON of a chunk ({streams.__name__}) or of a failure; or [DONE], the end of OpenAI's streams."
+        parts = {"event": {"type": "string"}, "data": {"type": "string", "description": about}}
+        content["text/event-stream"] = {"schema": {"type": "object", "properties": parts, "required": ["data"]}}
     wrong = {"application/json": {"schema": told_schema(failure)}}
     responses: dict[int | str, Any] = {200: {"description": "The answer.", "content": content}}
     responses |= {status: {"description": about, "content": wrong} for status, about in _FAILURES.items()}

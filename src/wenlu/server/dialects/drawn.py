@@ -11,7 +11,6 @@ from pydantic import Field
 
 from wenlu import __version__
 from wenlu.server.dialects.fields import ANY, Asked, Part, wrong
-from wenlu.server.http.gateway import Caller
 from wenlu.server.messages import Form, ModelInfo, Rules
 from wenlu.server.settings import Limits
 
@@ -119,9 +118,6 @@ class Drawn(Asked):
             frequency_penalty=self.frequency_penalty,
             logit_bias={int(token): amount for token, amount in self.logit_bias.items()},
         )
-
-    def salt(self, caller: Caller) -> str:
-        return caller.salt if self.cache_salt is None else f"{caller.salt}/{self.cache_salt}"
 
 
 def fingerprint(model: ModelInfo) -> str:

@@ -24,7 +24,7 @@ from wenlu.server.http.gateway import Caller, Gateway
 from wenlu.server.messages import Describe, Description, Detokenize, Embed, TextPrompt, Tokenize, Tokens, Vectors
 from wenlu.server.settings import Limits
 
-_NAMES = {"inputs": "input"}
+_NAMES = {"inputs": "input", "ids": "input"}
 _CHECKED = 3
 """Rows of ids that are read back and written again; the longest ones say most."""
 
@@ -38,7 +38,7 @@ class EmbeddingRequest(Asked):
     model: str
     input: Annotated[str, Field(min_length=1)] | Ids | Texts | Annotated[list[Ids], Field(min_length=1)]
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Annotated[int, Field(ge=1)] | None = None
+    dimensions: Annotated[int, Field(ge=1, le=65536)] | None = None
     user: str | None = None
     own_token_ids: bool = False
 
@@ -85,6 +85,8 @@ def routes(gateway: Gateway) -> APIRouter:
         asked.check(gateway.limits)
         caller = caller_of(request)
         model = gateway.model(asked.model, "embed")
+        if asked.dimensions is not None and model.dimensions is not None and asked.dimensions > model.dimensions:
+            raise wrong("dimensions", f"{asked.dimensions}; the vectors of {model.name} have {model.dimensions}")
         rows = [row for row in asked.inputs if not isinstance(row, str)]
         with told_as(_NAMES, "input"):
             if rows and not asked.own_token_ids:

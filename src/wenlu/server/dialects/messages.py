@@ -88,7 +88,7 @@ def routes(gateway: Gateway) -> APIRouter:
         caller = caller_of(request)
         model = gateway.model(asked.model, "chat")
         answer = _Answer(caller.request, model.name, asked)
-        events = gateway.generate(caller, asked.generate(gateway.next_id(), caller))
+        events = gateway.generate(caller, asked.generate(gateway.next_id()))
         if asked.stream:
             stream = _stream(answer, events)
             return EventStream(stream, gateway.limits, failed=failed_by_name, headers=headers)

@@ -12,7 +12,6 @@ from pydantic import Field
 from wenlu.server.dialects.chat_messages import Content, Name, text_of
 from wenlu.server.dialects.drawn import StopText
 from wenlu.server.dialects.fields import ANY, Asked, Part, refused, shown, wrong
-from wenlu.server.http.gateway import Caller
 from wenlu.server.messages import ChatPrompt, Form, Generate, Rules
 from wenlu.server.settings import Limits
 
@@ -153,7 +152,7 @@ class MessagesRequest(Conversation):
         if len(self.stop_sequences) > limits.stop:
             raise wrong("stop_sequences", f"{len(self.stop_sequences)} strings; at most {limits.stop} are looked for")
 
-    def generate(self, number: int, caller: Caller) -> Generate:
+    def generate(self, number: int) -> Generate:
         """The request for the engine; raises ApiError."""
         return Generate(
             id=number,
@@ -167,7 +166,6 @@ class MessagesRequest(Conversation):
             ),
             stop=tuple(self.stop_sequences),
             form=self.form(),
-            salt=caller.salt,
         )
 
 
