@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 
 import pytest
+from playwright.sync_api import expect
 from tests.browser.scripted_server import Script
 from tests.browser.window import Window
 
@@ -81,11 +83,22 @@ answer => [
 """
 
 
-def test_nothing_that_a_model_writes_runs_or_loads(window: Window, script: Script) -> None:
-    assert len(ALL) >= 150
-    payloads = ALL if os.environ.get("WENLU_PROOF") else ALL[::14]  # no multiple of the number of frames
+def test_nothing_that_a_model_wrote_runs_or_loads(window: Window) -> None:
+    """All of them at once, as the conversation of this window."""
+    said = [{"role": "assistant", "model": "m", "text": text} for text in ALL]
+    kept = json.dumps(json.dumps({"system": "", "messages": said}))
+    window.context.add_init_script(f"sessionStorage.setItem('wenlu.conversation', {kept})")
     page = window.open("chat")
-    for payload in payloads:
+    expect(page.locator(".message")).to_have_count(len(ALL))
+    assert len(ALL) >= 150
+    found = page.evaluate(f"() => [...document.querySelectorAll('.message')].map({FOUND})")
+    assert [pair for pair in zip(ALL, found, strict=True) if pair[1]] == []
+    assert page.evaluate("window.owned") is None
+
+
+def test_nothing_that_a_model_is_writing_runs_or_loads(window: Window, script: Script) -> None:
+    page = window.open("chat")
+    for payload in ALL if os.environ.get("WENLU_PROOF") == "1" else ALL[::43]:
         script.says = payload
         answer = window.say("Say it.")
         assert answer.evaluate(FOUND) == [], payload

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from starlette.requests import Request
@@ -62,6 +63,7 @@ class Asset:
     etag: str
 
 
+@cache
 def assets(folder: Path = STATIC) -> tuple[Asset, ...]:
     """All files of the page by the paths that they are served at; a request chooses among these and reaches no disk."""
     found = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix in MEDIA_TYPES]

@@ -3,6 +3,7 @@ import { batch, signal } from "./vendor.mjs";
 import { announce } from "./announcement.mjs";
 import { isAbort, stream } from "./api.mjs";
 import { t } from "./i18n.mjs";
+import { paced } from "./pace.mjs";
 import { tokensOf } from "./probability.mjs";
 import { given, sampling } from "./sampling.mjs";
 import { keep, read } from "./storage.mjs";
@@ -108,29 +109,23 @@ function requestOf(model) {
   return { model, messages: [...asked, ...said], ...given(), ...more };
 }
 
-/** Tokens come faster than a screen can show: what has come is painted once a frame. */
 function painting(answer) {
   const decoder = new TextDecoder();
   let text = "";
   let tokens = [];
-  let frame = null;
-  const paint = () => {
-    frame = null;
+  const { later, now } = paced(() =>
     batch(() => {
       answer.text.value = text;
       if (tokens.length !== answer.tokens.value.length) answer.tokens.value = tokens;
-    });
-  };
+    }),
+  );
   return {
     add(more, logprobs) {
       text += more;
       if (logprobs) tokens = [...tokens, ...tokensOf(logprobs, decoder)];
-      frame ??= requestAnimationFrame(paint);
+      later();
     },
-    finish() {
-      cancelAnimationFrame(frame);
-      paint();
-    },
+    finish: now,
   };
 }
 

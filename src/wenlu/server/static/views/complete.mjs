@@ -4,6 +4,7 @@ import { announce } from "../announcement.mjs";
 import { isAbort, stream } from "../api.mjs";
 import { t } from "../i18n.mjs";
 import { modelOf } from "../models.mjs";
+import { paced } from "../pace.mjs";
 import { CopyButton } from "../parts/copy_button.mjs";
 import { ErrorNote } from "../parts/error_note.mjs";
 import { ModelPicker } from "../parts/model_picker.mjs";
@@ -118,25 +119,20 @@ async function goOn(model, prompt, state, signal) {
   const more = sampling.value.probabilities ? { logprobs: ALTERNATIVES } : {};
   const body = { model, prompt, max_tokens: LENGTH, ...given(), ...more };
   let now = { isBusy: true, prompt, text: "", tokens: [], end: null };
-  let frame = null;
-  const paint = () => {
-    frame = null;
-    state.value = now;
-  };
-  paint();
+  const painter = paced(() => (state.value = now));
+  painter.now();
   try {
     for await (const chunk of stream("/v1/completions", body, signal)) {
       const choice = chunk.choices?.[0];
       if (!choice) continue;
       const tokens = [...now.tokens, ...tokensOf(choice.logprobs, decoder)];
       now = { ...now, text: now.text + (choice.text ?? ""), tokens, end: choice.finish_reason ?? now.end };
-      frame ??= requestAnimationFrame(paint);
+      painter.later();
     }
   } catch (error) {
     now = isAbort(error) ? { ...now, end: "stopped" } : { ...now, failure: error };
   }
-  cancelAnimationFrame(frame);
   now = { ...now, isBusy: false };
-  paint();
+  painter.now();
   announce(now.failure ? t("chat.failed") : now.text);
 }
