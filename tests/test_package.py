@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +66,27 @@ def test_help_imports_neither_torch_nor_numpy() -> None:
 
 def test_every_verb_of_the_command_line_is_a_function_of_the_package() -> None:
     assert {verb.__name__ for verb, _ in cli.VERBS} == set(VERBS)
+
+
+UNPICKLERS = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve"}
+
+
+def test_no_module_can_read_a_pickle() -> None:
+    """Neither by a module that does, nor by torch.load, nor by NumPy where it is allowed to."""
+    found = []
+    for path in sorted(Path(wenlu.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Import(names=names):
+                    named = {name.name.partition(".")[0] for name in names}
+                case ast.ImportFrom(module=str(module)):
+                    named = {module.partition(".")[0]}
+                case ast.Attribute(value=ast.Name(id="torch"), attr="load"):
+                    named = {"pickle"}
+                case ast.keyword(arg="allow_pickle", value=value):
+                    named = set() if isinstance(value, ast.Constant) and value.value is False else {"pickle"}
+                case _:
+                    continue
+            if named & UNPICKLERS:
+                found.append(f"{path}:{getattr(node, 'lineno', '?')}")
+    assert found == []

@@ -118,6 +118,12 @@ def test_a_public_server_is_reached_by_any_address_but_not_by_any_name() -> None
     assert found == [200, 200, 421]
 
 
+def test_a_probe_may_ask_for_the_head_alone(locked: ASGIApp) -> None:
+    for path in ("/health", "/ready"):
+        found = ask(locked, "HEAD", path)
+        assert (found.status_code, found.content) == (200, b"")
+
+
 def test_a_page_that_is_named_may_ask_and_the_browser_is_told_so(locked: ASGIApp) -> None:
     page = {"origin": "https://notes.example"}
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization, x-stainless-os"}

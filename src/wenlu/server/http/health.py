@@ -40,4 +40,6 @@ def health_routes(served: Served) -> APIRouter:
         """Counts in Prometheus' text format."""
         return Response(served.metrics.text(), media_type=CONTENT_TYPE)
 
+    for path, answer in (("/health", health), ("/ready", ready)):  # some probes ask for the head alone
+        router.add_api_route(path, answer, methods=["HEAD"], include_in_schema=False)
     return router
