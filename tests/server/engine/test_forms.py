@@ -102,27 +102,31 @@ def test_answers_by_random_schemas_satisfy_a_validator_of_its_own(asked: Asked) 
     assert finished >= 0.9 * len(schemas)
 
 
-def test_hostile_forms_are_over_soon_and_the_others_go_on(asked: Asked) -> None:
+def hostile_forms(size: int) -> list[Form]:
+    """One of each kind, the worse the greater `size`, which goes to 28: 308 in all."""
     nested: dict[str, Any] = {"type": "string"}
-    for _ in range(12):
+    for _ in range(size // 2):
         nested = {"oneOf": [nested, {"type": "object", "properties": {"a": nested}}]}
-    hostile = [
-        Form(json_schema=json.dumps(nested)),
-        Form(json_schema="{" * 60_000),
-        Form(json_schema=json.dumps({"enum": list(range(4900))})),
-        Form(json_schema=json.dumps({"type": "string", "pattern": "^(a|aa|aaa)*(b{1,999}){99}$"})),
-        Form(regex="(" * 2000 + ")" * 2000),
-        Form(regex="((a{1,99}){1,99}){1,99}b"),
-        Form(regex=r"(\w{1,500}){500}x"),
-        Form(regex="(a|a?)+" * 500),
-        Form(grammar="start: " + " ".join(f"a{n}" for n in range(3000))),
-        Form(grammar='start: start start | ""'),
-        Form(grammar="start: a\n" + "\n".join(f"a{'a' * n}: a{'a' * (n + 1)}" for n in range(200))),
+    rules = "\n".join(f"a{'a' * n}: a{'a' * (n + 1)}" for n in range(8 * size))
+    return [
+        Form(json_schema=json.dumps({"title": str(size), "anyOf": [nested]})),
+        Form(json_schema="{" * (2200 * size)),
+        Form(json_schema=json.dumps({"enum": list(range(175 * size))})),
+        Form(json_schema=json.dumps({"type": "string", "pattern": f"^(a|aa|aaa)*(b{{1,{37 * size}}}){{{4 * size}}}$"})),
+        Form(regex="(" * 72 * size + ")" * 72 * size),
+        Form(regex=f"((a{{1,{4 * size}}}){{1,99}}){{1,{4 * size}}}b"),
+        Form(regex=rf"(\w{{1,{20 * size}}}){{{20 * size}}}x"),
+        Form(regex="(a|a?)+" * 18 * size),
+        Form(grammar="start: " + " ".join(f"a{n}" for n in range(110 * size))),
+        Form(grammar="start: " + "start " * (size + 1) + '| ""'),
+        Form(grammar=f"start: a\n{rules}"),
     ]
+
+
+def test_hostile_forms_are_over_soon_and_the_others_go_on(asked: Asked) -> None:
+    hostile = [form for size in (range(1, 29) if IS_PROOF else (28,)) for form in hostile_forms(size)]
     beside = asked.submit("ab", max_tokens=200, seed=3, ignore_end=True)
-    ids = [
-        asked.submit("ab", form=form, max_tokens=2, seed=0) for form in hostile for _ in range(20 if IS_PROOF else 1)
-    ]
+    ids = [asked.submit("ab", form=form, max_tokens=2, seed=0) for form in hostile]
     asked.until(beside, *ids)
     assert isinstance(asked.of(beside)[-1], Done)
     for id in ids:
