@@ -58,7 +58,7 @@ def main(*, is_quick: bool) -> None:
         page.evaluate("kept => { onpagehide = () => sessionStorage.setItem('wenlu.conversation', kept) }", kept)
         page.add_init_script(WATCH)
         page.goto(f"{address}/?again#/chat")
-        page.wait_for_function("count => document.querySelectorAll('.message').length === count", arg=count)
+        page.locator(".message").nth(count - 1).wait_for(state="attached")
         page.wait_for_timeout(500)
         report(page.evaluate("[window.tasks, window.frames]"), f"reading {count} messages back")
         page.evaluate("window.tasks.length = window.frames.length = 0")

@@ -90,12 +90,12 @@ def test_a_view_fits_all_widths_and_passes_axe_in_each_theme_and_language(
     for language, scheme in (("en", "light"), ("en", "dark"), ("zh-CN", "dark"), ("zh-CN", "light")):
         if page.evaluate("document.documentElement.lang") != language:
             page.locator("header button[lang]").click()
-            page.wait_for_function("lang => document.documentElement.lang === lang", arg=language)
+            page.wait_for_selector(f'html[lang="{language}"]', state="attached")
         page.emulate_media(color_scheme=scheme)
         page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         assert page.evaluate(AXE) == [], (scheme, language)
     page.locator("header button[lang]").click()
-    page.wait_for_function("document.documentElement.lang === 'en'")
+    page.wait_for_selector('html[lang="en"]', state="attached")
     assert everything.noted == []
 
 

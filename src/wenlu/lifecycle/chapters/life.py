@@ -86,13 +86,14 @@ def _given(config: ChaptersConfig, name: str, folders: Mapping[str, Path]) -> di
     chapter = config.chapters[name]
     if chapter.runs or chapter.models:
         return {}
-    given: dict[str, Any] = resolved(config.settings(name), folders)
+    read = None if chapter.recipe is None else read_toml(Path(resolved(chapter.recipe, folders)))
+    given: dict[str, Any] = resolved(config.settings(name, read), folders)
     return given
 
 
 def _used(config: ChaptersConfig, name: str) -> list[str]:
     chapter = config.chapters[name]
-    return sorted({*references(config.settings(name)), *references([chapter.runs, chapter.models])})
+    return sorted({*references(config.settings(name)), *references([chapter.recipe, chapter.runs, chapter.models])})
 
 
 def _read(out: Path) -> dict[str, Any]:

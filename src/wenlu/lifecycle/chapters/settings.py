@@ -31,6 +31,7 @@ class Chapter(Config):
     Attributes:
         title: what the report calls it.
         like: an earlier chapter of the same file, whose settings are these where they are not said anew.
+        recipe: a file whose settings are, as "{search}/best.toml".
         runs: in place of a recipe, runs that `compare` compares, the one that `evaluate` scores, or the one whose
             held-out examples `serve` asks.
         models: that `serve` serves, each asked whether it answers as its folder does. texts: with how many.
@@ -41,6 +42,7 @@ class Chapter(Config):
     verb: Verb
     title: str = ""
     like: str | None = None
+    recipe: str | None = None
     runs: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     texts: PositiveInt = 32
@@ -52,6 +54,8 @@ class Chapter(Config):
 
     @model_validator(mode="after")
     def _has_what_the_verb_takes(self) -> Self:
+        if self.like is not None and self.recipe is not None:
+            raise ValueError("like and recipe both say whose settings these change; keep one of them")
         if self.verb == "serve" and not self.models:
             raise ValueError('serve: models=["{NAME}"] says which; set it')
         if self.verb == "evaluate" and len(self.runs) != 1:
@@ -83,10 +87,14 @@ class ChaptersConfig(Config):
             before.append(name)
         return self
 
-    def settings(self, name: str) -> dict[str, Any]:
-        """What the verb of a chapter reads, as it is written: with what it takes over, and with references."""
+    def settings(self, name: str, read: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What the verb of a chapter reads, as it is written: with what it takes over, and with references.
+
+        Args:
+            read: what the file of its `recipe` says.
+        """
         chapter = self.chapters[name]
-        before = self.settings(chapter.like) if chapter.like else {}
+        before = self.settings(chapter.like) if chapter.like else dict(read or {})
         common = {"name": f"{self.name}-{name}", "language": self.language, "seed": self.seed}
         return _merged({**before, **common}, chapter.own)
 
@@ -99,6 +107,8 @@ class ChaptersConfig(Config):
                         f"{where}: chapters.{name}.{next(iter(chapter.own))}: {chapter.verb} reads no such key"
                     )
                 continue
+            if chapter.recipe is not None:
+                continue  # which an earlier chapter may write
             schema: type[Config] = CompressConfig if chapter.verb == "compress" else Recipe
             check(schema, self.settings(name), where=f"{where}: chapters.{name}")
 
