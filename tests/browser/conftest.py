@@ -24,7 +24,7 @@ ARGUMENTS = [
 AXE = "axe-core@4.14.1"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright runs an event loop, beside which tests of other folders start none
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"no browser at {CHROMIUM}; install Debian's chromium to run the browser tests")

@@ -125,7 +125,7 @@ def test_grades_are_shown_by_trait_in_the_order_of_the_scale(window: Window, scr
     page.fill("#field-text", "My holiday.")
     page.get_by_role("button", name="Grade").click()
     traits = page.locator(".traits section")
-    assert traits.locator("h2").all_inner_texts() == ["content", "language"]
+    expect(traits.locator("h2")).to_have_text(["content", "language"])
     assert traits.nth(0).locator("th").all_inner_texts() == ["2", "10"]
     assert traits.nth(0).locator("tr.chosen").inner_text().split() == ["10", "60%"]
     expect(traits.nth(1)).to_contain_text("Expected value: 1.5")
