@@ -42,7 +42,7 @@ def main() -> None:
         "slow": lambda: faults.slow_clients(models, model, log, 60 * scale),
         "disconnects": lambda: faults.disconnects(models, model, log, int(200 * scale)),
         "killed": lambda: {
-            **faults.engine_killed(models, model, log, 2 if given.quick else 10),
+            **faults.engine_killed(models, model, log, 2 if given.quick else 5),
             "load_seconds": _load(models, log),
         },
     }

@@ -15,6 +15,7 @@ from serving.servers import Server, is_ready, real
 from serving.under_load import OPEN, asked
 from serving.wire import HOST, Connection, percentile
 
+STEADY_SECONDS = 12.0
 SLOW_SECONDS = 0.25
 """By when the place of a client that left must be free."""
 
@@ -162,6 +163,7 @@ def engine_killed(models: Sequence[str], model: str, log: Path, times: int) -> d
             while not is_ready(server.port):
                 time.sleep(0.05)
             ready.append(time.perf_counter() - begin)
+            time.sleep(STEADY_SECONDS)  # kills one upon the other would measure the pause that grows with them
     return {
         "streams": 4 * times,
         "streams_told": told,

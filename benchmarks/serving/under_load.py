@@ -12,6 +12,8 @@ from typing import Any
 from serving.servers import Server, real
 from serving.wire import Connection, percentile
 
+LONG = 128
+"""Tokens of an answer under overload: ten times what can be answered is then less than the clients here can ask."""
 OPEN = ("limits.concurrent=100000", "limits.per_minute=10000000")
 WORDS = ("harbour", "ferry", "captain", "morning", "island", "letter", "window", "garden", "engine", "river", "market")
 
@@ -33,8 +35,8 @@ def asked(model: str, seed: int, *, words: int = 12, tokens: int = 32, stream: b
     }
 
 
-async def _written(port: int, model: str, clients: int, seconds: float) -> float:
-    """Tokens a second of so many clients that ask again and again."""
+async def _written(port: int, model: str, clients: int, seconds: float, length: int = 32) -> float:
+    """Tokens a second of so many clients that ask again and again for so many."""
     end = time.perf_counter() + seconds
     tokens = 0
 
@@ -42,7 +44,7 @@ async def _written(port: int, model: str, clients: int, seconds: float) -> float
         nonlocal tokens
         connection, turn = Connection(port), 0
         while time.perf_counter() < end:
-            reply = await connection.ask("/v1/completions", asked(model, 1000 * number + turn))
+            reply = await connection.ask("/v1/completions", asked(model, 1000 * number + turn, tokens=length))
             assert reply.status == 200, reply.body
             tokens += reply.json["usage"]["completion_tokens"]
             turn += 1
@@ -103,7 +105,7 @@ async def _offered(port: int, model: str, rate: float, seconds: float) -> tuple[
     async def one(number: int) -> None:
         connection = Connection(port)
         try:
-            reply = await connection.ask("/v1/completions", asked(model, number))
+            reply = await connection.ask("/v1/completions", asked(model, number, tokens=LONG))
         except (OSError, EOFError):
             others.append(0)
             return
@@ -129,7 +131,7 @@ def overloaded(models: Sequence[str], model: str, log: Path, seconds: float) -> 
     and how soon a single client is served as before."""
     with real(models, *OPEN, log=log) as server:
         asyncio.run(_written(server.port, model, 4, 2.0))
-        capacity = asyncio.run(_written(server.port, model, 16, min(10.0, seconds))) / 32  # answers a second
+        capacity = asyncio.run(_written(server.port, model, 16, min(10.0, seconds), LONG)) / LONG  # answers a second
         before = server.resident_bytes()
         begin = time.perf_counter()
         good, refused, others = asyncio.run(_offered(server.port, model, 10 * capacity, seconds))

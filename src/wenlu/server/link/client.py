@@ -32,6 +32,8 @@ from wenlu.server.settings import EngineConfig
 _log = logging.getLogger("wenlu.server")
 
 LONGEST_PAUSE = 60.0
+STEADY_SECONDS = 10.0
+"""Of life, after which a process that ends is started again as soon as the first."""
 SILENT_SECONDS = 60.0
 START_SECONDS = 600.0
 """Until a process says its first word: it reads the libraries, which a busy machine takes long for."""
@@ -154,7 +156,7 @@ class EngineProcess:
                 begun.set_exception(refused or WenluError("the engine's process ended before it was ready; see above"))
                 return
             self._restarts += 1
-            if time.monotonic() - since > LONGEST_PAUSE:
+            if time.monotonic() - since > STEADY_SECONDS:
                 pause = self._config.restart_seconds
             _log.error(
                 "the engine's process ended%s; it starts again in %g s", f": {refused}" if refused else "", pause
