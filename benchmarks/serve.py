@@ -39,6 +39,7 @@ def main() -> None:
         "together": lambda: under_load.together(models, model, log, 10 * scale),
         "prefix": lambda: under_load.read_before(models, model, log, 1200),
         "overload": lambda: under_load.overloaded(models, model, log, 60 * scale),
+        "spared": lambda: under_load.overloaded(models, model, log, 60 * scale, "engine.threads=1"),
         "slow": lambda: faults.slow_clients(models, model, log, 60 * scale),
         "disconnects": lambda: faults.disconnects(models, model, log, int(200 * scale)),
         "killed": lambda: {

@@ -74,6 +74,12 @@ GOALS = (
     ),
     Goal("overload", "… nothing but answers and refusals", "{others:.0f} others", lambda f: f["others"] == 0),
     Goal(
+        "spared",
+        "the same with `engine.threads=1`, which leaves the clients a core: ≥ 90 % is still answered",
+        "{goodput:.0%} of {capacity:.0f} a second, refusals within {refused_p99_seconds:.3f} s",
+        lambda f: f["goodput"] >= 0.9 and f["refused_p99_seconds"] <= 0.05,
+    ),
+    Goal(
         "slow",
         "500 senders and 200 readers that stall: p99 of another client ≤ 2 × alone",
         "{ratio:.2f} × ({beside_p99_seconds:.3f} s over {alone_p99_seconds:.3f} s)",

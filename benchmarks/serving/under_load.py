@@ -126,10 +126,10 @@ async def _offered(port: int, model: str, rate: float, seconds: float) -> tuple[
     return good, refused, others
 
 
-def overloaded(models: Sequence[str], model: str, log: Path, seconds: float) -> dict[str, float]:
+def overloaded(models: Sequence[str], model: str, log: Path, seconds: float, *settings: str) -> dict[str, float]:
     """Ten times as many requests as it can answer: what it still answers, how soon it refuses, what memory it takes,
     and how soon a single client is served as before."""
-    with real(models, *OPEN, log=log) as server:
+    with real(models, *OPEN, *settings, log=log) as server:
         asyncio.run(_written(server.port, model, 4, 2.0))
         capacity = asyncio.run(_written(server.port, model, 16, min(10.0, seconds), LONG)) / LONG  # answers a second
         before = server.resident_bytes()
