@@ -18,10 +18,11 @@ from wenlu.cli.chat_markdown import MarkdownStream
 from wenlu.cli.chat_texts import Texts
 from wenlu.config import check, did_you_mean, override
 from wenlu.errors import DataError, UsageError, WenluError
+from wenlu.generation.answer import Piece
 from wenlu.generation.conversation import Conversation
 from wenlu.generation.rows import BadRow, Row
 from wenlu.generation.settings import Sampling, SamplingConfig
-from wenlu.generation.text import Piece, check_streams
+from wenlu.generation.text import check_streams
 
 PROMPT = "> "
 CONTINUATION = ". "

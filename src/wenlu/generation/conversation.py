@@ -10,9 +10,10 @@ from typing import Any
 
 from wenlu.bundle import Bundle
 from wenlu.errors import DataError, UsageError
+from wenlu.generation.answer import Piece
 from wenlu.generation.forward import context_of
 from wenlu.generation.settings import SamplingConfig
-from wenlu.generation.text import Piece, stream_ids
+from wenlu.generation.text import stream_ids
 from wenlu.rundir import atomic
 from wenlu.tasks import Dialogue, Preference
 

@@ -20,6 +20,7 @@ from typing import IO, Any, BinaryIO
 
 from wenlu.bundle import Bundle
 from wenlu.errors import DataError, UsageError
+from wenlu.generation.answer import Choice
 from wenlu.generation.choosing import Scored
 from wenlu.generation.constraints import NONE
 from wenlu.generation.forward import room_for
@@ -28,7 +29,7 @@ from wenlu.generation.resume import Earlier, resume
 from wenlu.generation.rows import BadRow, Row
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.tables import check_table, is_table, lines_file, write_table
-from wenlu.generation.text import Choice, answers, constraints, encode_prompt
+from wenlu.generation.text import answers, constraints, encode_prompt
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.progress import QUIET, Progress
 from wenlu.tokenizers import Tokenizer

@@ -13,9 +13,9 @@ import pytest
 from tests.server.asking import Asked, byte_tokenizer, running
 
 from wenlu.bundle import Bundle
+from wenlu.generation.answer import Answer
 from wenlu.generation.engine import Emission
 from wenlu.generation.settings import SamplingConfig
-from wenlu.generation.text import Answer
 from wenlu.models import ModelConfig
 from wenlu.server.engine.writing import utf8_of
 from wenlu.server.messages import Cancel, Rules

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from wenlu.bundle import Bundle
 from wenlu.config import check
 from wenlu.errors import ConfigError, WenluError
+from wenlu.generation.answer import Answer
 from wenlu.generation.echo import check_echo
 from wenlu.generation.engine import Request
 from wenlu.generation.settings import Sampling, SamplingConfig
-from wenlu.generation.text import Answer, begins_text, constraints
+from wenlu.generation.text import begins_text, constraints
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.server.engine.forms import Forms
 from wenlu.server.engine.problem import Problem, too_long

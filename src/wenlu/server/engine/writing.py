@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from wenlu.bundle import Bundle
 from wenlu.errors import WenluError
+from wenlu.generation.answer import Answer
 from wenlu.generation.choosing import Scored
 from wenlu.generation.engine import Emission, Engine
-from wenlu.generation.text import Answer, begins_text
+from wenlu.generation.text import begins_text
 from wenlu.server.engine.preparing import Prepared
 from wenlu.server.engine.problem import Problem
 from wenlu.server.messages import Delta, Done, Event, Failed, Finish, Started, TokenInfo
