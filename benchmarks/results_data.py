@@ -105,7 +105,7 @@ SETS: dict[str, ResultSet] = {
         "Descriptions of Debian's packages, summed up in a line",
         "summarise",
         "A twentieth of the source packages held out. From random weights. The baseline is the first three sentences.",
-        ('data.split_by="group"', 'data.group="source"', "task.max_target_tokens=32", "generate.max_new_tokens=32"),
+        ('data.split_by="group"', 'data.group="package"', "task.max_target_tokens=32", "generate.max_new_tokens=32"),
         files=debian,
         looks=(outputs,),
     ),

@@ -14,7 +14,7 @@ FEWEST_WORDS = 40
 
 
 def debian_synopses(folder: Path) -> Path:
-    """Long descriptions of Debian's packages and their synopses: JSONL of `text`, `summary` and `source`.
+    """Long descriptions of Debian's packages and their synopses: JSONL of `text`, `summary` and `package`, the source package.
 
     Needs apt on Debian, and the network at the first call. Descriptions that stand there twice are kept once.
     """
@@ -57,7 +57,7 @@ def _descriptions(apt: Path) -> Iterator[dict[str, str]]:
             text = _flowing(body)
             if len(text.split()) >= FEWEST_WORDS and text not in seen:
                 seen.add(text)
-                yield {"text": text, "summary": summary, "source": sources.get(stanza["Package"], stanza["Package"])}
+                yield {"text": text, "summary": summary, "package": sources.get(stanza["Package"], stanza["Package"])}
 
 
 def _flowing(body: str) -> str:

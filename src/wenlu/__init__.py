@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wenlu.bundle import load_any as load
     from wenlu.cli.doctor import examine as doctor
     from wenlu.evaluation.comparison import compare
+    from wenlu.explanation.explain import explain
     from wenlu.lifecycle.compressing.sweep import compress
     from wenlu.lifecycle.export import export
     from wenlu.lifecycle.parity import parity
@@ -39,6 +40,7 @@ _HOMES = {
     "compare": ("wenlu.evaluation.comparison", "compare"),
     "compress": ("wenlu.lifecycle.compressing.sweep", "compress"),
     "doctor": ("wenlu.cli.doctor", "examine"),
+    "explain": ("wenlu.explanation.explain", "explain"),
     "export": ("wenlu.lifecycle.export", "export"),
     "load": ("wenlu.bundle", "load_any"),
     "parity": ("wenlu.lifecycle.parity", "parity"),
@@ -75,6 +77,7 @@ __all__ = [
     "data",
     "doctor",
     "evaluate",
+    "explain",
     "export",
     "finetune",
     "load",

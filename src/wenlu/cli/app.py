@@ -19,6 +19,7 @@ from wenlu.cli.compress import compress
 from wenlu.cli.data import data
 from wenlu.cli.doctor import doctor
 from wenlu.cli.evaluate import evaluate
+from wenlu.cli.explain import explain
 from wenlu.cli.export import export
 from wenlu.cli.finetune import finetune
 from wenlu.cli.parity import parity
@@ -56,6 +57,7 @@ VERBS = (
     (compress, "Smaller models, checked against their model."),
     (predict, "Answers to a file of prompts."),
     (chat, "Write in turns with a model at the terminal."),
+    (explain, "What of a text an answer rests on."),
     (serve, "Models answered over HTTP, and a page for them."),
     (export, "A model as a folder, a GGUF file or an ONNX graph."),
     (parity, "Whether two models answer alike."),

@@ -56,6 +56,7 @@ def predict(
     """
     from wenlu.bundle import VectorsBundle, load, load_any, vectors_path
     from wenlu.cli.progress import TerminalProgress
+    from wenlu.cli.settings import file_and_overrides
     from wenlu.config import check, override
     from wenlu.errors import DataError, Interrupted, UsageError
     from wenlu.evaluation.linear.prediction import linear_folder, load_stored, predict_linear
@@ -65,7 +66,7 @@ def predict(
     from wenlu.kernels.native import use_pool
     from wenlu.models.layers.encoder import Encoder
 
-    file, overrides = _file_and_overrides(arguments or [])
+    file, overrides = file_and_overrides(arguments or [])
     if (file is None) == (text is None):
         raise UsageError("give either a FILE of prompts (- for standard input) or --text TEXT")
     if text is not None and out is not None:
@@ -216,10 +217,3 @@ def _told(lines: Iterator[dict[str, Any]], *, json: bool) -> dict[str, Any] | No
         typer.echo(encoder.dumps(line, ensure_ascii=False))
         return None
     return line
-
-
-def _file_and_overrides(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """The first argument is a file where it is one, or cannot be a setting."""
-    if arguments and ("=" not in arguments[0] or Path(arguments[0]).is_file()):
-        return arguments[0], arguments[1:]
-    return None, arguments

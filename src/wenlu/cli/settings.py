@@ -58,3 +58,10 @@ def without_launch(arguments: list[str]) -> list[str]:
         elif not argument.startswith("--launch="):
             kept.append(argument)
     return kept
+
+
+def file_and_overrides(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The first argument is a file where it is one, or cannot be a setting."""
+    if arguments and ("=" not in arguments[0] or Path(arguments[0]).is_file()):
+        return arguments[0], arguments[1:]
+    return None, arguments

@@ -8,6 +8,9 @@ ones keep them in fp32. Calls without gradients go to torch's, but where stretch
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +27,8 @@ BLOCK = 128
 
 KEPT = 2**25
 """Attention weights that one call may keep for its backward pass; beyond, torch's kernel recomputes them."""
+
+_watching: ContextVar[list[Tensor] | None] = ContextVar("watching", default=None)
 
 HEAD_SIZES, VECTOR_SIZES = range(32, 257, 32), range(32, 129, 32)
 """Of the native kernels with AMX, and of those without."""
@@ -92,6 +97,11 @@ def attention(
     Returns:
         (B, N, T, H), stored as (B, T, N, H). Can be differentiated once.
     """
+    watching = _watching.get()
+    if watching is not None:
+        watching.append(
+            weights(q, k, bias=_told(q, k, bias, stretches), is_causal=is_causal, scale=scale, softcap=softcap)
+        )
     if softcap is not None:
         return _capped(q, k, v, bias, is_causal, scale, softcap)
     learns = torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in (q, k, v, bias))
@@ -108,10 +118,9 @@ def attention(
                 mixed = _VectorAttention.apply(q, k, v, seen, scale, dropout, vectors)  # type: ignore[no-untyped-call]
             return mixed
     if told_by_stretches:
-        assert stretches is not None
-        bias = stretches.as_bias(k.size(2), q.dtype)
-    weights = q.size(0) * q.size(1) * q.size(2) * k.size(2)
-    if not learns or dropout or q.device.type != "cpu" or weights > KEPT:
+        bias = _told(q, k, bias, stretches)
+    count = q.size(0) * q.size(1) * q.size(2) * k.size(2)
+    if not learns or dropout or q.device.type != "cpu" or count > KEPT:
         return reference(q, k, v, bias=bias, is_causal=is_causal, scale=scale, dropout=dropout)
     if bias is not None:
         bias = bias.expand(*bias.shape[:-2], q.size(2), k.size(2))
@@ -140,6 +149,38 @@ def reference(
         dropout_p=dropout,
         enable_gqa=q.size(1) != k.size(1),
     )
+
+
+def weights(
+    q: Tensor, k: Tensor, *, bias: Tensor | None, is_causal: bool, scale: float | None, softcap: float | None
+) -> Tensor:
+    """(B, N, T, S) by which `attention` of the same arguments mixes values, in at least float32."""
+    wide = torch.promote_types(q.dtype, torch.float32)
+    keys = k.repeat_interleave(q.size(1) // k.size(1), dim=1).to(wide)
+    scores = q.to(wide) @ keys.transpose(2, 3) * (q.size(3) ** -0.5 if scale is None else scale)
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    if bias is not None:
+        scores = scores + bias
+    elif is_causal:
+        scores = scores + _triangle(q.size(2), scores)
+    return torch.softmax(scores, dim=-1)
+
+
+@contextmanager
+def observed() -> Iterator[list[Tensor]]:
+    """Within, the weights of every call of `attention` in this thread, in order."""
+    seen: list[Tensor] = []
+    token = _watching.set(seen)
+    try:
+        yield seen
+    finally:
+        _watching.reset(token)
+
+
+def _told(q: Tensor, k: Tensor, bias: Tensor | None, stretches: Stretches | None) -> Tensor | None:
+    """What is said of who sees whom, as a bias."""
+    return stretches.as_bias(k.size(2), q.dtype) if bias is None and stretches is not None else bias
 
 
 def _capped(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from wenlu.lifecycle.report.html import Html, element, join
+from wenlu.html import Html, element, join
 from wenlu.lifecycle.report.numbers import amount
 from wenlu.lifecycle.run_plot import BOTTOM, COLOURS, HEIGHT, LEFT, RIGHT, STYLE, TOP, WIDTH, Axis
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from wenlu.config.load import did_you_mean
 from wenlu.errors import UsageError
+from wenlu.html import Html, element, join
 from wenlu.lifecycle.report.charts import Curve
-from wenlu.lifecycle.report.html import Html, element, join
 from wenlu.lifecycle.report.numbers import amount, ticks
 from wenlu.rundir import Run, atomic
 

@@ -28,7 +28,7 @@ from wenlu.tasks.labelled.headed import Headed
 from wenlu.tasks.labelled.layout import WINDOW_OVERLAP, Layout
 from wenlu.tasks.labelled.reading import ReadingConfig, ReadingTask
 from wenlu.tasks.labelled.task import Role, counted, parsed, value_of
-from wenlu.tasks.tagging.alignment import Subwords, tagged_rows
+from wenlu.tasks.tagging.alignment import Subwords, TaggedRows, tagged_rows
 from wenlu.tasks.tagging.decoding import TaggedWords, Tagset, decoded
 from wenlu.tasks.tagging.examples import Cut, TaggedText, segmented, usual_cut, with_mentions, with_tags
 from wenlu.tasks.tagging.head import RowScores, TaggerHead, chain_loss, head_of
@@ -196,15 +196,12 @@ class TokenClassification(ReadingTask):
         for a tag that the training part does not have.
         """
         is_answered = any(example.is_answered for example in examples)
-        frame = self.layout.before, self.layout.behind
-        overlap = max(0, int(WINDOW_OVERLAP * self.layout.room(context, pair=False)))
         ids: list[Ids] = []
         targets: list[Ids] = []
         ends: list[tuple[bool, bool]] = []
         owners: list[int] = []
         for number, example in enumerate(examples):
-            subwords = Subwords.of(example.words, self.tokenizer)
-            tagged = tagged_rows(subwords, context, overlap=overlap, frame=frame)
+            subwords, tagged = self.cut(example.words, context)
             if example.is_answered:
                 classes = self.classes(example)[subwords.numbers]
             else:
@@ -223,6 +220,13 @@ class TokenClassification(ReadingTask):
             targets=Ragged.of(targets),
             labels=np.array(ends, np.bool_).reshape(-1, 2) if is_answered else None,
         )
+
+    def cut(self, words: Words, context: int) -> tuple[Subwords, TaggedRows]:
+        """The tokens of a text, and the rows that they are read in."""
+        subwords = Subwords.of(words, self.tokenizer)
+        overlap = max(0, int(WINDOW_OVERLAP * self.layout.room(context, pair=False)))
+        frame = self.layout.before, self.layout.behind
+        return subwords, tagged_rows(subwords, context, overlap=overlap, frame=frame)
 
     def classes(self, example: TaggedText) -> Ids:
         """(V,) the number of each word's tag; raises DataError for one that the training part does not have."""

@@ -76,6 +76,19 @@ class Features:
         items = _prepared(self.config, items) if self.groups else items
         return _beside([group.rows(items) for group in self.groups], len(items))
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether words are counted as they stand in a text."""
+        return not _steps(self.config)
+
+    def prepared(self, item: Item) -> Item:
+        """With the words of the text as they are counted."""
+        return _prepared(self.config, [item])[0]
+
+    def cut(self, text: str) -> list[str] | None:
+        """The words and signs of a text, before any are left out or lose their endings; None: spaces part them."""
+        return words.words_of(text) if self.config.words == "cut" else None
+
     def only(self, names: Collection[str]) -> Self:
         """Some of the groups."""
         kept = tuple(group for group in self.groups if group.name in names)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from wenlu import __version__
+from wenlu.html import Content, Html, element, join, table
 from wenlu.lifecycle import report
 from wenlu.lifecycle.chapters.settings import ChaptersConfig
 from wenlu.lifecycle.chapters.told import Told
 from wenlu.lifecycle.report.facts import REPORT
-from wenlu.lifecycle.report.html import Content, Html, element, join, table
 from wenlu.lifecycle.report.numbers import number
 from wenlu.lifecycle.report.page import POLICY
 from wenlu.lifecycle.report.words import Language

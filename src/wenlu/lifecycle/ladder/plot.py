@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from wenlu.html import Html
 from wenlu.lifecycle.front_plot import Point, front_plot
 from wenlu.lifecycle.ladder.standing import Standing
-from wenlu.lifecycle.report.html import Html
 from wenlu.rundir import atomic
 
 FILE = "pareto.svg"

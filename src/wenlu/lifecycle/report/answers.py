@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from wenlu.html import Content, Html, element, join, table
 from wenlu.lifecycle.report.charts import reliability_chart
 from wenlu.lifecycle.report.facts import Facts, Table
-from wenlu.lifecycle.report.html import Content, Html, element, join, table
 from wenlu.lifecycle.report.numbers import is_number, number
 from wenlu.lifecycle.report.words import Words
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from wenlu.html import Content, Html, element, join, table
 from wenlu.lifecycle.report.facts import Facts, Table
-from wenlu.lifecycle.report.html import Content, Html, element, join, table
 from wenlu.lifecycle.report.numbers import is_number, number
 from wenlu.lifecycle.report.words import Words
 

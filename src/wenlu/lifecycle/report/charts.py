@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wenlu.lifecycle.report.html import Html, element
+from wenlu.html import Html, element
 from wenlu.lifecycle.report.numbers import amount, number, ticks
 
 Values = np.ndarray[Any, np.dtype[np.float64]]

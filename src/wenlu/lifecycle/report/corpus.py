@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from wenlu.corpus.statistics import DataSummary
+from wenlu.html import Content, Html, element, join, table
 from wenlu.lifecycle.report.facts import Facts
-from wenlu.lifecycle.report.html import Content, Html, element, join, table
 from wenlu.lifecycle.report.numbers import number, size
 from wenlu.lifecycle.report.words import Words
 

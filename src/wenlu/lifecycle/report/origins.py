@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from wenlu.html import Content, Html, element, join, table
 from wenlu.lifecycle.report.facts import Facts, Table
-from wenlu.lifecycle.report.html import Content, Html, element, join, table
 from wenlu.lifecycle.report.numbers import number, size
 from wenlu.lifecycle.report.words import Words
 

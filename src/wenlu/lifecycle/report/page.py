@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from wenlu import __version__
+from wenlu.html import Html, element, join
 from wenlu.lifecycle.report import answers, augmentation, corpus, forgetting, origins, results, sources, transfer
 from wenlu.lifecycle.report.facts import Facts
-from wenlu.lifecycle.report.html import Html, element, join
 from wenlu.lifecycle.report.numbers import amount, is_number, number
 from wenlu.lifecycle.report.words import Words
 

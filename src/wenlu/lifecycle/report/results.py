@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from wenlu.html import Content, Html, element, join, table
 from wenlu.lifecycle.report.charts import Curve, Mark, interval_plot, line_chart
 from wenlu.lifecycle.report.facts import Facts, Series, Table, mark
-from wenlu.lifecycle.report.html import Content, Html, element, join, table
 from wenlu.lifecycle.report.numbers import amount, is_number, number
 from wenlu.lifecycle.report.words import Words
 

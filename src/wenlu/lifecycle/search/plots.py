@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from wenlu.lifecycle.report.html import Html, element, join
+from wenlu.html import Html, element, join
 from wenlu.lifecycle.report.numbers import amount
 from wenlu.lifecycle.run_plot import STYLE, Axis
 
