@@ -20,6 +20,7 @@ VERBS = [
     "data",
     "doctor",
     "evaluate",
+    "explain",
     "export",
     "finetune",
     "parity",

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from wenlu.lifecycle.report import write_report
 from wenlu.html import VOID, element, join, plain
+from wenlu.lifecycle.report import write_report
 from wenlu.lifecycle.report.words import WORDS, Language
 from wenlu.rundir import Run
 

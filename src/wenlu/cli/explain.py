@@ -41,7 +41,7 @@ def explain(
     unconverged or unfaithful. attention=true tells the weights of all layers and heads, which the page draws.
     Exit code 3 when a row was bad.
 
-    Example: wenlu explain runs/classify --text "slow, and rude on the phone" --html why.html
+    Example: wenlu explain runs/tiny --text "def main(args):" --html why.html
     """
     from wenlu.cli.explained import shown
     from wenlu.cli.settings import file_and_overrides

@@ -47,6 +47,7 @@ from wenlu.tasks import (
     TextClassification,
     TokenClassification,
 )
+from wenlu.tasks.labelled import Headed
 
 _SETTINGS = tuple(ExplainConfig.model_fields)
 MOST_WEIGHTS = 4_000_000
@@ -81,12 +82,7 @@ class Explainer:
         model; DataError for a record that is no example.
         """
         begin = time.perf_counter()
-        ask = Question(config.target, config.against, config.at)
-        subject: Subject
-        if isinstance(self.model, Stored):
-            subject = self._linear(self.model, record, config, ask)
-        else:
-            subject = self._neural(self.model, record, config, ask)
+        subject = self.subject(record, config)
         level = _level(config.unit, subject.parts)
         units = units_of(subject.parts, subject.pieces, level)
         if not any(unit.pieces for unit in units):
@@ -134,13 +130,14 @@ class Explainer:
         bundle.model.eval()
         framed = _framed(bundle, record, config, ask)
         task = bundle.task
-        headed = task.headed(bundle.model) if isinstance(task, ReadingTask) else bundle.model
+        model = task.headed(bundle.model) if isinstance(task, ReadingTask) else bundle.model
+        body = model.body if isinstance(model, Headed) else model
         name = chosen(config.baseline, bundle.tokenizer)
         return NeuralSubject(
-            model=headed,
+            model=model,
             rows=framed.rows,
             aim=framed.aim,
-            baseline=vector(name, bundle.model, bundle.tokenizer),
+            baseline=vector(name, body, bundle.tokenizer),
             told=framed.told,
             parts=framed.parts,
             pieces=framed.pieces,
@@ -148,6 +145,13 @@ class Explainer:
             model_digest=self._digest,
             tokenizer_digest=bundle.tokenizer.fingerprint,
         )
+
+    def subject(self, record: Record, config: ExplainConfig) -> Subject:
+        """The text before the model, with the number that is explained; raises as `explain`."""
+        ask = Question(config.target, config.against, config.at)
+        if isinstance(self.model, Stored):
+            return self._linear(self.model, record, config, ask)
+        return self._neural(self.model, record, config, ask)
 
     def rows(self, stack: ExitStack, source: Path | BinaryIO, config: ExplainConfig) -> Iterator[Row | BadRow]:
         """Records of a file, which `stack` closes, or lines of standard input; raises UsageError, DataError."""

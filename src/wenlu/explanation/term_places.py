@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import accumulate, pairwise
 
 from wenlu.evaluation.linear.features import Features
 from wenlu.evaluation.linear.groups import Item, Terms
@@ -25,7 +24,7 @@ def occurrences(group: Terms, features: Features, text: str) -> Occurrences:
     found: dict[str, list[Span]] = defaultdict(list)
     if group.kind == "characters":
         for term, start, end in _parts_of_words(lower, low, high):
-            found[term].append((places[start], places[end]))
+            found[term].append((places[start], places[end - 1] + 1))
         return found
     tokens = list(_words(group, features, text, lower, places))
     prepared = features.prepared(Item(text)).words
@@ -39,17 +38,12 @@ def occurrences(group: Terms, features: Features, text: str) -> Occurrences:
 
 
 def _lowered(text: str) -> tuple[str, list[int]]:
-    """In small letters, and for each of their places the one in the text: a few letters become two."""
+    """In small letters, and for each of them its place in the text: a few letters become two."""
     whole = text.lower()
     if len(whole) == len(text):
-        return whole, list(range(len(text) + 1))
+        return whole, list(range(len(text)))
     letters = [letter.lower() for letter in text]
-    ends = [0, *accumulate(len(letter) for letter in letters)]
-    places = [0] * (ends[-1] + 1)
-    for place, (start, end) in enumerate(pairwise(ends)):
-        places[start:end] = [place] * (end - start)
-    places[-1] = len(text)
-    return "".join(letters), places
+    return "".join(letters), [place for place, letter in enumerate(letters) for _ in letter]
 
 
 def _parts_of_words(lower: str, low: int, high: int) -> Iterator[tuple[str, int, int]]:
@@ -73,11 +67,10 @@ def _words(
     """What each word is counted as, if at all."""
     if features.is_plain:
         for match in re.finditer(group.pattern, lower):
-            yield match[0], (places[match.start()], places[match.end()])
+            yield match[0], (places[match.start()], places[match.end() - 1] + 1)
         return
     cut = features.cut(text)
     spans = [match.span() for match in re.finditer(group.pattern, text)] if cut is None else placed(text, cut, 0)
     for start, end in spans:
-        prepared = features.prepared(Item(text[start:end])).words or ""
-        for token in re.findall(group.pattern, prepared.lower()):
+        for token in re.findall(group.pattern, features.counted(text[start:end]).lower()):
             yield token, (start, end)

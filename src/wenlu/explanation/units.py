@@ -51,8 +51,10 @@ def units_of(parts: Sequence[Part], pieces: Sequence[Piece], level: Level) -> li
     for number, part in enumerate(parts):
         own = [place for place, piece in enumerate(pieces) if piece.part == number]
         spans = [(pieces[place].start, pieces[place].end) for place in own]
-        whole_tokens = level in ("token", "character")
-        borders = _joined(spans, Words.characters(part.text).spans) if whole_tokens else list(_spans(part.text, level))
+        if level == "word" or level == "sentence":
+            borders = list(spans_of(part.text, level))
+        else:
+            borders = _joined(spans, Words.characters(part.text).spans)
         borders = borders or [(0, len(part.text))] * bool(own)
         starts = [start for start, _ in borders]
         members: list[list[int]] = [[] for _ in borders]
@@ -86,7 +88,8 @@ def _joined(spans: Sequence[Span], characters: Sequence[Span]) -> list[Span]:
     return found
 
 
-def _spans(text: str, level: Level) -> Iterator[Span]:
+def spans_of(text: str, level: Literal["word", "sentence"]) -> Iterator[Span]:
+    """Where its words and signs are, or its sentences; raises MissingExtra as `units_of`."""
     if level == "sentence":
         yield from placed(text, sentences_of(text), 0)
         return

@@ -89,6 +89,13 @@ class Features:
         """The words and signs of a text, before any are left out or lose their endings; None: spaces part them."""
         return words.words_of(text) if self.config.words == "cut" else None
 
+    def counted(self, word: str) -> str:
+        """What is left of one of those words; nothing where it is left out."""
+        steps, is_cut = _steps(self.config), self.config.words == "cut"
+        if is_cut and not any(letter.isalnum() for letter in word):
+            return ""
+        return _through(steps[is_cut:], word)
+
     def only(self, names: Collection[str]) -> Self:
         """Some of the groups."""
         kept = tuple(group for group in self.groups if group.name in names)

@@ -53,7 +53,8 @@ def framed(
 
     shift = window.offset - window.start
     read_at = np.zeros(len(ids))
-    towards = torch.zeros(2 * len(ids), device=next(headed.parameters()).device)
+    like = next(headed.parameters())
+    towards = like.new_zeros(2 * len(ids), dtype=torch.promote_types(like.dtype, torch.float32))
     for tokens, sign in ((goal, 1.0), (other, -1.0)):
         if tokens is not None:
             towards[2 * (tokens[0] + shift)] += sign

@@ -9,7 +9,7 @@ from wenlu.evaluation.linear.predictor import LinearModel, item_of
 from wenlu.explanation.linear import LinearSubject
 from wenlu.explanation.subject import Part, Piece, Told
 from wenlu.explanation.targets.framed import Question, number_of
-from wenlu.explanation.units import units_of
+from wenlu.explanation.units import spans_of
 from wenlu.tasks.grades.settings import ScoredText
 from wenlu.tasks.grading import Grading
 from wenlu.tasks.text_classification import LabelledText
@@ -34,7 +34,7 @@ def linear_subject(
     if against is not None:
         towards[against] = -1.0
     part = Part("text", item.text)
-    words = units_of((part,), (Piece(0, 0, len(item.text)),), "word")
+    words = list(spans_of(item.text, "word")) or [(0, len(item.text))]
     told = Told(
         model.task.name,
         model.task.told(answer),
@@ -50,6 +50,6 @@ def linear_subject(
         column=None if is_score else target,
         told=told,
         parts=(part,),
-        pieces=tuple(Piece(0, unit.start, unit.end) for unit in words),
+        pieces=tuple(Piece(0, *span) for span in words),
         model_digest=f"sha256:{digest}",
     )
