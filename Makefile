@@ -68,6 +68,10 @@ proof-ladders: $(VENV)/.dev
 proof-results: $(VENV)/.dev
 	$(BIN)/python benchmarks/results.py $(SET) $(if $(SEEDS),--seeds $(SEEDS))
 
+# The same texts explained by a linear model, an LSTM and an encoder. Writes docs/results.md.
+proof-explanations: $(VENV)/.dev
+	$(BIN)/python benchmarks/explanations.py $(SET)
+
 bench-%: $(VENV)/.dev
 	$(BIN)/python benchmarks/$*.py $(if $(QUICK),--quick)
 

@@ -64,7 +64,8 @@ def written() -> None:
     }
     climbed = [KEPT / f"ladder-{name}.json" for name in LADDERS]
     ladders = [json.loads(path.read_text(encoding="utf-8")) for path in climbed if path.exists()]
-    (ROOT / "docs" / "results.md").write_text(page(SETS, found, ladders), encoding="utf-8")
+    explained = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(KEPT.glob("explained-*.json"))]
+    (ROOT / "docs" / "results.md").write_text(page(SETS, found, ladders, explained), encoding="utf-8")
 
 
 def trained(name: str, chosen: ResultSet, seed: int) -> dict[str, Any]:

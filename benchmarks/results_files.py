@@ -14,7 +14,8 @@ FEWEST_WORDS = 40
 
 
 def debian_synopses(folder: Path) -> Path:
-    """Long descriptions of Debian's packages and their synopses: JSONL of `text`, `summary` and `package`, the source package.
+    """Long descriptions of Debian's packages and their synopses: JSONL of `text`, `summary` and `package`, which it
+    was built of.
 
     Needs apt on Debian, and the network at the first call. Descriptions that stand there twice are kept once.
     """

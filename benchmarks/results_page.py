@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from results_data import ResultSet
+from results_explanations import explanations
 from results_ladders import ladders
 
 WANTED = 3
@@ -24,6 +25,7 @@ def page(
     sets: Mapping[str, ResultSet],
     found: Mapping[str, Sequence[Mapping[str, Any]]],
     climbed: Sequence[Mapping[str, Any]] = (),
+    explained: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     rows = ["| set | recipe | score | ours | baseline | difference | minutes | peak memory | seeds |"]
     rows.append("|---|---|---|---|---|---|---|---|---|")
@@ -36,6 +38,7 @@ def page(
     parts.append("\n".join(rows))
     parts += ladders(sets, climbed)
     parts += [_section(name, sets[name], runs) for name, runs in found.items() if runs]
+    parts += explanations(explained)
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
