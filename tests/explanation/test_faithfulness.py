@@ -7,7 +7,7 @@ import pytest
 from tests.explanation.subjects import Game, additive
 
 from wenlu.explanation.certificate import certified, judged, rank_correlation
-from wenlu.explanation.faithfulness import SHARES, faithfulness, random_orders, removals
+from wenlu.explanation.faithfulness import SHARES, all_orders, faithfulness, removals
 from wenlu.explanation.methods import Attribution, EffortConfig, Method, occlusion
 
 TERMS = [0.1, -0.2, 3.0, 0.0, 0.05, 2.0, -0.1, 0.2, 0.0, -1.0, 0.1, 0.0]
@@ -43,10 +43,12 @@ def test_taking_out_everything_is_the_fall_to_nothing() -> None:
     assert len(SHARES) == 5
 
 
-def test_of_few_units_all_orders_are_tried() -> None:
-    assert sorted(map(tuple, random_orders(3, 40, 0))) == [
-        (0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0),
-    ]  # fmt: skip
+def test_of_few_units_all_orders_that_differ_are_tried() -> None:
+    assert len(all_orders(3)) == 6  # the first, then the first two
+    assert len(all_orders(5)) == 30  # the first, then two of the others
+    game = additive(3.0, 0.2, -1.0, 0.1, 0.0)
+    found = faithfulness(game, game.units, np.array([3.0, 0.2, -1.0, 0.1, 0.0]), orders=40)
+    assert (found.orders, found.p_value, found.can_be_told) == (30, pytest.approx(1 / 30), True)
 
 
 def test_three_units_cannot_be_told_from_chance() -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, permutations
-from math import ceil, factorial
+from itertools import permutations
+from math import ceil
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from wenlu.explanation.units import Unit
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 """ERASER's bins, of units, at least one."""
 LEVEL = 0.05
+MOST_IN_ALL_ORDERS = 6
+"""Units; of more there are thousands of orders."""
 Order = Sequence[int]
 
 
@@ -37,8 +39,9 @@ class AgainstRandom:
 @dataclass(frozen=True)
 class Faithfulness:
     """Attributes:
-    orders: random ones. percentile: share of them that the explanation's difference is above.
-    p_value: (1 + random orders that are at least as good) / (1 + orders).
+    orders: that it is held against, random ones, or all that differ where these are fewer.
+    percentile: share of them that the explanation's difference is above.
+    p_value: share of orders that are at least as good; of random ones it counts as one itself.
     can_be_told: whether there are enough orders of so few units to tell the best from chance.
     """
 
@@ -65,7 +68,10 @@ def faithfulness(
     read = [number for number, unit in enumerate(units) if unit.pieces]
     players = [units[number] for number in read]
     ours = np.argsort(-amounts[read], kind="stable").tolist()
-    others = random_orders(len(players), orders, seed)
+    every = all_orders(len(players))
+    is_whole = len(every) in range(1, orders + 1)
+    others = every if is_whole else random_orders(len(players), orders, seed)
+    itself = 0 if is_whole else 1  # which is among all
     found = removals(subject, players, [ours, *others])
     gaps = found[:, 0] - found[:, 1]
     better = int((gaps[1:] >= gaps[0] - 1e-12).sum())
@@ -74,14 +80,14 @@ def faithfulness(
         _against(found[:, 1]),
         len(others),
         float((gaps[1:] < gaps[0]).mean()) if others else 0.0,
-        (1 + better) / (1 + len(others)),
-        1 / (1 + len(others)) <= LEVEL and factorial(min(len(players), 8)) >= 1 / LEVEL,
+        (itself + better) / (itself + len(others)),
+        1 / (itself + len(others)) <= LEVEL,
     )
 
 
 def removals(subject: Subject, players: Sequence[Unit], orders: Sequence[Order]) -> Floats:
     """(n, 2) comprehensiveness and sufficiency of each order."""
-    cuts = [max(1, ceil(share * len(players))) for share in SHARES]
+    cuts = cuts_of(len(players))
     distinct = sorted(set(cuts))
     kept = np.ones((1 + 2 * len(orders) * len(distinct), len(subject.pieces)), np.bool_)
     owned = [list(unit.pieces) for unit in players]
@@ -100,9 +106,20 @@ def removals(subject: Subject, players: Sequence[Unit], orders: Sequence[Order])
     return found
 
 
+def cuts_of(count: int) -> list[int]:
+    """How many units each share is."""
+    return [max(1, ceil(share * count)) for share in SHARES]
+
+
+def all_orders(count: int) -> list[Order]:
+    """One of each kind that the cuts tell apart; none where there are more than a few units."""
+    if count > MOST_IN_ALL_ORDERS:
+        return []
+    kinds = {tuple(frozenset(order[:cut]) for cut in cuts_of(count)): order for order in permutations(range(count))}
+    return list(kinds.values())
+
+
 def random_orders(count: int, orders: int, seed: int) -> list[Order]:
-    if factorial(min(count, 20)) <= orders:
-        return list(islice(permutations(range(count)), orders))
     dice = np.random.default_rng(seed)
     return [dice.permutation(count).tolist() for _ in range(orders)]
 
