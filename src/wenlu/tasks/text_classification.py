@@ -79,7 +79,8 @@ class TextClassificationConfig(ReadingConfig):
         long: what is read of a text that is longer than `train.context`: its head, its tail, a quarter head and three
             quarters tail, or all of it in windows that overlap, whose logits are averaged.
         class_weights: "balanced" weighs each label by how rare it is.
-        label_smoothing: share of the target that all labels get alike (Szegedy et al. 2016, arXiv:1512.00567).
+        label_smoothing: share of the target that all labels get alike, in training (Szegedy et al. 2016,
+            arXiv:1512.00567).
         r_drop: weight of the divergence between two passes with their own dropout (Liang et al. 2021,
             arXiv:2106.14448); costs a second pass.
         mixup: α of the Beta distribution by which pairs of texts are mixed (Zhang et al. 2018, arXiv:1710.09412).
@@ -226,14 +227,15 @@ class TextClassification(ReadingTask):
         """Summed cross-entropy in nats; where several labels may hold, the mean over labels of binary ones."""
         headed = self.headed(model)
         assert batch.labels is not None, "a batch to learn from has labels"
+        smoothing = self.config.label_smoothing if headed.training else 0.0
         if headed.training and self.config.mixup and len(batch.labels) > 1:
             total, logits = self._mixed(headed, batch, batch.labels)
         else:
             logits = headed.task_head(self.vectors(headed, batch))
-            total = self._nats(logits, batch.labels)
+            total = self._nats(logits, batch.labels, smoothing)
         if headed.training and self.config.r_drop:
             again = headed.task_head(self.vectors(headed, batch))
-            total = (total + self._nats(again, batch.labels)) / 2
+            total = (total + self._nats(again, batch.labels, smoothing)) / 2
             total = total + self.config.r_drop * _divergence(logits, again, several=self.config.several)
         count = len(batch.labels)
         right = int(self._right(logits, batch.labels).sum())
@@ -241,11 +243,10 @@ class TextClassification(ReadingTask):
         part = Counted(total.item(), count, right)
         return Loss(total, count, {"label": part}, tokens=int(batch.attention_mask.sum()))
 
-    def _nats(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _nats(self, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
         wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
         given = self.config.class_weights
         weights = None if isinstance(given, str) else torch.tensor(given, dtype=wide.dtype, device=wide.device)
-        smoothing = self.config.label_smoothing
         if self.config.several:
             targets = labels.to(wide.dtype) * (1 - smoothing) + smoothing / 2
             return F.binary_cross_entropy_with_logits(wide, targets, weight=weights, reduction="sum") / wide.size(1)
@@ -261,8 +262,9 @@ class TextClassification(ReadingTask):
                 logits = headed.task_head(self.vectors(headed, both))
         else:
             logits = headed.task_head(mixture.of(self.vectors(headed, batch)))
-        share = mixture.share
-        return share * self._nats(logits, labels) + (1 - share) * self._nats(logits, labels[mixture.others]), logits
+        share, smoothing = mixture.share, self.config.label_smoothing
+        own, others = (self._nats(logits, each, smoothing) for each in (labels, labels[mixture.others]))
+        return share * own + (1 - share) * others, logits
 
     def _right(self, logits: Tensor, labels: Tensor) -> Tensor:
         if self.config.several:
