@@ -11,6 +11,7 @@ import numpy as np
 
 from wenlu.explanation.faithfulness import Faithfulness, faithfulness
 from wenlu.explanation.methods import COMPLETE, Attribution, EffortConfig, Method
+from wenlu.explanation.reasons import Reason
 from wenlu.explanation.subject import Floats, Subject
 from wenlu.explanation.units import Unit
 
@@ -33,7 +34,7 @@ class Certificate:
     """
 
     verdict: Verdict
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     method: str
     baseline: str
     unit: str
@@ -103,32 +104,20 @@ def certified(
 
 def judged(
     found: Attribution, faithful: Faithfulness, randomisation: float | None, stability: float | None, units: int
-) -> tuple[Verdict, tuple[str, ...]]:
+) -> tuple[Verdict, tuple[Reason, ...]]:
     """What did not converge is not asked whether it is faithful."""
     unsteady, unfaithful = [], []
     if not is_complete(found):
         assert found.completeness_error is not None, "what promises no sum misses none"
-        unsteady.append(
-            f"attributions miss the difference to the baseline by {100 * found.completeness_error:.2g} %; "
-            "raise max_steps, or choose another baseline"
-        )
+        unsteady.append(Reason("incomplete", {"percent": 100 * found.completeness_error}))
     if stability is not None and stability < STEADY:
-        unsteady.append(f"other seeds rank the units otherwise (correlation {stability:.2f}); raise samples")
+        unsteady.append(Reason("unsteady", {"correlation": stability}))
     if not faithful.can_be_told:
-        unfaithful.append(
-            f"{units} units and {faithful.orders} random orders do not suffice to tell it from chance; explain smaller "
-            "units or a longer text, or raise orders"
-        )
+        unfaithful.append(Reason("untold", {"units": units, "orders": faithful.orders}))
     elif not faithful.is_faithful:
-        unfaithful.append(
-            f"units in its order matter no more than in random orders (p = {faithful.p_value:.2f}); another method "
-            "or unit may do"
-        )
+        unfaithful.append(Reason("chance", {"p_value": faithful.p_value}))
     if randomisation is not None and randomisation >= INDEPENDENT:
-        unfaithful.append(
-            f"it says nearly the same of a model whose weights were shuffled (correlation {randomisation:.2f}), so it "
-            "tells of the text more than of the model"
-        )
+        unfaithful.append(Reason("independent", {"correlation": randomisation}))
     if unsteady:
         return "unconverged", (*unsteady, *unfaithful)
     return ("unfaithful" if unfaithful else "valid"), tuple(unfaithful)

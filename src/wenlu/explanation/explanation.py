@@ -56,6 +56,7 @@ class Explanation:
     def as_json(self) -> dict[str, Any]:
         """One object, as `wenlu explain --json` prints it."""
         certificate = asdict(self.certificate)
+        certificate["reasons"] = tuple(str(reason) for reason in self.certificate.reasons)
         found: dict[str, Any] = {
             "id": self.id,
             "task": self.told.task,
