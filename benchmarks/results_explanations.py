@@ -64,11 +64,15 @@ def _section(found: Mapping[str, Any]) -> str:
         + ", ".join(f"{word} ({count})" if count > 1 else word for word, count in words.most_common(20))
         + ".",
         "",
-        *_shown(next((text for text in texts if len(text["agreed"]) > 1), texts[0]), models),
+        *_shown(max(texts, key=lambda text: (_valid(text), len(text["agreed"]))), models),
         "",
         f"{found['machine']}, {found['threads']} threads; {found['commit']}.",
     ]
     return "\n".join(lines)
+
+
+def _valid(text: Mapping[str, Any]) -> int:
+    return sum(each["verdict"] == "valid" for each in text["certificates"].values())
 
 
 def _shown(text: Mapping[str, Any], models: Sequence[str]) -> list[str]:

@@ -171,7 +171,7 @@ def test_json_holds_all_that_was_found(explainer: Explainer) -> None:
     [
         (["target=awful"], r"target='awful': the model knows no such"),
         (["target=bad", "against=bad"], "target and against are the same"),
-        (["metod=occlusion"], r"metod: no setting of an explanation; did you mean method"),
+        (["methods=occlusion"], r"methods: no setting of an explanation; did you mean method"),
     ],
 )
 def test_what_cannot_be_asked_is_named(explainer: Explainer, overrides: list[str], message: str) -> None:

@@ -56,6 +56,7 @@ class Explanation:
     def as_json(self) -> dict[str, Any]:
         """One object, as `wenlu explain --json` prints it."""
         certificate = asdict(self.certificate)
+        faithfulness = certificate.pop("faithfulness")
         certificate["reasons"] = tuple(str(reason) for reason in self.certificate.reasons)
         found: dict[str, Any] = {
             "id": self.id,
@@ -70,7 +71,7 @@ class Explanation:
             "texts": {part.name: part.text for part in self.parts},
             "attributions": [_plain(each) for each in self.attributions],
             "elsewhere": [{"name": name, "attribution": amount} for name, amount in self.elsewhere],
-            "certificate": {**certificate, **certificate.pop("faithfulness")},
+            "certificate": {**certificate, **faithfulness},
             "seconds": round(self.seconds, 3),
         }
         if self.attention is not None:
