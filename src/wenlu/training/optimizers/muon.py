@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import math
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
+from wenlu.kernels.orthogonal import orthogonalised
 from wenlu.training.optimizers.config import Decay, OptimizerConfig
 from wenlu.training.optimizers.groups import Weights, groups, is_hidden_matrix
 
@@ -47,5 +49,29 @@ class MuonConfig(OptimizerConfig):
         if of_adamw:
             parts.append(torch.optim.AdamW(of_adamw, betas=self.betas, eps=self.eps, fused=True))
         if of_muon:
-            parts.append(torch.optim.Muon(of_muon, momentum=self.muon_momentum, ns_steps=self.muon_iterations))
+            parts.append(Muon(of_muon, self.muon_momentum, self.muon_iterations))
         return parts
+
+
+class Muon(torch.optim.Optimizer):
+    """torch's Muon, with Nesterov momentum and steps √(M / N) larger of matrices (M, N) that are higher than wide, but
+    for the number format of `orthogonalised`; remembers one number a weight."""
+
+    def __init__(self, params: list[dict[str, Any]], momentum: float, iterations: int) -> None:
+        super().__init__(params, {"momentum": momentum, "iterations": iterations})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        assert closure is None, "the gradients are there before the step"
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                if not self.state[weight]:
+                    self.state[weight]["momentum_buffer"] = torch.zeros_like(weight.grad)
+                momentum = self.state[weight]["momentum_buffer"]
+                momentum.lerp_(weight.grad, 1 - group["momentum"])
+                update = orthogonalised(weight.grad.lerp(momentum, group["momentum"]), group["iterations"])
+                rows, columns = weight.shape
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+                weight.add_(update, alpha=-group["lr"] * math.sqrt(max(1, rows / columns)))
