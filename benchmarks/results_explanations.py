@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+ADDRESS = re.compile(r"[^\s<>]+@[^\s<>]+|https?://\S+")
+"""Of mail and pages, which are left out of the text that is shown."""
+UNFIT = re.compile(r"porn|fuck|sex|xxx|teen|viagra", re.IGNORECASE)
+"""What spam says and this page need not repeat."""
 SHOWN = 12
 """Words of the text that is shown, those that weigh most."""
 
@@ -64,24 +69,29 @@ def _section(found: Mapping[str, Any]) -> str:
         + ", ".join(f"{word} ({count})" if count > 1 else word for word, count in words.most_common(20))
         + ".",
         "",
-        *_shown(max(texts, key=lambda text: (_valid(text), len(text["agreed"]))), models),
+        *_shown(max(texts, key=_worth_showing), models),
         "",
         f"{found['machine']}, {found['threads']} threads; {found['commit']}.",
     ]
     return "\n".join(lines)
 
 
-def _valid(text: Mapping[str, Any]) -> int:
-    return sum(each["verdict"] == "valid" for each in text["certificates"].values())
+def _worth_showing(text: Mapping[str, Any]) -> tuple[bool, int, float]:
+    valid = sum(each["verdict"] == "valid" for each in text["certificates"].values())
+    return UNFIT.search(text["text"]) is None, valid, sum(text["correlations"].values())
 
 
 def _shown(text: Mapping[str, Any], models: Sequence[str]) -> list[str]:
     """One text in full."""
-    weight = [max(abs(text["amounts"][model][n]) for model in models) for n in range(len(text["words"]))]
+    private = {word for address in ADDRESS.findall(text["text"]) for word in re.findall(r"\w+", address)}
+    weight = [
+        0.0 if word in private else max(abs(text["amounts"][model][n]) for model in models)
+        for n, word in enumerate(text["words"])
+    ]
     best = sorted(sorted(range(len(weight)), key=lambda n: -weight[n])[:SHOWN])
     verdicts = ", ".join(f"{model} {text['certificates'][model]['verdict']}" for model in models)
     return [
-        f"> {' '.join(text['text'].split())}",
+        f"> {' '.join(ADDRESS.sub('…', text['text']).split())}",
         "",
         f"Answered: {text['label']}. Verdicts: {verdicts}. Amounts of its {len(best)} heaviest words, in logits:",
         "",

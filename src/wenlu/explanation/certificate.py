@@ -28,7 +28,7 @@ class Certificate:
     """Attributes:
     value, base: the number of the whole text, and of nothing but the baseline.
     completeness_error: as `Attribution`. steps: nodes or orders of the method.
-    randomisation: mean Spearman correlation of |amounts| with those of the same model after its weights were shuffled.
+    randomisation: mean Spearman correlation with the amounts of the same model after its weights were shuffled.
     stability: the least Spearman correlation between seeds; None: the method draws nothing.
     reasons: why the verdict is not "valid", or what else to mind.
     """
@@ -76,7 +76,7 @@ def certified(
 
     own = found.amounts[read]
     shuffled = [
-        rank_correlation(np.abs(own), np.abs(again(subject.randomised(seed), effort.seed)))
+        rank_correlation(own, again(subject.randomised(seed), effort.seed))
         for seed in range(randomisations if is_complete(found) else 0)  # else the verdict stands already
     ]
     randomisation = float(np.mean(shuffled)) if shuffled else None
