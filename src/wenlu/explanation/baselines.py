@@ -56,7 +56,10 @@ def vector(baseline: Baseline, model: LanguageModel, tokenizer: Tokenizer) -> Te
 
 def embedding_of(model: LanguageModel) -> nn.Module:
     """The module from token ids to vectors; raises UsageError where there is none of that name."""
-    embedding = getattr(model, "embed_tokens", None)
-    if not isinstance(embedding, nn.Module):
+    if not has_embedding(model):
         raise UsageError(f"{type(model).__name__} has no embedding of tokens to attribute to; explain another model")
-    return embedding
+    return model.get_submodule("embed_tokens")
+
+
+def has_embedding(model: LanguageModel) -> bool:
+    return isinstance(getattr(model, "embed_tokens", None), nn.Module)

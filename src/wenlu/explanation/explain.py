@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -18,15 +18,15 @@ from wenlu.corpus.record import Record
 from wenlu.corpus.steps.words import words_of
 from wenlu.errors import DataError, MissingExtra, UsageError
 from wenlu.evaluation.linear.prediction import Stored, linear_folder, load_stored
-from wenlu.explanation.baselines import chosen, vector
+from wenlu.explanation.baselines import chosen, has_embedding, vector
 from wenlu.explanation.certificate import certified
 from wenlu.explanation.explanation import AttentionMap, Attributed, Explanation
 from wenlu.explanation.linear import LinearSubject
 from wenlu.explanation.methods import METHODS, Method
 from wenlu.explanation.methods.attention import weights_of
-from wenlu.explanation.neural import NeuralSubject
+from wenlu.explanation.neural import NeuralSubject, body_of
 from wenlu.explanation.settings import ExplainConfig
-from wenlu.explanation.subject import Part, Subject
+from wenlu.explanation.subject import Between, Part, Subject, go_on
 from wenlu.explanation.targets import answers, grading, next_token, tagging, text_classification
 from wenlu.explanation.targets.framed import Framed, Question
 from wenlu.explanation.targets.linear_scores import linear_subject
@@ -35,6 +35,7 @@ from wenlu.generation.inputs import ReadingConfig, rows_in
 from wenlu.generation.labelled import LONGEST, AnsweringConfig, rows_of
 from wenlu.generation.rows import BadRow, Row
 from wenlu.models import Ability, family_of
+from wenlu.models.adapters import view_of
 from wenlu.models.weights.digest import weights_digest
 from wenlu.tasks import (
     CausalLM,
@@ -47,7 +48,6 @@ from wenlu.tasks import (
     TextClassification,
     TokenClassification,
 )
-from wenlu.tasks.labelled import Headed
 
 _SETTINGS = tuple(ExplainConfig.model_fields)
 MOST_WEIGHTS = 4_000_000
@@ -69,20 +69,23 @@ class Explainer:
             return cls(load_stored(linear))
         return cls(load(path_or_id, task=task))
 
-    def one(self, text: str, columns: Mapping[str, str], config: ExplainConfig) -> Explanation:
+    def one(
+        self, text: str, columns: Mapping[str, str], config: ExplainConfig, *, between: Between = go_on
+    ) -> Explanation:
         """Of a text, and what else the task reads by the names of its columns; the errors are those of `explain`."""
         for key in config.columns:
             raise UsageError(f"{key}: no setting of an explanation; {did_you_mean(key, _SETTINGS)}")
-        return self.explain(Record(text, "text", dict(columns)), config)
+        return self.explain(Record(text, "text", dict(columns)), config, between=between)
 
-    def explain(self, record: Record, config: ExplainConfig) -> Explanation:
+    def explain(self, record: Record, config: ExplainConfig, *, between: Between = go_on) -> Explanation:
         """Of one record, whose columns are named as in training.
 
-        Raises UsageError for a task that is not explained, a target that is none, and a method that does not suit the
-        model; DataError for a record that is no example.
+        Other threads may ask the model meanwhile. `between` is called before each forward pass. Raises UsageError for
+        a task that is not explained, a target that is none, and a method that does not suit the model; DataError for a
+        record that is no example.
         """
         begin = time.perf_counter()
-        subject = self.subject(record, config)
+        subject = self.subject(record, config, between=between)
         level = _level(config.unit, subject.parts)
         units = units_of(subject.parts, subject.pieces, level)
         if not any(unit.pieces for unit in units):
@@ -131,13 +134,12 @@ class Explainer:
         framed = _framed(bundle, record, config, ask)
         task = bundle.task
         model = task.headed(bundle.model) if isinstance(task, ReadingTask) else bundle.model
-        body = model.body if isinstance(model, Headed) else model
         name = chosen(config.baseline, bundle.tokenizer)
         return NeuralSubject(
-            model=model,
+            model=view_of(model),
             rows=framed.rows,
             aim=framed.aim,
-            baseline=vector(name, body, bundle.tokenizer),
+            baseline=vector(name, body_of(model), bundle.tokenizer),
             told=framed.told,
             parts=framed.parts,
             pieces=framed.pieces,
@@ -146,12 +148,12 @@ class Explainer:
             tokenizer_digest=bundle.tokenizer.fingerprint,
         )
 
-    def subject(self, record: Record, config: ExplainConfig) -> Subject:
+    def subject(self, record: Record, config: ExplainConfig, *, between: Between = go_on) -> Subject:
         """The text before the model, with the number that is explained; raises as `explain`."""
         ask = Question(config.target, config.against, config.at)
         if isinstance(self.model, Stored):
-            return self._linear(self.model, record, config, ask)
-        return self._neural(self.model, record, config, ask)
+            return replace(self._linear(self.model, record, config, ask), between=between)
+        return replace(self._neural(self.model, record, config, ask), between=between)
 
     def rows(self, stack: ExitStack, source: Path | BinaryIO, config: ExplainConfig) -> Iterator[Row | BadRow]:
         """Records of a file, which `stack` closes, or lines of standard input; raises UsageError, DataError."""
@@ -166,6 +168,16 @@ class Explainer:
     def _digest(self) -> str:
         assert isinstance(self.model, Bundle), "a linear model has the digest of its file"
         return weights_digest(self.model.model)
+
+
+def explains(model: Bundle | Stored) -> bool:
+    """Whether an `Explainer` finds something to attribute to."""
+    if isinstance(model, Stored):
+        return True
+    is_known = _continues(model) or isinstance(
+        model.task, TextClassification | TokenClassification | QuestionAnswering | Grading
+    )
+    return is_known and has_embedding(body_of(model.model))
 
 
 def explain(model: str | Path | Explainer, text: str | Mapping[str, str], overrides: Sequence[str] = ()) -> Explanation:
@@ -206,7 +218,7 @@ def _framed(bundle: Bundle, record: Record, config: ExplainConfig, ask: Question
     """Raises UsageError for a task of another kind."""
     task, model, tokenizer = bundle.task, bundle.model, bundle.tokenizer
     longest = min(bundle.config.context or LONGEST, LONGEST)
-    if isinstance(task, CausalLM | Dialogue | Preference) and Ability.CAUSAL in family_of(model).abilities:
+    if _continues(bundle):
         return next_token.framed(model, tokenizer, record.text, config.context or longest, ask)
     if isinstance(task, TextClassification | TokenClassification | QuestionAnswering | Grading):
         example: Any = type(task).example_of(record, _named(task.config, config))
@@ -222,6 +234,11 @@ def _framed(bundle: Bundle, record: Record, config: ExplainConfig, ask: Question
                 return grading.framed(task, model, tokenizer, example, context, ask)
     name = "a bare encoder, which answers nothing" if task is None else task.name
     raise UsageError(f"{bundle.path}: is for {name}; explained are {EXPLAINED}")
+
+
+def _continues(bundle: Bundle) -> bool:
+    is_for_it = isinstance(bundle.task, CausalLM | Dialogue | Preference)
+    return is_for_it and Ability.CAUSAL in family_of(bundle.model).abilities
 
 
 def _named(settings: Any, config: ExplainConfig) -> Any:

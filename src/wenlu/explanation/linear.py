@@ -11,8 +11,10 @@ import numpy as np
 from wenlu.evaluation.linear.groups import Item, Terms
 from wenlu.evaluation.linear.predictor import LinearModel
 from wenlu.evaluation.linear.weights import Weights
-from wenlu.explanation.subject import Asked, Bools, Floats, Part, Piece, Told
+from wenlu.explanation.subject import Asked, Between, Bools, Floats, Part, Piece, Told, go_on
 from wenlu.explanation.term_places import Occurrences, occurrences
+
+TEXTS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,22 @@ class LinearSubject:
     model_digest: str
     removal: str = "left out"
     tokenizer_digest: str | None = None
+    between: Between = go_on
 
     def ask(self, kept: Bools) -> Asked:
+        found = [self._ask(part) for part in np.array_split(kept, -(-len(kept) // TEXTS_AT_ONCE))]
+        return Asked(*(np.concatenate(one) for one in zip(*found, strict=True)))
+
+    def _ask(self, kept: Bools) -> tuple[Floats, Floats]:
+        self.between()
         texts = [self._text(row) for row in kept]
         items = [replace(self.item, text=text) for text in texts]
         scores = self.model.weights.scores(self.model.features.rows(items))
         values = scores @ self.towards
         if self.column is None:
-            return Asked(values, values)
+            return values, values
         answers = self.model.read(scores)
-        return Asked(values, np.array([answer.probabilities[self.column] for answer in answers]))
+        return values, np.array([answer.probabilities[self.column] for answer in answers])
 
     def randomised(self, seed: int) -> LinearSubject:
         """Each output's weights change places among the features that there are."""

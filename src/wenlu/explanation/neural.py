@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from wenlu.explanation.baselines import embedding_of
-from wenlu.explanation.subject import Asked, Bools, Floats, Part, Piece, Told
+from wenlu.explanation.subject import Asked, Between, Bools, Floats, Part, Piece, Told, go_on
 from wenlu.models import LanguageModel
 from wenlu.tasks.labelled.headed import Headed
 from wenlu.tasks.task import Batch
@@ -57,6 +57,7 @@ class NeuralSubject:
     """A `Subject` whose number has a gradient.
 
     Attributes:
+        model: one that nothing else asks meanwhile, since its embedding is told what to give.
         baseline: (D,) what stands in the place of an embedding.
     """
 
@@ -70,10 +71,11 @@ class NeuralSubject:
     removal: str
     model_digest: str
     tokenizer_digest: str | None
+    between: Between = go_on
 
     @property
     def body(self) -> LanguageModel:
-        return self.model.body if isinstance(self.model, Headed) else self.model
+        return body_of(self.model)
 
     @torch.no_grad()
     def ask(self, kept: Bools) -> Asked:
@@ -145,6 +147,7 @@ class NeuralSubject:
 
     def _scores(self, row: Row, vectors: Tensor) -> Tensor:
         """(n, K), at least in float32."""
+        self.between()
         count = len(vectors)
         batch = Batch(
             input_ids=row.ids.expand(count, -1),
@@ -155,6 +158,10 @@ class NeuralSubject:
         with _embedded_as(self.body, vectors):
             scores = self.aim.read(self.model, batch)
         return scores.to(torch.promote_types(scores.dtype, torch.float32))
+
+
+def body_of(model: LanguageModel) -> LanguageModel:
+    return model.body if isinstance(model, Headed) else model
 
 
 def _there(row: Row, kept: Tensor) -> Tensor:

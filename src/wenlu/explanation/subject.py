@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -10,6 +10,8 @@ import numpy as np
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
+Between = Callable[[], None]
+"""Called whenever a model is about to be asked; what it raises is the end of the work."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,10 @@ class Subject(Protocol):
 
     def randomised(self, seed: int) -> Self:
         """The same text and number before the same model with its weights shuffled."""
+
+
+def go_on() -> None:
+    """Between two questions to a model, where nobody may end the work."""
 
 
 def without(count: int, groups: Sequence[Sequence[int]]) -> Bools:
