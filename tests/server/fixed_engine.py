@@ -21,6 +21,8 @@ from wenlu.server.messages import (
     Done,
     Embed,
     Event,
+    Explain,
+    Explained,
     Failed,
     Generate,
     ModelInfo,
@@ -39,7 +41,46 @@ from wenlu.server.messages import (
 WRITER = ModelInfo(
     "writer", ("chat", "complete", "fill-in-the-middle", "embed"), 1_700_000_000, context=4096, tools=True
 )
-JUDGE = ModelInfo("judge", ("classify",), 1_700_000_001, task="text-classification", labels=("bad", "good"))
+JUDGE = ModelInfo("judge", ("classify", "explain"), 1_700_000_001, task="text-classification", labels=("bad", "good"))
+WHY: dict[str, Any] = {
+    "id": "text",
+    "task": "text-classification",
+    "prediction": "good",
+    "probability": 0.9,
+    "probabilities": {"bad": 0.1, "good": 0.9},
+    "explained": {"target": "good", "against": None, "value": "logit", "chance": "probability"},
+    "texts": {"text": "not bad"},
+    "attributions": [
+        {"part": "text", "text": "not", "start": 0, "end": 3, "attribution": 1.5},
+        {"part": "text", "text": "bad", "start": 4, "end": 7, "attribution": -0.5},
+    ],
+    "elsewhere": [],
+    "certificate": {
+        "verdict": "valid",
+        "reasons": [],
+        "method": "integrated-gradients",
+        "baseline": "replaced: mask",
+        "unit": "word",
+        "value": 2.0,
+        "base": 1.0,
+        "completeness_error": 0.0001,
+        "steps": 8,
+        "randomisation": 0.1,
+        "randomisations": 5,
+        "stability": None,
+        "seed": 0,
+        "model": "sha256:00",
+        "tokenizer": "00",
+        "comprehensiveness": {"value": 0.4, "random_mean": 0.2, "random_low": 0.1, "random_high": 0.3},
+        "sufficiency": {"value": 0.1, "random_mean": 0.3, "random_low": 0.2, "random_high": 0.4},
+        "orders": 40,
+        "percentile": 1.0,
+        "p_value": 0.02,
+        "can_be_told": True,
+    },
+    "seconds": 0.1,
+}
+"""What every question why is answered, as `wenlu explain --json` does."""
 PIECES = ("Hello", ",", " ", "world", "!")
 
 
@@ -155,6 +196,8 @@ class FixedEngine:
             case Answer(examples=examples):
                 rows = tuple(self.rows[index % len(self.rows)] for index in range(len(examples)))
                 return Answers(id=request.id, rows=rows, tokens=len(examples))
+            case Explain():
+                return Explained(id=request.id, told=WHY, tokens=2)
             case Tokenize(prompt=prompt):
                 strings = _tokens_of(prompt)
                 return Tokens(id=request.id, ids=tuple(range(len(strings))), strings=strings, context=4096)

@@ -31,7 +31,7 @@ MODELS = (
     ),
     ModelInfo(
         "reviews",
-        ("classify", "extract", "answer", "translate", "grade"),
+        ("classify", "extract", "answer", "translate", "grade", "explain"),
         created=1_700_000_000,
         context=64,
         task="text-classification",

@@ -27,7 +27,18 @@ from wenlu.server.settings import Limits
 EXAMPLES = 200 if os.environ.get("WENLU_PROOF") == "1" else 2
 MODEL = ModelInfo(
     "all",
-    ("chat", "complete", "fill-in-the-middle", "embed", "classify", "extract", "answer", "translate", "grade"),
+    (
+        "chat",
+        "complete",
+        "fill-in-the-middle",
+        "embed",
+        "classify",
+        "extract",
+        "answer",
+        "translate",
+        "grade",
+        "explain",
+    ),
     created=1_700_000_000,
     context=4096,
     columns=("text", "question", "context"),
@@ -37,6 +48,7 @@ POSITIVE, NEGATIVE = schemathesis.GenerationMode.POSITIVE, schemathesis.Generati
 POSTS = [
     *(f"POST /v1/{name}" for name in ("chat/completions", "completions", "embeddings", "messages")),
     *(f"POST /v1/{name}" for name in ("messages/count_tokens", "classify", "extract", "answer", "translate", "grade")),
+    "POST /v1/explain",
     *("POST /tokenize", "POST /detokenize"),
 ]
 GETS = ["GET /v1/models", "GET /v1/models/{name}", "GET /tokenizer_info"]

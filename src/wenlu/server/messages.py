@@ -12,7 +12,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 Ability = Literal[
-    "chat", "complete", "fill-in-the-middle", "embed", "classify", "extract", "answer", "translate", "grade"
+    "chat", "complete", "fill-in-the-middle", "embed", "classify", "extract", "answer", "translate", "grade", "explain"
 ]
 Finish = Literal["stop", "length"]
 Fault = Literal["request", "context", "model", "busy", "deadline", "engine"]
@@ -175,6 +175,24 @@ class Answer(_Message, frozen=True, kw_only=True):
     abstain_below: float | None = None
 
 
+class Explain(_Message, frozen=True, kw_only=True):
+    """Why a model answers as it does to one example of its task, or goes on with a text as it does.
+
+    Attributes:
+        example: columns by name; of a model that goes on with it, the `text`.
+        settings: those of `wenlu explain` that were given.
+        most_tokens: of all its texts; of a linear model words.
+        deadline_seconds: the request fails where it is not done by then.
+    """
+
+    id: int
+    model: str
+    example: dict[str, Any]
+    settings: dict[str, Any] = {}
+    most_tokens: int | None = None
+    deadline_seconds: float | None = None
+
+
 class Tokenize(_Message, frozen=True, kw_only=True):
     """Ids of a text, or of messages as the chat template writes them; framed as a prompt of that kind is, unless it is
     told not to be."""
@@ -273,6 +291,14 @@ class Answers(_Message, frozen=True, kw_only=True):
     tokens: int
 
 
+class Explained(_Message, frozen=True, kw_only=True):
+    """What `wenlu explain --json` tells."""
+
+    id: int
+    told: dict[str, Any]
+    tokens: int
+
+
 class Tokens(_Message, frozen=True, kw_only=True):
     """`text` is theirs; `strings` are theirs one by one."""
 
@@ -347,11 +373,11 @@ class Several(_Message, frozen=True, kw_only=True):
     events: tuple[Event, ...]
 
 
-Asking = Embed | Answer | Tokenize | Detokenize | Describe
+Asking = Embed | Answer | Explain | Tokenize | Detokenize | Describe
 """Requests with one reply."""
 Request = Generate | Asking | Cancel
-Reply = Vectors | Answers | Tokens | Description | Failed
-Event = Started | Delta | Done | Vectors | Answers | Tokens | Description | Failed
+Reply = Vectors | Answers | Explained | Tokens | Description | Failed
+Event = Started | Delta | Done | Vectors | Answers | Explained | Tokens | Description | Failed
 """What answers a request."""
 Said = Several | Serving | Stats
 """What the engine's process says."""

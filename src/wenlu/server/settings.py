@@ -27,6 +27,9 @@ class Limits(Config):
             answers; 0: no limit.
         stop: strings that end an answer.
         inputs: texts of one request for vectors or for a task.
+        explain_tokens: of a text that is explained, of all its columns together; of a linear model words.
+        explain_samples, explain_orders: orders that Shapley values draw, and that faithfulness is held against.
+        explain_seconds: for an explanation; the request then fails. One is made at a time.
     """
 
     header_seconds: PositiveFloat = 10.0
@@ -40,6 +43,10 @@ class Limits(Config):
     n: PositiveInt = 16
     stop: PositiveInt = 16
     inputs: PositiveInt = 2048
+    explain_tokens: PositiveInt = 512
+    explain_samples: PositiveInt = 64
+    explain_orders: PositiveInt = 200
+    explain_seconds: PositiveFloat = 60.0
     waiting: PositiveInt = 64
     waiting_tokens: PositiveInt = 4 * 8192
     wait_seconds: PositiveFloat = 60.0

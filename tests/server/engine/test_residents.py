@@ -26,6 +26,8 @@ from wenlu.server.messages import (
     Describe,
     Description,
     Detokenize,
+    Explain,
+    Explained,
     Failed,
     Rules,
     TextPrompt,
@@ -135,12 +137,12 @@ def test_a_chat_template_that_cannot_be_rendered_is_refused(tmp_path: Path) -> N
 
 def test_what_a_model_can_is_told(tmp_path: Path, asked: Asked) -> None:
     (tiny,) = asked.models
-    assert tiny.abilities == ("chat", "complete")
+    assert tiny.abilities == ("chat", "complete", "explain")
     assert (tiny.context, tiny.task, tiny.tools, tiny.loaded) == (512, None, False, True)
     marks = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
     code = tiny_llama(tmp_path / "code", byte_tokenizer(None, marks))
     with running([("code", code)]) as other:
-        assert other.models[0].abilities == ("complete", "fill-in-the-middle")
+        assert other.models[0].abilities == ("complete", "fill-in-the-middle", "explain")
         id = other.submit(TextPrompt("ab", suffix="yz"), model="code", max_tokens=1, echo=True)
         other.until(id)
         written = [token.utf8.decode() for token in other.of(id)[0].prompt]  # type: ignore[union-attr]
@@ -158,7 +160,7 @@ def test_models_that_read_a_source_and_recurrent_ones_write_too(tmp_path: Path) 
         save_model(tmp_path / name, row.build(row.config(vocab_size=tokenizer.vocab_size, **fitting)), row)
         tokenizer.save(tmp_path / name)
     with running([(name, tmp_path / name) for name in ("bart", "lstm")]) as asked:
-        assert [model.abilities for model in asked.models] == [("complete",)] * 2
+        assert [model.abilities for model in asked.models] == [("complete",), ("complete", "explain")]
         fields = {"max_tokens": 6, "ignore_end": True}
         ids = [asked.submit("ab", model=model, seed=seed, **fields) for model in ("bart", "lstm") for seed in range(3)]
         asked.until(*ids)
@@ -169,6 +171,8 @@ def test_models_that_read_a_source_and_recurrent_ones_write_too(tmp_path: Path) 
         failure = asked.failed("ab", model="bart", echo=True, logprobs=1)
         assert failure.param == "echo"
         assert "reads its source and gives it no probability" in failure.message
+        why = Explain(id=asked.id(), model="lstm", example={"text": "ab"}, settings={"method": "occlusion"})
+        assert isinstance(asked.reply(why), Explained)
 
 
 def test_tokens_come_and_go_and_are_described(asked: Asked) -> None:

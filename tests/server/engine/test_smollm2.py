@@ -46,7 +46,7 @@ def smollm2(package_file: Callable[[str, str], Path]) -> Iterator[Asked]:
 
 def test_it_answers_in_its_role_with_any_company(smollm2: Asked) -> None:
     (info,) = smollm2.models
-    assert info.abilities == ("chat", "complete")
+    assert info.abilities == ("chat", "complete", "explain")
     fields = {"model": "smollm2", "max_tokens": 8}
     paris = smollm2.submit(says("What is the capital of France?"), rules=GREEDY, **fields)
     others = [smollm2.submit(says("你好！🙂"), seed=seed, **fields) for seed in range(3)]

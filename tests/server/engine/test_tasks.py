@@ -39,6 +39,7 @@ ABILITIES: dict[str, Ability] = {
     "token-classification": "extract",
     "translation": "translate",
 }
+EXPLAINED = {"grading", "question-answering", "text-classification", "token-classification"}
 
 
 def tiny(name: str, new_tokenizer: NewTokenizer) -> Bundle:
@@ -76,7 +77,7 @@ def test_every_task_has_an_ability_and_answers_as_it_does_alone(
         return
     (one,) = served("m", bundle)
     ability = ABILITIES[row.name]
-    assert one.info.abilities == (ability,)
+    assert one.info.abilities == (ability, *(("explain",) if row.name in EXPLAINED else ()))
     assert one.info.task == row.name
     if row.name == "embedding":
         return
@@ -116,8 +117,8 @@ def test_each_of_several_tasks_has_a_name_of_its_own(new_tokenizer: NewTokenizer
     task.save(tmp_path, model, bert)
     found = list(served("both", wenlu.load(tmp_path)))  # type: ignore[arg-type]
     assert [(one.name, *one.info.abilities) for one in found] == [
-        ("both/text-classification", "classify"),
-        ("both/grading", "grade"),
+        ("both/text-classification", "classify", "explain"),
+        ("both/grading", "grade", "explain"),
     ]
     for one in found:
         ability = one.info.abilities[0]
@@ -165,7 +166,7 @@ def test_a_model_that_cannot_says_what_it_can(new_tokenizer: NewTokenizer) -> No
 def test_a_linear_model_classifies(tmp_path: Path) -> None:
     model = trained(learners.CLASSIFIERS[0], classification(), EXAMPLES)
     one: Served = served_linear("spam", Stored(model, "0"), tmp_path)
-    assert (one.info.abilities, one.info.labels) == (("classify",), ("ham", "spam"))
+    assert (one.info.abilities, one.info.labels) == (("classify", "explain"), ("ham", "spam"))
     texts = tuple({"text": example.text} for example in EXAMPLES)
     answering = Answering(Answer(id=1, model="spam", ability="classify", examples=texts), one)
     go_on([answering], 64)

@@ -70,3 +70,23 @@ def test_who_hangs_up_frees_its_place(stage: str, stream: bool) -> None:
             assert len(engine.asked) == 1, "who left the queue never reached the engine"
             hold()
             _wait(lambda: not engine.running)
+
+
+def test_an_explanation_that_is_left_is_given_up_and_those_that_wait_take_nobody_s_place() -> None:
+    why = {"model": "judge", "input": "not bad"}
+    engine = FixedEngine(prefill_seconds=60, token_seconds=0)
+    with live(engine, Limits(drain_seconds=0.1), dialects=DIALECTS, places=2) as server:
+        first = _ask(server, "/v1/explain", dict(why))
+        _wait(lambda: len(engine.running) == 1)
+        second = _ask(server, "/v1/explain", dict(why))
+        _wait(lambda: server.served.explanations.waiting)
+        other = _ask(server, "/v1/classify", dict(why))
+        _wait(lambda: len(engine.asked) == 2)
+        assert [type(asked).__name__ for asked in engine.asked] == ["Explain", "Answer"]
+        first()
+        assert _wait(lambda: [type(asked).__name__ for asked in engine.asked][2:] == ["Explain"]) < ALLOWED_SECONDS
+        assert engine.cancelled == {1: "prefill"}
+        second()
+        other()
+        _wait(lambda: not engine.running)
+        assert (server.served.explanations.running, server.served.admission.running) == (0, 0)

@@ -143,6 +143,8 @@ def test_a_gateway_says_which_models_there_are() -> None:
     assert (unknown.value.status, unknown.value.code, unknown.value.param) == (404, "model_not_found", "model")
     with pytest.raises(ApiError, match="model is NoneType"):
         gateway.model(None)
-    with pytest.raises(ApiError, match="judge cannot chat; it can: classify; models that chat: writer") as unable:
+    with pytest.raises(
+        ApiError, match="judge cannot chat; it can: classify, explain; models that chat: writer"
+    ) as unable:
         gateway.model("judge", "chat")
     assert unable.value.status == 400

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 
-from wenlu.server.dialects import chat, completions, embeddings, later, messages, models, tasks, tokens
+from wenlu.server.dialects import chat, completions, embeddings, explanations, later, messages, models, tasks, tokens
 from wenlu.server.http.gateway import Gateway
 
 DIALECTS: tuple[Callable[[Gateway], APIRouter], ...] = (
     chat.routes,
     completions.routes,
     embeddings.routes,
+    explanations.routes,
     messages.routes,
     models.routes,
     tasks.routes,

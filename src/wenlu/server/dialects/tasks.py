@@ -50,7 +50,9 @@ class TaskRequest(Asked):
         if len(inputs) > limits.inputs:
             raise wrong("input", f"{len(inputs)} inputs; at most {limits.inputs} are answered at once")
         is_list = isinstance(self.input, list)
-        return tuple(_example(one, model, f"input.{place}" if is_list else "input") for place, one in enumerate(inputs))
+        return tuple(
+            example_of(one, model, f"input.{place}" if is_list else "input") for place, one in enumerate(inputs)
+        )
 
 
 class QuestionRequest(TaskRequest):
@@ -214,7 +216,7 @@ def _text_column(model: ModelInfo) -> str:
     return model.columns[0] if model.columns else "text"
 
 
-def _example(given: Example, model: ModelInfo, where: str) -> dict[str, Any]:
+def example_of(given: Example, model: ModelInfo, where: str) -> dict[str, Any]:
     """A text alone is the first column."""
     if isinstance(given, str):
         return {_text_column(model): given}

@@ -29,8 +29,8 @@ class Answering:
             raise Problem("request", f"{served.name} cannot {asked.ability}; it can be asked to {does}")
         self.served = served
         self.asked = asked
-        self.rows = list(_rows(served, asked.examples))
-        self.tokens = _tokens(served, self.rows)
+        self.rows = list(rows_asked(served, asked.examples))
+        self.tokens = tokens_of(served, self.rows)
         self.lines: list[dict[str, Any]] = []
 
     @property
@@ -82,7 +82,8 @@ def _answered(served: Served, rows: list[Row | BadRow]) -> Iterator[dict[str, An
     return answer_examples(served.bundle, rows, config)
 
 
-def _rows(served: Served, examples: Sequence[Mapping[str, Any]]) -> Iterator[Row | BadRow]:
+def rows_asked(served: Served, examples: Sequence[Mapping[str, Any]]) -> Iterator[Row | BadRow]:
+    """Examples as the task reads them, by its columns' names in training."""
     task = task_of(served)
     assert task is not None, "it was asked for"
     asked = [role for role in task.config.roles if not role.is_answer]
@@ -110,7 +111,7 @@ def _wrong(example: Mapping[str, Any], asked: Sequence[Role], features: Sequence
     return None if missing is None else f"{missing}: is missing; the task reads {', '.join(known)}"
 
 
-def _tokens(served: Served, rows: Sequence[Row | BadRow]) -> int:
+def tokens_of(served: Served, rows: Sequence[Row | BadRow]) -> int:
     """Of all texts, as the model's tokenizer counts; a linear model has none."""
     if not isinstance(served.bundle, Bundle):
         return 0

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wenlu.server.engine.answering import Answering, go_on, writes
 from wenlu.server.engine.asides import reply_to
 from wenlu.server.engine.channel import Channel
 from wenlu.server.engine.counts import stats_of
 from wenlu.server.engine.embedding import Embedder
+from wenlu.server.engine.explaining import explained, give_way
 from wenlu.server.engine.forms import Forms
 from wenlu.server.engine.preparing import Prepared, prepare
 from wenlu.server.engine.problem import Problem
@@ -27,6 +29,7 @@ from wenlu.server.messages import (
     Done,
     Embed,
     Event,
+    Explain,
     Generate,
     Reply,
     Request,
@@ -52,7 +55,7 @@ class _Job:
 
     Attributes:
         deadline: a clock's seconds. ready: being prepared in another thread; None while its model is loaded.
-        work: what goes on with every step.
+        work: what goes on with every step. is_stopped: for the other thread, that nobody waits for it any more.
     """
 
     asked: Request
@@ -61,6 +64,7 @@ class _Job:
     deadline: float | None = None
     ready: Future[Ready] | None = None
     work: Writing | Embedder | Answering | None = None
+    is_stopped: threading.Event = field(default_factory=threading.Event)
 
 
 class Loop:
@@ -78,13 +82,16 @@ class Loop:
         self._template_seconds = 0.0
         # A form may take its whole time: who asks for none does not wait for it.
         self._threads = {with_form: ThreadPoolExecutor(1, "prepare") for with_form in (False, True)}
+        self._explaining = ThreadPoolExecutor(1, "explain", initializer=give_way)
 
     def run(self) -> None:
         """Until whoever asks is gone: raises Closed; WenluError for models that cannot be served."""
         try:
             self._run()
         finally:
-            for thread in self._threads.values():
+            for job in self._jobs.values():
+                job.is_stopped.set()
+            for thread in (*self._threads.values(), self._explaining):
                 thread.shutdown(wait=False, cancel_futures=True)
             self._residents.close()
             self._forms.close()
@@ -123,7 +130,7 @@ class Loop:
             self._events.append(problem.failed(message.id))
             return
         job = _Job(message, message.model, resident)
-        if isinstance(message, Generate) and message.deadline_seconds is not None:
+        if isinstance(message, Generate | Explain) and message.deadline_seconds is not None:
             job.deadline = time.monotonic() + message.deadline_seconds
         self._jobs[message.id] = job
         resident.users += 1
@@ -150,14 +157,18 @@ class Loop:
             return
         if job.ready is None:
             served = job.resident.loaded.models[job.name]
-            thread = self._threads[_has_form(job.asked)]
-            job.ready = thread.submit(self._made, job.asked, served, job.resident.loaded.most_tokens)
+            is_explained = isinstance(job.asked, Explain)
+            thread = self._explaining if is_explained else self._threads[_has_form(job.asked)]
+            job.ready = thread.submit(self._made, job, served, job.resident.loaded.most_tokens)
             job.ready.add_done_callback(lambda _: self._channel.wake())
         elif job.ready.done():
             self._guarded([job], lambda: self._begin(job))
 
-    def _made(self, asked: Request, served: Served, most_tokens: int | None) -> Ready:
+    def _made(self, job: _Job, served: Served, most_tokens: int | None) -> Ready:
+        asked = job.asked
         match asked:
+            case Explain():
+                return explained(asked, served, job.is_stopped)
             case Generate():
                 return prepare(asked, served, most_tokens, self._forms)
             case Embed():
@@ -231,7 +242,7 @@ class Loop:
             if isinstance(job.work, Writing):
                 self._say(job, job.work.end())
             else:
-                self._fail(job, Problem("deadline", "the model was not ready in time; ask again"))
+                self._fail(job, Problem("deadline", _late(job.asked)))
 
     def _guarded(self, jobs: list[_Job], work: Callable[[], None], resident: Resident | None = None) -> None:
         """Do something for requests; what it raises is their end, and of an error of ours the end of the model too."""
@@ -259,6 +270,7 @@ class Loop:
             self._say(job, [problem.failed(job.asked.id)])
 
     def _stop(self, job: _Job) -> None:
+        job.is_stopped.set()
         if job.ready is not None:
             job.ready.cancel()
         if isinstance(job.work, Writing):
@@ -294,6 +306,15 @@ class Loop:
     def _waiting(self) -> int:
         """Requests that have not come to their engine yet."""
         return sum(isinstance(job.asked, Generate) and job.work is None for job in self._jobs.values())
+
+
+def _late(asked: Request) -> str:
+    if not isinstance(asked, Explain):
+        return "the model was not ready in time; ask again"
+    return (
+        f"no explanation within {asked.deadline_seconds:g} seconds; give a shorter text, fewer orders or samples, "
+        "method=occlusion or input-x-gradient, or raise limits.explain_seconds"
+    )
 
 
 def _has_form(asked: Request) -> bool:

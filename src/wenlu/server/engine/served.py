@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from msgspec.structs import replace as with_changes
@@ -12,6 +13,7 @@ from msgspec.structs import replace as with_changes
 from wenlu.bundle import Bundle
 from wenlu.errors import ConfigError, DataError, UsageError, WeightsError
 from wenlu.evaluation.linear.prediction import Stored
+from wenlu.explanation.explain import Explainer, explains
 from wenlu.generation.embedder import as_embedder
 from wenlu.generation.forward import context_of
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
@@ -70,6 +72,11 @@ class Served:
         """Whether it answers `Generate`."""
         return "complete" in self.info.abilities
 
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Asked from one thread; the first explanation waits for the digest of the weights."""
+        return Explainer(self.bundle)
+
 
 def served(name: str, bundle: Bundle, *, parent: str | None = None, adapter: str | None = None) -> Iterator[Served]:
     """The model under its name; one that learnt several tasks, each of them as NAME/TASK.
@@ -104,7 +111,7 @@ def served(name: str, bundle: Bundle, *, parent: str | None = None, adapter: str
 def served_linear(name: str, stored: Stored, path: Path) -> Served:
     """A linear model of `wenlu compare`."""
     task = stored.model.task
-    abilities = _abilities_of_labelled(task)
+    abilities = (*_abilities_of_labelled(task), *_explains(stored))
     info = ModelInfo(name=name, abilities=abilities, created=created(path), loaded=True)
     info = _labelled(info, task)
     return Served(with_changes(info, columns=(*info.columns, *stored.model.features.config.columns)), stored)
@@ -119,9 +126,9 @@ def abilities_of(bundle: Bundle) -> tuple[Ability, ...]:
             found.insert(0, "chat")
         if sentinels_of(bundle) is not None:
             found.append("fill-in-the-middle")
-        return tuple(found)
+        return (*found, *_explains(bundle))
     if isinstance(task, LabelledTask):
-        return _abilities_of_labelled(task)
+        return (*_abilities_of_labelled(task), *_explains(bundle))
     if isinstance(model, EncoderDecoder):
         return ("complete",)
     does = "fills in masks, which no endpoint asks for" if isinstance(task, MaskedLM | Pairs) else "answers nothing"
@@ -167,6 +174,10 @@ def created(path: Path) -> int:
 
 def _abilities_of_labelled(task: Task) -> tuple[Ability, ...]:
     return (next(ability for kind, ability in _LABELLED if isinstance(task, kind)),)
+
+
+def _explains(model: Bundle | Stored) -> tuple[Ability, ...]:
+    return ("explain",) if explains(model) else ()
 
 
 def _labelled(info: ModelInfo, task: LabelledTask) -> ModelInfo:

@@ -28,6 +28,8 @@ from wenlu.server.messages import (
     Delta,
     Done,
     Event,
+    Explain,
+    Explained,
     Failed,
     Fault,
     Generate,
@@ -78,12 +80,13 @@ class Served:
         self.limits = limits
         self.metrics = Metrics()
         self.admission = Admission(limits, places)
+        self.explanations = Admission(limits, 1)  # those that wait take nobody's place
         self.rates = Rates(limits)
         self._grace_seconds = grace_seconds
         self._tells = tells
         self.metrics.watch(link)
         self.metrics.running.set_function(lambda: self.admission.running)
-        self.metrics.waiting.set_function(lambda: self.admission.waiting)
+        self.metrics.waiting.set_function(lambda: self.admission.waiting + self.explanations.waiting)
 
     @property
     def models(self) -> tuple[ModelInfo, ...]:
@@ -138,7 +141,7 @@ class Served:
         turn = Turn(self._label(request.model), self.metrics)
         self._tell(caller, request)
         try:
-            async with self._placed(1, request, turn), asyncio.timeout(self.limits.answer_seconds):
+            async with self._lane(request), self._placed(1, request, turn), asyncio.timeout(self.limits.answer_seconds):
                 reply = await self.link.ask(request)
         except BaseException as error:
             known = self._known(error)
@@ -149,15 +152,24 @@ class Served:
         if isinstance(reply, Failed):
             raise _error(reply)
         self._tell(caller, reply)
-        if isinstance(reply, Vectors | Answers):
+        if isinstance(reply, Vectors | Answers | Explained):
             self.rates.pay(caller.key, reply.tokens)
             turn.reads(reply.tokens)
         turn.ends()
         return reply
 
     @asynccontextmanager
+    async def _lane(self, request: Asking) -> AsyncIterator[None]:
+        """An explanation's turn among explanations, before it asks for a place among all."""
+        if not isinstance(request, Explain):
+            yield
+            return
+        async with self.explanations.place(1, _tokens_about(request)):
+            yield
+
+    @asynccontextmanager
     async def _placed(self, answers: int, asked: Struct, turn: Turn) -> AsyncIterator[None]:
-        async with self.admission.place(answers, len(_ENCODER.encode(asked)) // _TOKEN_BYTES):
+        async with self.admission.place(answers, _tokens_about(asked)):
             turn.enters()
             yield
 
@@ -210,6 +222,10 @@ class Served:
             case EngineGone():
                 return stopping() if self.admission.closed else _gone()
         return None
+
+
+def _tokens_about(asked: Struct) -> int:
+    return len(_ENCODER.encode(asked)) // _TOKEN_BYTES
 
 
 def _late(seconds: float) -> ApiError:
