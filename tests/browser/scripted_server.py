@@ -41,18 +41,19 @@ def _model(name: str, *abilities: str, **more: Any) -> dict[str, Any]:
 MODELS = [
     _model("smollm2-135m-instruct", "chat", "complete"),
     _model("smollm2-poems", "chat", "complete", parent="smollm2-135m-instruct", loaded=False),
-    _model("reviews-zh", "classify", task="text-classification", labels=["好评", "差评"], columns=["text"]),
+    _model("reviews-zh", "classify", "explain", task="text-classification", labels=["好评", "差评"], columns=["text"]),
     _model(
         "pairs",
         "classify",
+        "explain",
         task="text-classification",
         labels=["entailment", "neutral", "contradiction"],
         columns=["text", "second"],
     ),
-    _model("names", "extract", task="token-classification", labels=["PER", "LOC", "ORG"], columns=["text"]),
-    _model("reader", "answer", task="question-answering", columns=["question", "context"]),
+    _model("names", "extract", "explain", task="token-classification", labels=["PER", "LOC", "ORG"], columns=["text"]),
+    _model("reader", "answer", "explain", task="question-answering", columns=["question", "context"]),
     _model("zh-en", "translate", task="translation", columns=["source", "mark"]),
-    _model("essays", "grade", task="grading", labels=["content", "language"], columns=["text", "prompt"]),
+    _model("essays", "grade", "explain", task="grading", labels=["content", "language"], columns=["text", "prompt"]),
     _model("vectors", "embed", task="embedding"),
 ]
 
@@ -65,7 +66,7 @@ class Script:
         says: the text of an answer. pause: seconds before each of its tokens. forever: it never ends.
         breaks: an error comes in the stream after so many tokens.
         key: that requests must carry. refusal: status, error and headers of the next answer to a POST.
-        rows: of the tasks, by the last part of their path.
+        rows: of the tasks, by the last part of their path. why: the explanation of any of them.
         heard: path, body and headers of each request to the API.
         hung_up: set when a client left in the middle of a stream.
     """
@@ -78,6 +79,7 @@ class Script:
     refusal: tuple[int, dict[str, Any], dict[str, str]] | None = None
     is_ready: bool = True
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    why: dict[str, Any] = field(default_factory=dict)
     heard: list[tuple[str, dict[str, Any], dict[str, str]]] = field(default_factory=list)
     hung_up: threading.Event = field(default_factory=threading.Event)
     models: list[dict[str, Any]] = field(default_factory=lambda: list(MODELS))
@@ -112,6 +114,17 @@ def scripted_app(script: Script) -> Starlette:
         answer = {"object": "list", "model": body["model"], "data": data, "usage": usage}
         return refused(request) or JSONResponse(answer)
 
+    async def explain(request: Request) -> Response:
+        body = await request.json()
+        script.heard.append((request.url.path, body, dict(request.headers)))
+        while script.forever and not await request.is_disconnected():
+            await asyncio.sleep(0.01)
+        if script.forever:
+            script.hung_up.set()
+        usage = {"prompt_tokens": 9, "total_tokens": 9}
+        told = {"object": "explanation", "model": body["model"], **script.why, "usage": usage}
+        return refused(request) or JSONResponse(told)
+
     async def write(request: Request) -> Response:
         body = await request.json()
         script.heard.append((request.url.path, body, dict(request.headers)))
@@ -126,6 +139,7 @@ def scripted_app(script: Script) -> Starlette:
             *page_routes(),
             Route("/ready", ready),
             Route("/v1/models", models),
+            Route("/v1/explain", explain, methods=["POST"]),
             Route("/v1/chat/completions", write, methods=["POST"]),
             Route("/v1/completions", write, methods=["POST"]),
             *(Route(f"/v1/{name}", task, methods=["POST"]) for name in ("classify", "extract", "answer")),

@@ -33,6 +33,11 @@ export function number(value, options = {}) {
   return new Intl.NumberFormat(TAGS[language.value], { maximumFractionDigits: 2, ...options }).format(value);
 }
 
+/** With three digits and its sign; `sign` as of Intl: "never" of what has none. */
+export function amount(value, sign = "exceptZero") {
+  return number(value, { maximumSignificantDigits: 3, signDisplay: sign });
+}
+
 export function percent(share) {
   const digits = share > 0 && (share < 0.01 || share > 0.99) && share < 1 ? 2 : share < 0.1 ? 1 : 0;
   return number(share, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits });

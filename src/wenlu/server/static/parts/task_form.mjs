@@ -10,6 +10,7 @@ import { Field } from "./field.mjs";
 import { ModelPicker } from "./model_picker.mjs";
 import { Unserved } from "./unserved.mjs";
 import { viewName } from "./view_name.mjs";
+import { Why } from "./why.mjs";
 
 /**
  * @param view the name of the view, which is the ability that it asks for.
@@ -17,8 +18,9 @@ import { viewName } from "./view_name.mjs";
  * @param fieldsOf from a model to its fields: {name, isOptional, isShort}.
  * @param settings more fields, where the task has any: a component. more: what they add to the request.
  * @param Result a component of {row, asked, model}. summary: a row in a sentence, to be read out.
+ * @param choiceOf from a row and the model to what may be explained in place of the answer, see `Why`.
  */
-export function TaskForm({ view, path, fieldsOf, settings: Settings, more = () => ({}), Result, summary }) {
+export function TaskForm({ view, path, fieldsOf, settings: Settings, more = () => ({}), Result, summary, choiceOf }) {
   const model = modelOf(view);
   const texts = useSignal(read(sessionStorage, `form.${view}`, {}));
   const state = useSignal({});
@@ -49,7 +51,7 @@ export function TaskForm({ view, path, fieldsOf, settings: Settings, more = () =
     state.value = { isBusy: true };
     try {
       const { data } = await ask(path, { model: model.id, input, ...more() }, mine.signal);
-      state.value = { row: data[0], asked };
+      state.value = { row: data[0], asked, input };
       announce(data[0].error ? t("error.row") : summary(data[0]));
     } catch (error) {
       if (running.current === mine) state.value = isAbort(error) ? {} : { failure: error };
@@ -59,7 +61,7 @@ export function TaskForm({ view, path, fieldsOf, settings: Settings, more = () =
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) submit(event);
     if (event.key === "Escape") running.current?.abort();
   };
-  const { isBusy, row, asked, failure } = state.value;
+  const { isBusy, row, asked, input, failure } = state.value;
   return html`
     <h1>${viewName(view, [model])}</h1>
     <p class="lead">${t(`${view}.lead`)}</p>
@@ -98,6 +100,10 @@ export function TaskForm({ view, path, fieldsOf, settings: Settings, more = () =
             `
           : html`
               <${Result} key=${row} ...${{ row, asked, model }} />
+              ${model.capabilities?.includes("explain") &&
+              html`
+                <${Why} key=${row} ...${{ model, input }} choice=${choiceOf?.(row, model)} />
+              `}
             `}
       </section>
     `}

@@ -16,8 +16,13 @@ export function Classify() {
       more=${abstention}
       Result=${Result}
       summary=${summary}
+      choiceOf=${choiceOf}
     />
   `;
+}
+
+function choiceOf(row, model) {
+  return { field: "target", options: model.labels ?? [] };
 }
 
 function fieldsOf(model) {

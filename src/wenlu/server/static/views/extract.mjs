@@ -8,8 +8,13 @@ const COLOURS = 8;
 
 export function Extract() {
   return html`
-    <${TaskForm} view="extract" path="/v1/extract" fieldsOf=${fieldsOf} Result=${Result} summary=${summary} />
+    <${TaskForm} view="extract" path="/v1/extract" ...${{ fieldsOf, Result, summary, choiceOf }} />
   `;
+}
+
+/** The server finds a word by its first place in the text. */
+function choiceOf(row) {
+  return { field: "at", options: [...new Set((row.entities ?? []).map(one => one.text))] };
 }
 
 function fieldsOf(model) {

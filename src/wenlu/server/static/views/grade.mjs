@@ -7,8 +7,12 @@ import { Verdict } from "../parts/verdict.mjs";
 
 export function Grade() {
   return html`
-    <${TaskForm} view="grade" path="/v1/grade" fieldsOf=${fieldsOf} Result=${Result} summary=${summary} />
+    <${TaskForm} view="grade" path="/v1/grade" ...${{ fieldsOf, Result, summary, choiceOf }} />
   `;
+}
+
+function choiceOf(row, model) {
+  return { field: "target", options: model.labels ?? [] };
 }
 
 function fieldsOf(model) {
