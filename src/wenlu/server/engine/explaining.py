@@ -23,7 +23,7 @@ from wenlu.server.engine.served import Served
 from wenlu.server.messages import Explain, Explained
 
 ID = "text"
-NICE = 10
+NICE = 5
 _SETTING = re.compile(r"(target|against|at|method|unit|baseline|samples|orders|seed)\b[=:]")
 """What complaints of the explanation begin with, where one of the settings is at fault."""
 
@@ -35,8 +35,9 @@ class Stopped(Exception):
 def give_way() -> None:
     """Let a thread, and those that it starts, have what the threads that answer leave of the processors."""
     if sys.platform == "linux":  # where a thread has a priority of its own
+        mine = threading.get_native_id()
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+            os.setpriority(os.PRIO_PROCESS, mine, os.getpriority(os.PRIO_PROCESS, mine) + NICE)
 
 
 def explained(asked: Explain, served: Served, is_stopped: threading.Event) -> Explained:
