@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from tests.evaluation.linear.test_linear import EXAMPLES, classification, trained
@@ -20,6 +21,7 @@ import wenlu
 from wenlu.evaluation.linear import learners
 from wenlu.evaluation.linear.prediction import Stored
 from wenlu.explanation.explain import Explainer
+from wenlu.server.dialects.explanations import Explanation
 from wenlu.server.engine.answering import Answering, go_on
 from wenlu.server.engine.explaining import Stopped, explained
 from wenlu.server.engine.problem import Problem
@@ -39,8 +41,10 @@ def ask(one: Served, example: dict[str, Any], most_tokens: int | None = None, **
 
 
 def as_sent(told: dict[str, Any]) -> dict[str, Any]:
-    """What JSON leaves of it, without the time that it took."""
+    """What JSON leaves of it, without the time that it took; it is as the document of the API says."""
     plain: dict[str, Any] = json.loads(json.dumps(told))
+    usage = {"prompt_tokens": 0, "total_tokens": 0}
+    msgspec.convert({"object": "explanation", "model": "m", **plain, "usage": usage}, Explanation)
     plain.pop("seconds")
     return plain
 
