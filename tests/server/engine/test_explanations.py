@@ -128,14 +128,14 @@ def test_a_model_that_is_being_explained_answers_others_as_it_does_alone(new_tok
 
     alone = answer()
     settings = {"method": "occlusion", "orders": 400}
-    why = Explain(id=2, model="m", example={"text": "the cat sat on the mat"}, settings=settings)
+    why = Explain(id=2, model="m", example={"text": "the cat sat on the mat, the dog didn't move"}, settings=settings)
     with ThreadPoolExecutor(1) as thread:
         working = thread.submit(explained, why, one, threading.Event())
         found = [answer()]
         while not working.done():
             found.append(answer())
         assert working.result().tokens > 0
-    assert len(found) > 10
+    assert len(found) > 3
     assert found == [alone] * len(found)
 
 
