@@ -136,14 +136,16 @@ class NeuralSubject:
         return found
 
     def randomised(self, seed: int) -> NeuralSubject:
-        """Each weight tensor keeps its numbers and loses their order."""
+        """Each weight tensor keeps its numbers and loses the order of its rows, and of its columns."""
         model = deepcopy(self.model)
         dice = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for tensor in dict.fromkeys([*model.parameters(), *(b for b in model.buffers() if b.ndim > 1)]):
-                kind = torch.int32 if tensor.numel() < 2**31 else torch.int64  # the same order in half the time
-                order = torch.randperm(tensor.numel(), generator=dice, dtype=kind).to(tensor.device)
-                tensor.copy_(tensor.reshape(-1).index_select(0, order).view_as(tensor))
+                shuffled = tensor
+                for axis, size in enumerate(tensor.shape):
+                    order = torch.randperm(size, generator=dice).to(tensor.device)
+                    shuffled = shuffled.index_select(axis, order)
+                tensor.copy_(shuffled)
         return replace(self, model=model)
 
     def _scores(self, row: Row, vectors: Tensor) -> Tensor:
