@@ -15,7 +15,7 @@ from wenlu.config import check
 from wenlu.lifecycle.chapters.settings import ChaptersConfig
 from wenlu.lifecycle.compressing.settings import CompressConfig
 from wenlu.lifecycle.recipe import Recipe
-from wenlu.models import FAMILIES, Family
+from wenlu.models import FAMILIES, IMAGE_FAMILIES, Family, ImageFamily
 from wenlu.tasks import LABELLED_TASKS, LabelledConfig
 
 GUIDES = [Path("docs/guide.md"), Path("docs/zh/guide.md")]
@@ -71,8 +71,8 @@ def test_both_pages_of_examples_show_the_same_code_and_the_same_output() -> None
 
 
 @pytest.mark.parametrize("page", ["docs/models.md", "docs/zh/models.md"])
-@pytest.mark.parametrize("row", FAMILIES, ids=lambda row: row.name)
-def test_both_pages_of_models_have_a_row_for_each_family(page: str, row: Family) -> None:
+@pytest.mark.parametrize("row", [*FAMILIES, *IMAGE_FAMILIES], ids=lambda row: row.name)
+def test_both_pages_of_models_have_a_row_for_each_family(page: str, row: Family | ImageFamily) -> None:
     cells = f"| `{row.name}` | {', '.join(row.hf_types) or '–'} | "
     assert cells in Path(page).read_text(encoding="utf-8")
 

@@ -8,9 +8,19 @@ from typing import Any
 import pytest
 import torch
 
-from wenlu.models import Family, LanguageModel
+from wenlu.models import Family, ImageEncoder, ImageFamily, LanguageModel
 
 VOCAB = 31
+TOWER = {
+    "hidden_size": 20,
+    "intermediate_size": 12,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 5,
+    "image_size": 16,
+    "patch_size": 4,
+    "initializer_range": 0.3,
+}
+"""What reads pictures."""
 SETTINGS: dict[str, dict[str, Any]] = {
     "llama": {
         "hidden_size": 24,
@@ -174,6 +184,36 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "dropout": 0.2,
         "initializer_range": 0.5,
     },
+    "clip": {
+        "hidden_size": 24,
+        "intermediate_size": 28,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 3,
+        "max_position_embeddings": 40,
+        "eos_token_id": 30,
+        "projection_dim": 14,
+        "vision_config": TOWER,
+        "initializer_range": 0.3,
+    },
+    "siglip": {
+        "hidden_size": 24,
+        "intermediate_size": 28,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 3,
+        "max_position_embeddings": 40,
+        "vision_config": TOWER,
+        "initializer_range": 0.3,
+    },
+    "smolvlm": {
+        "hidden_size": 24,
+        "intermediate_size": 20,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "image_token_id": 35,
+        "vision_config": TOWER,
+        "initializer_range": 0.3,
+    },
     "rnn": {"hidden_size": 12, "num_hidden_layers": 2},
     "lstm": {"hidden_size": 12, "num_hidden_layers": 2, "embedding_size": 8, "tie_word_embeddings": True},
     "gru": {"hidden_size": 12, "num_hidden_layers": 2, "embedding_size": 8},
@@ -190,5 +230,15 @@ def tiny() -> Tiny:
     def build(family: Family, dtype: torch.dtype = torch.float64, **settings: Any) -> LanguageModel:
         config = family.config(**{"vocab_size": VOCAB, **SETTINGS[family.name], **settings})
         return family.build(config, dtype=dtype).eval()
+
+    return build
+
+
+@pytest.fixture
+def tiny_encoder() -> Callable[..., ImageEncoder]:
+    """As `tiny`, of a family that reads pictures alone."""
+
+    def build(family: ImageFamily, dtype: torch.dtype = torch.float64, **settings: Any) -> ImageEncoder:
+        return family.build(family.config(**{**TOWER, **settings}), dtype=dtype).eval()
 
     return build

@@ -18,6 +18,7 @@ from wenlu.config.load import load
 from wenlu.errors import ConfigError, UsageError
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.models import FAMILIES, Family
+from wenlu.models.layers.patches import PatchEmbedding
 from wenlu.models.layers.relative_bias import RelativeBias
 from wenlu.training.optimizers import OPTIMIZERS, AdamWConfig, MuonConfig, Optimizer, OptimizerConfig, read_optimizer
 from wenlu.training.optimizers.groups import depths_from_top, is_hidden_matrix
@@ -185,7 +186,7 @@ def test_layer_decay_knows_each_weight_of_every_transformer(family: Family) -> N
     stacks = [module for name, module in model.named_modules() if name.rpartition(".")[2] == "layers"]
     names = {id(weight): name for name, weight in model.named_parameters()}
     expected = dict.fromkeys(found, 0)
-    tables = [module for module in model.modules() if isinstance(module, nn.Embedding | RelativeBias)]
+    tables = [module for module in model.modules() if isinstance(module, nn.Embedding | RelativeBias | PatchEmbedding)]
     tables += [module for name, module in model.named_modules() if name.endswith("embed_norm")]
     for table in tables:
         expected.update({names[id(weight)]: 1 + max(map(len, stacks)) for weight in table.parameters()})  # type: ignore[arg-type]

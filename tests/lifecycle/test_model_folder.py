@@ -52,7 +52,10 @@ def test_every_causal_family_is_read_whole_by_transformers(row: Family, tmp_path
     bundle = bundle_of(row, trained("bpe"))
     assert family_of(bundle.model) is row
     write_bundle(tmp_path, bundle, name="tiny", run=None, language="en")
-    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    sees = Ability.SEES in row.abilities
+    theirs = (transformers.AutoModelForImageTextToText if sees else transformers.AutoModelForCausalLM).from_pretrained(
+        tmp_path
+    )
     replaced = "PreTrainedTokenizerFast.from_pretrained" in (tmp_path / "README.md").read_text(encoding="utf-8")
     assert replaced == (row.name == "qwen2")
     reader = transformers.PreTrainedTokenizerFast if replaced else transformers.AutoTokenizer

@@ -1,10 +1,11 @@
-"""Language models: one file per family, composed from shared layers."""
+"""Language models and encoders of pictures: one file per family, composed from shared layers."""
 
 from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError
 from wenlu.models import (
     bart,
     bert,
+    clip,
     distilbert,
     gemma3,
     gpt2,
@@ -21,10 +22,14 @@ from wenlu.models import (
     qwen3,
     rnn,
     roberta,
+    siglip,
+    smolvlm,
     t5,
     transformer,
+    vit,
 )
 from wenlu.models.family import Ability, DecodeState, Family, LanguageModel, ModelConfig
+from wenlu.models.layers.image_encoder import ImageEncoder, ImageFamily
 
 FAMILIES: tuple[Family, ...] = (
     gpt2.FAMILY,
@@ -47,7 +52,13 @@ FAMILIES: tuple[Family, ...] = (
     rnn.FAMILY,
     lstm.FAMILY,
     gru.FAMILY,
+    clip.FAMILY,
+    siglip.FAMILY,
+    smolvlm.FAMILY,
 )
+"""Of language models."""
+IMAGE_FAMILIES: tuple[ImageFamily, ...] = (vit.FAMILY,)
+"""Of encoders of pictures alone."""
 
 
 def family(name: str) -> Family:
@@ -63,4 +74,16 @@ def family_of(model: LanguageModel) -> Family:
     return next(row for row in FAMILIES if row.model is type(model))
 
 
-__all__ = ["FAMILIES", "Ability", "DecodeState", "Family", "LanguageModel", "ModelConfig", "family", "family_of"]
+__all__ = [
+    "FAMILIES",
+    "IMAGE_FAMILIES",
+    "Ability",
+    "DecodeState",
+    "Family",
+    "ImageEncoder",
+    "ImageFamily",
+    "LanguageModel",
+    "ModelConfig",
+    "family",
+    "family_of",
+]

@@ -5,18 +5,16 @@ Devlin et al. 2019, arXiv:1810.04805.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
-from wenlu.errors import WeightsError
 from wenlu.models.family import Ability, Family, Size
 from wenlu.models.layers.encoder import EncoderHead, Pooler
 from wenlu.models.layers.post_norm import PostNormConfig, PostNormEncoder
-from wenlu.models.weights.heads import BaseModel, DecoderBias, ForHeads, LeftOver, OlderName
-from wenlu.models.weights.rules import Entries, Rename, Rule, Tie
+from wenlu.models.weights.heads import BaseModel, DecoderBias, ForHeads, LeftOver, OlderName, PoolerIsThere
+from wenlu.models.weights.rules import Rename, Tie
 
 
 class BertConfig(PostNormConfig):
@@ -69,19 +67,6 @@ class Bert(PostNormEncoder):
 
 
 _POOLING = ("pretraining", "sequence-classification")
-
-
-@dataclass(frozen=True)
-class PoolerIsThere(Rule):
-    """Says what to do for a bare model that was saved without its pooler, which config.json does not tell."""
-
-    def load(self, entries: Entries, config: Any) -> Entries:
-        if config.head == "none" and config.has_pooler and "pooler.dense.weight" not in entries:
-            raise WeightsError('no weights of a pooler; if there is none, say "has_pooler": false in config.json')
-        return entries
-
-    def save(self, entries: Entries, config: Any) -> Entries:  # noqa: ARG002
-        return entries
 
 
 LAYERS = (

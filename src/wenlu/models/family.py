@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 import torch
 from pydantic import ConfigDict, Field
@@ -42,6 +42,10 @@ class ModelConfig(Config):
         most: int | None = getattr(self, "max_position_embeddings", None)
         return most
 
+    def grouped(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """`settings`, these as plain values, as a `config.json` holds them: flat, unless the model is of parts."""
+        return settings
+
     def at_width(self, step: int) -> Self:
         """The same architecture at the `step`-th of its widths, counted from 1; other widths follow in proportion."""
         raise NotImplementedError(f"{type(self).__name__} has no widths")
@@ -57,6 +61,12 @@ class Ability(Enum):
     """Each position sees both sides; the logits at a position are of the token that stands there."""
     ENCODER_DECODER = "encoder-decoder"
     """A source is read both ways, then a target written; the logits are of the token after each target position."""
+    SEES = "sees"
+    """Pictures stand in its text: `hidden` and the call take `pixel_values` too (`layers.seeing`)."""
+    MATCHES = "matches"
+    """Texts and pictures become vectors of one space, near each other where they fit (`layers.dual_encoder`)."""
+    PICTURES = "pictures"
+    """It reads pictures and no text (`layers.image_encoder`)."""
 
 
 class DecodeState(ABC):
@@ -149,9 +159,13 @@ class LanguageModel(nn.Module, ABC):
         return logits
 
 
+Settings = TypeVar("Settings", bound=Config)
+Model = TypeVar("Model", bound=nn.Module)
+
+
 @dataclass(frozen=True)
-class Family:
-    """One architecture: to add one, write `models/<name>.py` ending in `FAMILY = Family(...)` and add its row.
+class Architecture(Generic[Settings, Model]):
+    """What is known of an architecture, of language models (`Family`) or of image encoders (`ImageFamily`).
 
     Attributes:
         hf_types: `model_type` values of Hugging Face configs that this family reads and writes;
@@ -169,17 +183,15 @@ class Family:
     hf_types: tuple[str, ...]
     reference: str
     abilities: frozenset[Ability]
-    config: type[ModelConfig]
-    model: type[LanguageModel]
+    config: type[Settings]
+    model: type[Model]
     rules: tuple[Rule, ...] = ()
     ignored: tuple[str, ...] = ()
     harmless: frozenset[str] = frozenset()
     heads: Mapping[str, str] = field(default_factory=dict)
     proportions: Mapping[str, int] = field(default_factory=dict)
 
-    def build(
-        self, config: ModelConfig, *, dtype: torch.dtype = torch.float32, zero_outputs: bool = False
-    ) -> LanguageModel:
+    def build(self, config: Settings, *, dtype: torch.dtype = torch.float32, zero_outputs: bool = False) -> Model:
         """A model with fresh random weights, drawn from torch's default generator.
 
         With `zero_outputs` each half of a layer begins as the identity and the head as a uniform guess: the
@@ -190,10 +202,14 @@ class Family:
             zero_output_projections(model)
         return model.to(dtype)
 
-    def outline(self, config: ModelConfig) -> LanguageModel:
+    def outline(self, config: Settings) -> Model:
         """The model's names and shapes without values, on the meta device; takes no memory."""
         with torch.device("meta"), _WithoutDrawing():
             return self.model(config)
+
+
+class Family(Architecture[ModelConfig, LanguageModel]):
+    """To add one, write `models/<name>.py` ending in `FAMILY = Family(...)` and add its row."""
 
 
 class _WithoutDrawing(TorchFunctionMode):
@@ -204,11 +220,13 @@ class _WithoutDrawing(TorchFunctionMode):
         return kwargs["tensor"] if func is nn.init.normal_ else func(*args, **kwargs)
 
 
-def zero_output_projections(model: LanguageModel) -> None:
-    """Set `o_proj`, `down_proj` and, unless tied to the embedding, `lm_head` (its `decoder`) to zero, in place."""
+def zero_output_projections(model: nn.Module) -> None:
+    """Set `o_proj` and `down_proj` of layers and, unless tied to the embedding, `lm_head` (its `decoder`) to zero, in
+    place."""
     inputs = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     for name, module in model.named_modules():
-        is_output = name.rpartition(".")[2] in ("o_proj", "down_proj", "lm_head", "decoder")
+        last = name.rpartition(".")[2]
+        is_output = last in ("lm_head", "decoder") or (last in ("o_proj", "down_proj") and ".layers." in f".{name}")
         if is_output and isinstance(module, nn.Linear) and id(module.weight) not in inputs:
             for parameter in module.parameters(recurse=False):
                 nn.init.zeros_(parameter)

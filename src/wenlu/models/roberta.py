@@ -11,12 +11,12 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from wenlu.models.bert import BASE_PARTS, LAYERS, BertConfig, PoolerIsThere
+from wenlu.models.bert import BASE_PARTS, LAYERS, BertConfig
 from wenlu.models.family import Ability, Family
 from wenlu.models.layers.encoder import CLASSIFYING, EncoderHead, Pooler, Texts
 from wenlu.models.layers.mlp import Activation
 from wenlu.models.layers.post_norm import PostNormEncoder
-from wenlu.models.weights.heads import BaseModel, DecoderBias, ForHeads, LeftOver, OlderName
+from wenlu.models.weights.heads import BaseModel, DecoderBias, ForHeads, LeftOver, OlderName, PoolerIsThere
 from wenlu.models.weights.rules import Rename, Tie
 
 

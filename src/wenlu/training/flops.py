@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 
 from wenlu.models import LanguageModel
 from wenlu.models.layers.attention import Attention
 from wenlu.models.layers.decoder import Decoder
+from wenlu.models.layers.seeing import SeeingDecoder
 
 FORWARD_AND_BACKWARD = 3
 """The backward pass has two products for each of the forward pass."""
@@ -19,10 +22,16 @@ def flops_per_token(model: LanguageModel, context: int) -> float:
     attention of each position to those that it sees, itself included: 6 · layers · heads · head size · (context + 1)
     without windows. Chowdhery et al. 2022 (arXiv:2204.02311, appendix B) count 12 L H Q T there, as if each position
     saw the whole row. What activation checkpointing computes again does not count, and neither does what attention
-    spares where a row holds several documents.
+    spares where a row holds several documents, nor what reads pictures.
     """
-    multiplied = sum(_weights_of(module) for module in model.modules())
-    return 2 * FORWARD_AND_BACKWARD * multiplied + FORWARD_AND_BACKWARD * _attention(model, context)
+    modules = _read_by_text(model)
+    multiplied = sum(_weights_of(module) for module in modules)
+    return 2 * FORWARD_AND_BACKWARD * multiplied + FORWARD_AND_BACKWARD * _attention(model, modules, context)
+
+
+def _read_by_text(model: LanguageModel) -> list[nn.Module]:
+    others = model.picture_parts if isinstance(model, SeeingDecoder) else ()
+    return [module for name, module in model.named_modules() if name.partition(".")[0] not in others]
 
 
 def _weights_of(module: nn.Module) -> int:
@@ -32,11 +41,11 @@ def _weights_of(module: nn.Module) -> int:
     return 0
 
 
-def _attention(model: LanguageModel, context: int) -> float:
+def _attention(model: LanguageModel, modules: Sequence[nn.Module], context: int) -> float:
     """Operations of the scores and of the mix of values, forward, a token."""
     if not isinstance(model, Decoder):
         return 0.0
-    layers = [module for module in model.modules() if isinstance(module, Attention)]
+    layers = [module for module in modules if isinstance(module, Attention)]
     widths = [layer.q_proj.out_features for layer in layers]
     return sum(4 * width * _seen(view.window, context) for width, view in zip(widths, model.views, strict=True))
 

@@ -190,6 +190,19 @@ class Decoder(LanguageModel):
         assert decoder_input_ids is None, f"{name} has no encoder"
         assert token_types is None, f"{name} has no token types"
         assert state is None or isinstance(state, AttentionState), f"{name} needs an AttentionState, not {state!r}"
+        return self.read(input_ids, attention_mask=attention_mask, positions=positions, segments=segments, state=state)
+
+    def read(
+        self,
+        input_ids: Tensor,
+        *,
+        attention_mask: Tensor | None,
+        positions: Tensor | None,
+        segments: Tensor | None,
+        state: AttentionState | None,
+        embedded: Tensor | None = None,
+    ) -> Tensor:
+        """What `hidden` answers; its residual stream may begin at `embedded` (B, T, D) in place of the embedding."""
         dtype = self.embed_tokens.weight.dtype
         reading = read_tokens(
             input_ids,
@@ -199,7 +212,9 @@ class Decoder(LanguageModel):
             state=state,
             dtype=dtype,
         )
-        x = self.embed(input_ids, reading.positions if positions is None else positions)
+        x = embedded
+        if x is None:
+            x = self.embed(input_ids, reading.positions if positions is None else positions)
         seen = {view: self._see(view, reading, positions, dtype) for view in dict.fromkeys(self.views)}
         for layer, view, memory in zip(self.layers, self.views, reading.memories, strict=True):
             x = layer(x, *seen[view], memory)

@@ -6,12 +6,13 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from wenlu.config import Config
 from wenlu.models.family import ModelConfig
 
 _TWO = {0: "LABEL_0", 1: "LABEL_1"}
 
 
-class LabelledConfig(ModelConfig):
+class Labels(Config):
     """`id2label` names the outputs of a classifier in their order; `label2id` and `num_labels` follow from it."""
 
     id2label: dict[int, str] = Field(default_factory=_TWO.copy, min_length=1)
@@ -43,6 +44,10 @@ class LabelledConfig(ModelConfig):
         if self.label2id != _inverse(self.id2label) or len(self.label2id) != self.num_labels:
             raise ValueError("label2id is not the inverse of id2label; leave it out, it follows")
         return self
+
+
+class LabelledConfig(Labels, ModelConfig):
+    """Settings of a language model with labels."""
 
 
 def _inverse(names: dict[int, str]) -> dict[str, int]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wenlu.kernels.activations import gelu_tanh, silu_product
 from wenlu.models.layers.linear import Linear, side_by_side
 
-Activation = Literal["silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "relu2", "swish"]
-"""Names of Hugging Face configs; `swish` is `silu`; `relu2` of Primer squares (So et al. 2021, arXiv:2109.08668)."""
+Activation = Literal["silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "relu2", "swish"]
+"""Names of Hugging Face configs; `swish` is `silu`; `relu2` of Primer squares (So et al. 2021, arXiv:2109.08668);
+`quick_gelu` is what CLIP took for GELU, and not near enough to be exchanged for it."""
 
 
 class MLP(nn.Module):
@@ -76,11 +78,16 @@ def _relu2(x: Tensor) -> Tensor:
     return F.relu(x).square()
 
 
+def _quick_gelu(x: Tensor) -> Tensor:
+    return x * torch.sigmoid(1.702 * x)
+
+
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
     "gelu": F.gelu,
     "gelu_new": gelu_tanh,
     "gelu_pytorch_tanh": gelu_tanh,
+    "quick_gelu": _quick_gelu,
     "relu": F.relu,
     "relu2": _relu2,
     "swish": F.silu,

@@ -78,6 +78,19 @@ class LeftOver(Rule):
 
 
 @dataclass(frozen=True)
+class PoolerIsThere(Rule):
+    """Says what to do for a bare model that was saved without its pooler, which config.json does not tell."""
+
+    def load(self, entries: Entries, config: Any) -> Entries:
+        if config.head == "none" and config.has_pooler and "pooler.dense.weight" not in entries:
+            raise WeightsError('no weights of a pooler; if there is none, say "has_pooler": false in config.json')
+        return entries
+
+    def save(self, entries: Entries, config: Any) -> Entries:  # noqa: ARG002
+        return entries
+
+
+@dataclass(frozen=True)
 class DecoderBias(Rule):
     """The masked head's bias, which transformers keeps under two names: one tensor with a tied decoder, else two.
 

@@ -7,13 +7,14 @@ or a place without a tensor. Names and shapes are settled before values are read
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
 
-from wenlu.config import check, did_you_mean
+from wenlu.config import Config, check, did_you_mean
 from wenlu.errors import ConfigError, WeightsError
 from wenlu.models.quantised import stored as quantised
 from wenlu.models.weights import replaced
@@ -22,7 +23,13 @@ from wenlu.models.weights.rules import Entries, Stored, apply_rules, invert_rule
 from wenlu.rundir.atomic import write_text
 
 if TYPE_CHECKING:  # families hold rules, so at run time this module cannot import them first
-    from wenlu.models.family import Family, LanguageModel, ModelConfig
+    from wenlu.models.family import Architecture, Family, LanguageModel, ModelConfig
+    from wenlu.models.layers.image_encoder import ImageEncoder, ImageFamily
+    from wenlu.models.layers.vision_tower import VisionConfig
+
+Settings = TypeVar("Settings", bound=Config)
+Model = TypeVar("Model", bound=nn.Module)
+Row = TypeVar("Row", bound="Architecture[Any, Any]")
 
 HARMLESS = frozenset(
     {
@@ -49,7 +56,13 @@ HARMLESS = frozenset(
 """Keys of any Hugging Face config that say nothing about what a model computes, or what its tensors say."""
 
 
-def save_model(folder: Path, model: LanguageModel, family: Family, *, shard_bytes: int = 5_000_000_000) -> None:
+def save_model(
+    folder: Path,
+    model: LanguageModel | ImageEncoder,
+    family: Architecture[Any, Any],
+    *,
+    shard_bytes: int = 5_000_000_000,
+) -> None:
     """Write `config.json` and the weights into an existing folder.
 
     For a family with `hf_types`, stock `transformers` loads it; else only Wenlu does.
@@ -61,7 +74,9 @@ def save_model(folder: Path, model: LanguageModel, family: Family, *, shard_byte
     save_config(folder, model, family)
 
 
-def save_config(folder: Path, model: LanguageModel, family: Family, *, file: str = CONFIG) -> None:
+def save_config(
+    folder: Path, model: LanguageModel | ImageEncoder, family: Architecture[Any, Any], *, file: str = CONFIG
+) -> None:
     """Write `config.json` alone, or what it would hold to another file."""
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
     config: dict[str, Any] = {
@@ -74,20 +89,20 @@ def save_config(folder: Path, model: LanguageModel, family: Family, *, file: str
     write_text(folder / file, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
-def _settings(config: ModelConfig) -> dict[str, Any]:
+def _settings(config: ModelConfig | VisionConfig) -> dict[str, Any]:
     """What `config.json` says; null only where a reader would else put a default of its own."""
     written = config.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"head"})
     for name, field in type(config).model_fields.items():
         if getattr(config, name) is None and (name in _TOKENS or field.default is not None):
             written[field.alias or name] = None
-    return written
+    return config.grouped(written)
 
 
 _TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def load_model(folder: Path, *, dtype: torch.dtype | None = None) -> tuple[Family, LanguageModel]:
-    """The model of a folder, in evaluation mode, its weights mapped into memory; quantised maps stay so.
+    """The language model of a folder, in evaluation mode, its weights mapped into memory; quantised maps stay so.
 
     Args:
         folder: in Hugging Face's layout.
@@ -97,6 +112,20 @@ def load_model(folder: Path, *, dtype: torch.dtype | None = None) -> tuple[Famil
         WeightsError: what does not fit, and where.
     """
     family, config = read_config(folder)
+    return family, _load(folder, family, config, dtype)
+
+
+def load_image_encoder(folder: Path, *, dtype: torch.dtype | None = None) -> tuple[ImageFamily, ImageEncoder]:
+    """As `load_model`, of a model that reads pictures alone."""
+    from wenlu.models import IMAGE_FAMILIES
+
+    path = config_path(folder)
+    content = _content(path)
+    family = _family_of(path, content.get("model_type"), IMAGE_FAMILIES)
+    return family, _load(folder, family, _config_of(path, family, content), dtype)
+
+
+def _load(folder: Path, family: Architecture[Settings, Model], config: Settings, dtype: torch.dtype | None) -> Model:
     model = family.outline(config)
     replaced.prepare(model, read_json(folder / "config.json"), where=str(folder / "config.json"))
     entries = read_tensors(folder)
@@ -105,30 +134,45 @@ def load_model(folder: Path, *, dtype: torch.dtype | None = None) -> tuple[Famil
     entries = {**apply_rules(family.rules, entries, config), **own}
     check_fit(folder, family, model, entries)
     fill(model, entries, dtype)
-    return family, model.eval()
+    return model.eval()
 
 
 def read_config(folder: Path) -> tuple[Family, ModelConfig]:
     """The family and settings that `config.json` speaks of; raises WeightsError for a key without a meaning."""
+    from wenlu.models import FAMILIES, IMAGE_FAMILIES
+
     path = config_path(folder)
+    content = _content(path)
+    told = content.get("model_type")
+    if any(told in family.hf_types for family in IMAGE_FAMILIES):
+        raise WeightsError(
+            f"{path}: {told} reads pictures and no text, so it is no language model; "
+            f"wenlu.models.weights.load_image_encoder reads it"
+        )
+    family = _family_of(path, told, FAMILIES)
+    return family, _config_of(path, family, content)
+
+
+def _content(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if "auto_map" in content:
         raise WeightsError(f"{path}: auto_map asks to run code from the folder, which Wenlu never does")
-    family = _family_of(path, content.get("model_type"))
+    return content
+
+
+def _config_of(path: Path, family: Architecture[Settings, Any], content: Mapping[str, Any]) -> Settings:
     known = (family.harmless | HARMLESS | replaced.KEYS) - family.config.model_fields.keys()
     settings = {k: v for k, v in content.items() if k not in known}
     if len(family.heads) > 1:
         settings["head"] = _head_of(path, family, content.get("architectures"))
     try:
-        return family, check(family.config, settings, where=str(path))
+        return check(family.config, settings, where=str(path))
     except ConfigError as error:
         raise WeightsError(str(error)) from error
 
 
-def _family_of(path: Path, model_type: object) -> Family:
-    from wenlu.models import FAMILIES
-
-    types = {name: family for family in FAMILIES for name in family.hf_types or (family.name,)}
+def _family_of(path: Path, model_type: object, families: Sequence[Row]) -> Row:
+    types = {name: family for family in families for name in family.hf_types or (family.name,)}
     if not isinstance(model_type, str):
         raise WeightsError(f"{path}: no model_type; known: {', '.join(sorted(types))}")
     if model_type not in types:
@@ -138,7 +182,7 @@ def _family_of(path: Path, model_type: object) -> Family:
     return types[model_type]
 
 
-def _head_of(path: Path, family: Family, classes: object) -> str:
+def _head_of(path: Path, family: Architecture[Any, Any], classes: object) -> str:
     """What the model ends in, which Hugging Face configs say by the name of a class."""
     if not classes:
         return next(iter(family.heads))
@@ -151,7 +195,7 @@ def _head_of(path: Path, family: Family, classes: object) -> str:
     )
 
 
-def _class_name(model: LanguageModel, family: Family) -> str:
+def _class_name(model: LanguageModel | ImageEncoder, family: Architecture[Any, Any]) -> str:
     """The class of transformers that ends as `model` does; our own where the family is only ours."""
     default = next(iter(family.heads), None)
     head = getattr(model.config, "head", default)
@@ -159,7 +203,7 @@ def _class_name(model: LanguageModel, family: Family) -> str:
 
 
 def check_fit(
-    folder: Path, family: Family, model: nn.Module, entries: Entries, *, settings: str = "config.json"
+    folder: Path, family: Architecture[Any, Any], model: nn.Module, entries: Entries, *, settings: str = "config.json"
 ) -> None:
     """Raise WeightsError unless each place of `model` has a tensor of its shape, and each tensor a place."""
     places = model.state_dict()

@@ -91,6 +91,30 @@ class Transpose(Rule):
 
 
 @dataclass(frozen=True)
+class Leading(Rule):
+    """A tensor that the checkpoint stores with `count` more dimensions before its own, all of length 1."""
+
+    name: str
+    count: int
+
+    def load(self, entries: Entries, config: Any) -> Entries:  # noqa: ARG002
+        return {key: self._less(key, item) if matches(self.name, key) else item for key, item in entries.items()}
+
+    def save(self, entries: Entries, config: Any) -> Entries:  # noqa: ARG002
+        return {key: self._more(item) if matches(self.name, key) else item for key, item in entries.items()}
+
+    def _less(self, key: str, item: Stored) -> Stored:
+        ones, shape = item.shape[: self.count], item.shape[self.count :]
+        if ones != (1,) * self.count:
+            raise WeightsError(f"{key}: shape {list(item.shape)} does not begin with {[1] * self.count}")
+        return Stored(shape, item.dtype, lambda: item.read().reshape(shape))
+
+    def _more(self, item: Stored) -> Stored:
+        shape = (*(1,) * self.count, *item.shape)
+        return Stored(shape, item.dtype, lambda: item.read().reshape(shape))
+
+
+@dataclass(frozen=True)
 class Split(Rule):
     """One stored tensor that holds several of ours, one after the other along `dim`.
 
