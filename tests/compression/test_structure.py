@@ -105,6 +105,9 @@ def test_models_without_such_parts_are_refused(new_bundle: NewBundle, calibratio
         cut_layers(new_bundle("bert"), LayersConfig(), calibration)
     with pytest.raises(UsageError, match="LSTM has no inner neurons"):
         cut_neurons(new_bundle("lstm"), NeuronsConfig(), calibration)
+    for cut, config in ((cut_heads, HeadsConfig(share=0.5)), (cut_layers, LayersConfig(share=0.5))):
+        with pytest.raises(UsageError, match="SmolVLM reads pictures too, of which texts show nothing; take a method"):
+            cut(new_bundle("smolvlm"), config, calibration)  # type: ignore[operator]
     with pytest.raises(UsageError, match="of 2 layers that leaves 2; take another share"):
         cut_layers(new_bundle(), LayersConfig(share=0.1), calibration)
     quantised = new_bundle()

@@ -52,6 +52,8 @@ def test_a_folder_keeps_the_ends_by_their_new_numbers(new_bundle: NewBundle, tmp
 def test_what_counts_on_its_tokens_is_refused(new_bundle: NewBundle) -> None:
     with pytest.raises(UsageError, match="T5 has more than one table of tokens"):
         narrow_vocabulary(new_bundle("t5"), CONFIG, FEW)
+    with pytest.raises(UsageError, match="SmolVLM knows tokens by their numbers"):
+        narrow_vocabulary(new_bundle("smolvlm"), CONFIG, FEW)
     quantised = new_bundle()
     round_to_nearest(quantised, RtnConfig())
     with pytest.raises(UsageError, match=r"vocabulary goes first, as in vocabulary\+rtn-int8"):

@@ -118,6 +118,17 @@ def test_pictures_stand_in_the_text(row: Family, tiny: Tiny) -> None:
     assert ((other[:, second:] - logits[:, second:]).abs().amax(dim=-1) > 1e-6).all()
 
 
+@pytest.mark.parametrize("row", [*SEEING, *MATCHING], ids=attrgetter("name"))
+def test_a_new_model_gets_a_tower_in_proportion_to_its_text(row: Family) -> None:
+    config = row.config(vocab_size=VOCAB, **row.proportions)
+    tower = config.vision_config  # type: ignore[attr-defined]
+    for name in ("hidden_size", "num_hidden_layers", "num_attention_heads"):
+        assert getattr(tower, name) == getattr(config, name)
+    assert (tower.image_size, tower.patch_size, tower.side) == (64, 8, 8)
+    model = row.outline(config)
+    assert not isinstance(model, SeeingDecoder) or model.tokens_per_image == 16  # (64 / 8 / 2)²
+
+
 @seeing
 def test_swapping_two_pictures_swaps_what_is_said(row: Family, tiny: Tiny) -> None:
     model = seer(tiny, row)

@@ -38,7 +38,8 @@ UNLIKE = ("t5", "modernbert")
 """Families whose layers differ: one layer, which `make test` exports of the others, would not have it all."""
 SAMPLED = (*UNLIKE, "bert", "gpt2", "llama", "bart")
 UNROLLED = ("rnn", "lstm_encoder_decoder")
-GRAPHS = [row for row in FAMILIES if row.name not in UNROLLED and (PROOF or row.name in SAMPLED)]
+WITH_PICTURES = [row.name for row in FAMILIES if row.abilities & {Ability.SEES, Ability.MATCHES}]
+GRAPHS = [row for row in FAMILIES if row.name not in (*UNROLLED, *WITH_PICTURES) and (PROOF or row.name in SAMPLED)]
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +161,18 @@ def test_a_model_whose_steps_are_unrolled_has_no_onnx_form_and_says_so(
     with pytest.raises(UsageError, match=f"no form for a model of family {name} whose length stays free"):
         wenlu.export(source, tmp_path / "out", ["format=onnx"])
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", WITH_PICTURES)
+def test_a_model_that_reads_pictures_leaves_as_a_whole_or_not_at_all(
+    name: str, write: Callable[..., str], tmp_path: Path
+) -> None:
+    source = write(family(name))
+    with pytest.raises(UsageError, match=f"the graph would read texts only, but {name} reads pictures too"):
+        wenlu.export(source, tmp_path / "out", ["format=onnx"])
+    with pytest.raises(WeightsError, match=f"of family {name} has no form in GGUF"):
+        wenlu.export(source, tmp_path / "out", ["format=gguf"])
+    assert wenlu.export(source, tmp_path / "out", ["parity.texts=2"]).parity.equal
 
 
 def test_a_graph_that_forgets_its_mask_is_refused(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from wenlu.bundle import Bundle
-from wenlu.errors import DataError
+from wenlu.errors import DataError, UsageError
 from wenlu.generation.forward import before_answer, inference
 from wenlu.generation.source import frame_source
 from wenlu.models import Ability, LanguageModel, family_of
@@ -32,7 +32,17 @@ class Calibration:
     whole: Sequence[str] = ()
 
     def rows(self, bundle: Bundle) -> list[Tensor]:
-        """(1, T) ids of each text, framed as the model reads it; raises DataError where none has two tokens."""
+        """(1, T) ids of each text, framed as the model reads it.
+
+        Raises:
+            DataError: none has two tokens.
+            UsageError: half of the model reads pictures, so texts do not show what it sees.
+        """
+        if family_of(bundle.model).abilities & {Ability.SEES, Ability.MATCHES}:
+            raise UsageError(
+                f"{bundle.path}: {type(bundle.model).__name__} reads pictures too, of which texts show nothing; take a "
+                "method that reads none, such as rtn-int8"
+            )
         longest = min(self.tokens, bundle.model.config.context or self.tokens)
         rows = [framed(bundle, bundle.tokenizer.encode(text))[:longest] for text in self.texts]
         found = [torch.tensor([row]) for row in rows if len(row) > 1]

@@ -30,7 +30,7 @@ def export_onnx(path: Path, model: LanguageModel, family: Family) -> None:
     """Write `model` in float32 to `path`; weights beyond two gigabytes go into a file beside it.
 
     Raises:
-        UsageError: a family whose graph has no form with a free length.
+        UsageError: a family whose graph has no form with a free length, or that reads pictures: the graph takes texts.
         WeightsError: torch's exporter cannot trace the model.
         MissingExtra: onnx or onnxscript are not installed.
     """
@@ -38,6 +38,10 @@ def export_onnx(path: Path, model: LanguageModel, family: Family) -> None:
         raise UsageError(
             f"format = 'onnx': the exporter has no form for a model of family {family.name} whose length stays free; "
             "use format = 'hf'"
+        )
+    if family.abilities & {Ability.SEES, Ability.MATCHES}:
+        raise UsageError(
+            f"format = 'onnx': the graph would read texts only, but {family.name} reads pictures too; use format = 'hf'"
         )
     _require("onnx", "onnxscript")
     was_training = model.training

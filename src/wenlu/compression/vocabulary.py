@@ -15,7 +15,7 @@ from wenlu.compression.layerwise import needed
 from wenlu.compression.method import Compressed, Kind, MethodConfig
 from wenlu.config import check
 from wenlu.errors import UsageError
-from wenlu.models import family_of
+from wenlu.models import Ability, family_of
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.models.low_rank import low_rank_layers
 from wenlu.models.quantised import quantised_layers
@@ -103,6 +103,11 @@ def _check(bundle: Bundle, config: VocabularyConfig) -> None:
         raise UsageError(
             f"{bundle.path}: {type(bundle.model).__name__} has more than one table of tokens; {config.method} is for "
             "decoders and encoders"
+        )
+    if family_of(bundle.model).abilities & {Ability.SEES, Ability.MATCHES}:
+        raise UsageError(
+            f"{bundle.path}: {type(bundle.model).__name__} knows tokens by their numbers (a picture, the end of "
+            "a text), so they stay as they are"
         )
     if bundle.task is not None and not isinstance(bundle.task, CausalLM | ReadingTask):
         raise UsageError(f"{bundle.path}: {bundle.task.name} counts on tokens of its own, so they stay as they are")

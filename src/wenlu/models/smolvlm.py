@@ -40,7 +40,7 @@ class SmolVLMConfig(llama.LlamaConfig):
     """Keys of Hugging Face's `SmolVLMConfig`, those of the Llama beside them."""
 
     image_token_id: int = Field(default=128257, ge=0)
-    scale_factor: Size = 2
+    scale_factor: int = Field(default=2, ge=1, le=64)
     """So many patches along each side become one token."""
     vision_config: SmolVLMVisionConfig = Field(default_factory=lambda known: SmolVLMVisionConfig(**proportional(known)))
 

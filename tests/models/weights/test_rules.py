@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from wenlu.errors import WeightsError
-from wenlu.models.weights.rules import Rename, Rule, Split, Stored, Tie, Transpose, apply_rules, invert_rules
+from wenlu.models.weights.rules import (
+    Leading,
+    Rename,
+    Rule,
+    Split,
+    Stored,
+    Tie,
+    Transpose,
+    apply_rules,
+    invert_rules,
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,15 @@ def test_transpose_is_its_own_inverse() -> None:
 def test_only_a_matrix_can_be_transposed() -> None:
     with pytest.raises(WeightsError, match=re.escape("c: shape [3] is not a matrix")):
         Transpose("c").load(stored(c=torch.ones(3)), None)
+
+
+def test_leading_ones_go_and_come_back() -> None:
+    rule = Leading("probe", 2)
+    there = rule.load(stored(probe=torch.tensor([[[1, 2]]]), d=torch.ones(1, 1)), None)
+    assert read(there) == {"probe": [1, 2], "d": [[1]]}
+    assert read(rule.save(there, None)) == {"probe": [[[1, 2]]], "d": [[1]]}
+    with pytest.raises(WeightsError, match=re.escape("probe: shape [1, 2, 3] does not begin with [1, 1]")):
+        rule.load(stored(probe=torch.ones(1, 2, 3)), None)
 
 
 def test_split_takes_its_sizes_from_the_config() -> None:

@@ -31,7 +31,7 @@ class VisionConfig(Config):
     num_attention_heads: Size
     hidden_act: Activation
     layer_norm_eps: PositiveFloat
-    num_channels: Size = 3
+    num_channels: int = Field(default=3, ge=1, le=64)
     image_size: Size = 224
     """Pixels of a side; pictures are squares."""
     patch_size: Size
