@@ -66,6 +66,11 @@ def test_a_task_of_two_models_is_not_parted() -> None:
         gathered_units(both)
 
 
+def test_two_encoders_are_not_parted() -> None:
+    with pytest.raises(UsageError, match='parallel="fsdp" cannot part two encoders side by side; choose "ddp"'):
+        gathered_units(model("siglip"))
+
+
 def test_rows_of_a_step_are_shared_equally(tmp_path: Path) -> None:
     prepare(tmp_path)
     source = Windows(TokenData.open(tmp_path / "tokens"), 16)

@@ -75,7 +75,7 @@ SEEING: dict[str, dict[str, Any]] = {
     "smolvlm: grouped": {"text_config": {"num_attention_heads": 6, "num_key_value_heads": 2, "rms_norm_eps": 1e-5}},
     "smolvlm: four at once": {"scale_factor": 4},
     "smolvlm: as it is": {"scale_factor": 1, "text_config": {"attention_bias": True, "mlp_bias": True}},
-    "smolvlm: patches that share a place": {"vision_config": {"image_size": 162, "patch_size": 6}, "scale_factor": 9},
+    "smolvlm: patches that share a place": {"vision_config": {"image_size": 150, "patch_size": 6}, "scale_factor": 5},
     "idefics3: plain": {},
     "idefics3: tied": {"tie_word_embeddings": True, "vision_config": {"image_size": 18, "num_channels": 1}},
 }

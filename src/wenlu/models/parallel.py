@@ -14,6 +14,7 @@ from torch import nn
 from wenlu.errors import UsageError
 from wenlu.models.family import LanguageModel
 from wenlu.models.layers.attention import CrossAttention
+from wenlu.models.layers.dual_encoder import DualEncoder
 
 Cut = Literal["outputs", "inputs", "sum"]
 """By output, by input, or not cut though each process sees only some heads: its gradients are summed."""
@@ -62,9 +63,11 @@ def gathered_units(model: LanguageModel) -> dict[str, tuple[str, ...]]:
     The model itself is the last one, by the name "". It may be the head of a task on another one, its `body`.
 
     Raises:
-        UsageError: the model consists of others.
+        UsageError: the model consists of others, or of two encoders, whose scale is a single number.
     """
     units: dict[str, tuple[str, ...]] = {}
+    if any(isinstance(module, DualEncoder) for module in model.modules()):
+        raise UsageError('distributed.parallel="fsdp" cannot part two encoders side by side; choose "ddp"')
     others = [name for name, module in model.named_modules() if isinstance(module, LanguageModel) and name]
     if others not in ([], ["body"]):
         raise UsageError('distributed.parallel="fsdp" cannot part a task of several models; choose "ddp"')
