@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import shutil
@@ -32,6 +33,8 @@ TEXTS = [
     "Sixth, and “quoted”.",
     "Last of all.",
 ]
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC")
+"""One red pixel."""
 ROWS = [{"text": text, "author": f"author {i}"} for i, text in enumerate(TEXTS)]
 
 
@@ -232,6 +235,24 @@ def moses(folder: Path) -> SourceSpec:
     return SourceSpec(path=str(folder / "rows.en"), kind="moses", languages=("en", "zh"), meta=("target",))
 
 
+def pictures(folder: Path) -> SourceSpec:
+    for i in range(5):
+        (folder / f"red_square-{i}.png").write_bytes(PNG)
+    (folder / "notes.png").write_text("no picture at all")
+    return SourceSpec(path=str(folder), kind="pictures", meta=("format",))
+
+
+def emoji(folder: Path) -> SourceSpec:
+    (folder / "img" / "drawn" / "64").mkdir(parents=True)
+    rows = []
+    for i in range(6):
+        (folder / "img" / "drawn" / "64" / f"{i}.png").write_bytes(PNG)
+        face = f"1F60{i}"
+        rows.append({"unified": face, "name": f"FACE {i}", "image": f"{i}.png", "has_img_drawn": i != 4})
+    (folder / "emoji.json").write_text(json.dumps(rows))
+    return SourceSpec(path=str(folder / "emoji.json"), kind="emoji", text="name", meta=("emoji", "style"))
+
+
 def stdlib(folder: Path) -> SourceSpec:
     return SourceSpec(path="stdlib", limit=12)
 
@@ -282,6 +303,8 @@ SAMPLES: dict[str, Callable[[Path], SourceSpec]] = {
     "xliff": xliff,
     "po": po,
     "moses": moses,
+    "pictures": pictures,
+    "emoji": emoji,
     "stdlib": stdlib,
     "glob": glob,
     "huggingface": huggingface,
@@ -294,6 +317,8 @@ BY_NAME = {
     "chitchat": ".json",
     "chatterbot": ".yml",
     "moses": ".en",
+    "pictures": ".png",
+    "emoji": ".json",
     "pfr": ".txt",
     "python-functions": ".py",
     "human-eval": ".jsonl",

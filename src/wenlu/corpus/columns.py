@@ -8,6 +8,7 @@ from typing import Any
 
 from wenlu.corpus.chats import COLUMNS, conversation, conversation_in, to_openai, transcript
 from wenlu.corpus.pairs import OPENAI, Columns, pair
+from wenlu.corpus.pictures.reference import DIGEST, PICTURE, Embedded
 from wenlu.corpus.record import Drop, Record
 from wenlu.corpus.source import Bad, SourceSpec
 from wenlu.errors import DataError
@@ -19,6 +20,10 @@ def to_record(row: Mapping[str, Any], id: str, spec: SourceSpec) -> Record | Dro
     """The record of one row; a row without text is dropped, one whose text is something else is bad."""
     if spec.id and row.get(spec.id) is not None:
         id = _as_text(row[spec.id]).encode(errors="replace").decode()
+    if spec.image and not isinstance(shown := row.get(spec.image), str | Embedded):
+        if shown is None:
+            return Drop(Record("", id), "source", "no picture")
+        return Bad(id, "not a picture", f"{spec.image!r} holds {_short(shown)}, not the path or the bytes of a picture")
     if spec.pairs:
         return _pair(row, id, spec)
     if spec.chats and not _asks_once(row, spec):
@@ -42,7 +47,7 @@ def to_record(row: Mapping[str, Any], id: str, spec: SourceSpec) -> Record | Dro
 
 def wanted_columns(spec: SourceSpec, found: Collection[str]) -> list[str]:
     """The columns that records are made of, of those that a file has."""
-    id = [spec.id] if spec.id in found else []
+    id = [name for name in (spec.id, spec.image) if name in found]
     if spec.pairs:
         return list(dict.fromkeys([*(name for name in (*spec.pairs, *OPENAI) if name in found), *spec.meta, *id]))
     if not spec.chats:
@@ -60,6 +65,8 @@ def require_columns(found: Collection[str], spec: SourceSpec, where: str, *, met
         require_column(spec.text, found, setting="turns" if spec.turns else "text", where=where)
     elif spec.chats != AUTO:
         require_column(spec.chats, found, setting="chats", where=where)
+    if spec.image:
+        require_column(spec.image, found, setting="image", where=where)
     for name in spec.meta if meta else ():
         require_column(name, found, setting=spec.setting_of(name), where=where)
 
@@ -100,7 +107,13 @@ def _asks_once(row: Mapping[str, Any], spec: SourceSpec) -> bool:
 
 
 def _meta(row: Mapping[str, Any], spec: SourceSpec) -> dict[str, str]:
-    return {name: _as_text(row[name]) for name in spec.meta if row.get(name) is not None}
+    meta = {name: _as_text(row[name]) for name in spec.meta if row.get(name) is not None}
+    match row.get(spec.image) if spec.image else None:
+        case str(path):
+            meta[PICTURE] = path
+        case Embedded() as cell:
+            meta |= {PICTURE: str(cell), DIGEST: cell.sha256}
+    return meta
 
 
 def _as_text(value: Any) -> str:

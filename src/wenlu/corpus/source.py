@@ -48,6 +48,10 @@ class SourceSpec(Config):
     """Columns to keep, as text, in each record's meta."""
     rename: dict[str, str] = Field(default_factory=dict)
     """Columns that this source calls otherwise, its name first: `{review = "text", stars = "label"}`."""
+    image: str = ""
+    """The column that holds each record's picture: its path from the file's own folder, or in Parquet and Arrow its
+    bytes, plain or as Hugging Face keeps them. The text is its caption; the meta says where the picture is
+    (`picture`, `picture_sha256`)."""
     id: str = ""
     """The column that names records; those that have none there are called by file and place, as all are by default."""
     chats: str = ""
@@ -191,8 +195,9 @@ def in_file(spec: SourceSpec) -> SourceSpec:
     if not spec.rename and not spec.turns:
         return spec
     there = {ours: theirs for theirs, ours in spec.rename.items()}
+    image = there.get(spec.image, spec.image)
     meta = tuple(there.get(name, name) for name in spec.meta_names)
-    return spec.model_copy(update={"text": there.get(spec.text_name, spec.text_name), "meta": meta})
+    return spec.model_copy(update={"text": there.get(spec.text_name, spec.text_name), "meta": meta, "image": image})
 
 
 Names = TypeVar("Names", bound=Collection[str])
@@ -254,6 +259,7 @@ class FileKind:
     Attributes:
         suffixes: in lower case, before a further .gz or .zst; none where only `kind` can ask for it.
         columnar: whether `text` and `meta` name columns of it.
+        shows: whether its records have pictures without being asked for them.
         one_record: whether `read` yields exactly one item a file under these settings.
     """
 
@@ -261,6 +267,7 @@ class FileKind:
     suffixes: tuple[str, ...]
     read: Callable[[SourceFile, SourceSpec], Iterator[Read]]
     columnar: bool = False
+    shows: bool = False
     one_record: Callable[[SourceSpec], bool] = _several
 
 

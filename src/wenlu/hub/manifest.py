@@ -48,6 +48,8 @@ _PEOPLES_DAILY = (
 _CONLL = (
     "CoNLL-2003 annotates the Reuters Corpus, whose owner (NIST) asks for a signed agreement; use it for research only"
 )
+_APPLE = "the drawings are Apple's, who does not license them for commercial use; use them for research only"
+_FACEBOOK = "the drawings are Facebook's, without a licence that is stated; use them for research only"
 _CPYTHON_311_LINUX = (
     "--implementation=cp",
     "--python-version=3.11",
@@ -206,6 +208,48 @@ PACKAGES: tuple[Package, ...] = (
         "classical Chinese poems (public domain)",
     ),
     Package(
+        "emoji-datasource-apple",
+        "npm",
+        "16.0.0",
+        "b34d1665e136f163b0d4433318df151895b785186e8c729b2211b43017945075",
+        "MIT",
+        "3,783 emoji, drawn by Apple",
+        restricted=(Restriction("img", _APPLE), Restriction("emoji.json", _APPLE)),
+    ),
+    Package(
+        "emoji-datasource-facebook",
+        "npm",
+        "16.0.0",
+        "017038cf5a4e7fcf03dd9133cbed43d4c281c4b3ce7b927c7160261b92b8821e",
+        "MIT",
+        "3,645 emoji, drawn by Facebook",
+        restricted=(Restriction("img", _FACEBOOK), Restriction("emoji.json", _FACEBOOK)),
+    ),
+    Package(
+        "emoji-datasource-google",
+        "npm",
+        "16.0.0",
+        "fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438",
+        "MIT",
+        "3,786 emoji, drawn by Google (Noto Emoji, Apache-2.0)",
+    ),
+    Package(
+        "emoji-datasource-twitter",
+        "npm",
+        "16.0.0",
+        "f64a530c63bca463bd8317fdc4615ce63a53a0c65018e4ce2d848aaba7a28877",
+        "MIT",
+        "3,786 emoji, drawn by Twitter (Twemoji, CC BY 4.0)",
+    ),
+    Package(
+        "emojibase-data",
+        "npm",
+        "17.0.0",
+        "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a",
+        "MIT",
+        "names and keywords of emoji in 27 languages (Unicode CLDR, Unicode-3.0)",
+    ),
+    Package(
         "asterisk-core-sounds-en",
         "deb",
         "1.6.1-1",
@@ -251,7 +295,7 @@ PACKAGES: tuple[Package, ...] = (
         "1:0.18+dfsg-19",
         "989712d90d57dfa3230049f553bb43b76c30ee4d4b8c5f6e106e33f7db5cbdc5",
         "public domain",
-        "8,121 drawings with titles and keywords",
+        "7,458 drawings (SVG) with titles and keywords; 663 links to them are left out",
     ),
     Package(
         "rime-data-cangjie5",

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from wenlu.config import did_you_mean
 from wenlu.corpus.mixing import mix
+from wenlu.corpus.pictures.locating import file_reference, located
 from wenlu.corpus.quarantine import Quarantine
 from wenlu.corpus.reading import reading
 from wenlu.corpus.record import Drop, Item, Record
@@ -20,6 +21,7 @@ from wenlu.corpus.sources import (
     chitchat,
     conll,
     conllu,
+    emoji,
     folder,
     glob,
     html,
@@ -34,6 +36,7 @@ from wenlu.corpus.sources import (
     parquet,
     pdf,
     pfr,
+    pictures,
     po,
     python,
     python_functions,
@@ -69,6 +72,8 @@ SOURCES: tuple[SourceKind, ...] = (
     human_eval.KIND,
     chatterbot.KIND,
     chitchat.KIND,
+    pictures.KIND,
+    emoji.KIND,
     tmx.KIND,
     xliff.KIND,
     po.KIND,
@@ -237,9 +242,17 @@ def _reads(spec: SourceSpec, location: Location, wanted: Wanted) -> Iterator[Rea
             yield None
             position += 1
             continue
-        for item in kind.read(file, spec):
+        items = kind.read(file, spec)
+        if spec.image or kind.shows:
+            items = located(items, _reference(file, location))
+        for item in items:
             yield item
             position += 1
+
+
+def _reference(file: SourceFile, location: Location) -> str:
+    source = location.fetched.source if location.fetched is not None else ""
+    return file_reference(location.root, source, file.path, file.relative)
 
 
 def _named_columns(spec: SourceSpec) -> str:
@@ -249,6 +262,8 @@ def _named_columns(spec: SourceSpec) -> str:
         return f"{{{names[0]}}} in turns; its text is {{text}}"
     if spec.meta:
         return f"meta = {list(spec.meta)}"
+    if spec.image:
+        return f"image = {spec.image!r}"
     if spec.pairs:
         return f"pairs = {list(spec.pairs)}"
     return f"chats = {spec.chats!r}" if spec.chats else ""

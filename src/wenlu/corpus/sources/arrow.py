@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wenlu.corpus.columns import require_columns, to_record, wanted_columns
+from wenlu.corpus.pictures.reference import ROWS, embedded
 from wenlu.corpus.reading import reading
 from wenlu.corpus.source import FileKind, Read, SourceFile, SourceSpec
 from wenlu.errors import DataError, MissingExtra
@@ -20,14 +21,16 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
         raise MissingExtra("pyarrow", extra="data", purpose="read Arrow files") from error
     if file.path.suffix.lower() in (".gz", ".zst"):
         raise DataError(f"{file.path}: a compressed Arrow file, which cannot be read in parts; decompress it first")
-    number = 0
+    number, at_a_time = 0, ROWS if spec.image else _ROWS
     with reading(file.path):
         try:
             with pa.OSFile(str(file.path)) as data:
                 for batch in _batches(pa, data, file, spec):
-                    for first in range(0, batch.num_rows, _ROWS):
-                        for row in batch.slice(first, _ROWS).to_pylist():
+                    for first in range(0, batch.num_rows, at_a_time):
+                        for row in batch.slice(first, at_a_time).to_pylist():
                             number += 1
+                            if spec.image:
+                                row = embedded(row, spec.image, number)
                             yield to_record(row, f"{file.id}:{number}", spec)
         except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wenlu.corpus.columns import require_columns, to_record, wanted_columns
+from wenlu.corpus.pictures.reference import ROWS, embedded
 from wenlu.corpus.reading import reading
 from wenlu.corpus.source import FileKind, Read, SourceFile, SourceSpec
 from wenlu.errors import DataError, MissingExtra
@@ -28,8 +29,10 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
             with ParquetFile(file.path, buffer_size=_BUFFER) as table:
                 names = table.schema_arrow.names
                 require_columns(names, spec, str(file.path))
-                for row in _rows(table, wanted_columns(spec, names)):
+                for row in _rows(table, wanted_columns(spec, names), ROWS if spec.image else _ROWS):
                     number += 1
+                    if spec.image:
+                        row = embedded(row, spec.image, number)
                     yield to_record(row, f"{file.id}:{number}", spec)
         except (ArrowException, UnicodeDecodeError, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
@@ -40,10 +43,10 @@ def _read(file: SourceFile, spec: SourceSpec) -> Iterator[Read]:
             ) from error
 
 
-def _rows(table: Any, columns: list[str]) -> Iterator[dict[str, Any]]:
+def _rows(table: Any, columns: list[str], at_a_time: int) -> Iterator[dict[str, Any]]:
     # One group at a time: over several, pyarrow keeps what it has read until the end.
     for group in range(table.num_row_groups):
-        for batch in table.iter_batches(_ROWS, row_groups=[group], columns=columns):
+        for batch in table.iter_batches(at_a_time, row_groups=[group], columns=columns):
             yield from batch.to_pylist()
 
 

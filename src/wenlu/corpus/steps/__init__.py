@@ -15,6 +15,7 @@ from wenlu.corpus.steps.exact_dedup import STEP as EXACT_DEDUP
 from wenlu.corpus.steps.language import STEP as LANGUAGE
 from wenlu.corpus.steps.length import STEP as LENGTH
 from wenlu.corpus.steps.near_dedup import STEP as NEAR_DEDUP
+from wenlu.corpus.steps.pictures import STEP as PICTURES
 from wenlu.corpus.steps.quality import STEP as QUALITY
 from wenlu.corpus.steps.repair import STEP as REPAIR
 from wenlu.corpus.steps.repetition import STEP as REPETITION
@@ -26,6 +27,7 @@ from wenlu.corpus.steps.words import STEP as WORDS
 
 STEPS: tuple[StepKind, ...] = (
     REPAIR,
+    PICTURES,
     LANGUAGE,
     QUALITY,
     REPETITION,
