@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from transformers.image_transforms import convert_to_rgb
 
-from wenlu.corpus.pictures import BadPicture, PictureLimits
+from wenlu.corpus.pictures import BadPicture, PictureLimits, decoding
 from wenlu.corpus.pictures.decoding import decoded, decoder_pid
+from wenlu.errors import MissingExtra
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 SMALL = PictureLimits(memory_bytes=256 * 2**20, max_seconds=1)
@@ -106,6 +108,27 @@ def test_sixteen_bits_keep_their_upper_eight(form: str) -> None:
     assert picture.done == ("16 bits made 8",)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA"])
+def test_every_kind_of_pixels_becomes_the_rgb_of_transformers(mode: str) -> None:
+    alpha = np.random.default_rng(2).integers(0, 256, (20, 30, 1), np.uint8)
+    image = Image.fromarray(np.dstack([PIXELS, alpha])).convert("RGB" if mode == "P" else "RGBA")
+    data = encoded(image.convert(mode), "TIFF" if mode == "1" else "PNG")
+    expected = convert_to_rgb(Image.open(io.BytesIO(data)), return_numpy=True)
+    np.testing.assert_array_equal(decoded(data).pixels, expected)
+
+
+def test_samples_of_unknown_range_are_refused() -> None:
+    with pytest.raises(BadPicture, match="kind of pixels not read: 32 bits a sample, mode F; save it with 8 bits"):
+        decoded(encoded(np.zeros((2, 2), np.float32), "TIFF"))
+
+
+def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "find_spec", {}.get)
+    decoding._require.cache_clear()
+    with pytest.raises(MissingExtra, match=r"pillow is needed to read PNG pictures; .* 'wenlu\[vision\]'"):
+        decoded(encoded(PIXELS, "PNG"))
+
+
 def test_cmyk_becomes_rgb_and_says_so() -> None:
     ink = Image.new("CMYK", (8, 8), (255, 0, 0, 0))  # cyan takes the red away
     picture = decoded(encoded(ink, "JPEG", quality=100))
@@ -113,10 +136,12 @@ def test_cmyk_becomes_rgb_and_says_so() -> None:
     assert np.abs(picture.pixels.astype(int) - [0, 255, 255]).max() <= 2
 
 
-def test_of_an_animation_the_first_frame_is_taken_and_told() -> None:
-    frames = [Image.new("RGB", (8, 8), (value, 0, 0)) for value in range(0, 200, 2)]
-    picture = decoded(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
-    assert picture.done == ("first of 100 frames",)
+@pytest.mark.parametrize(("form", "count"), [("GIF", 100), ("PNG", 10), ("WEBP", 10), ("TIFF", 10)])
+def test_of_an_animation_the_first_frame_is_taken_and_told(form: str, count: int) -> None:
+    frames = [Image.new("RGB", (8, 8), (2 * number, 0, 0)) for number in range(count)]
+    lossless = {"lossless": True} if form == "WEBP" else {}
+    picture = decoded(encoded(frames[0], form, save_all=True, append_images=frames[1:], **lossless))
+    assert picture.done == (f"first of {count} frames",)
     assert (picture.pixels == 0).all()
 
 

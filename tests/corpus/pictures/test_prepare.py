@@ -63,7 +63,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(table: Path, **settings: object) -> DataConfig:
     train = {"path": str(table), "image": "file", "meta": ["style"]}
-    steps = ["repair", "exact-dedup", {"step": "pictures", "limits": {"max_pixels": 5000}}]
+    steps = ["repair", "exact-dedup", {"step": "pictures", "max_pixels": 5000}]
     values = {"train": train, "steps": steps, "validation": 0.1, "test": 0.2, "keep_dropped": True, **settings}
     return check(DataConfig, values, where="test")
 

@@ -124,6 +124,24 @@ def test_what_cannot_be_used_is_told_and_nothing_is_lost(folder: Path, tmp_path:
     assert len(records) == COUNT
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_picture_that_kills_the_decoder_takes_no_other_with_it(folder: Path, workers: int, tmp_path: Path) -> None:
+    marked = [r for copy in range(4) for r in records_of(copied(folder, tmp_path / f"copy-{copy}", copy))]
+    deadly = tmp_path / "deadly"
+    deadly.mkdir()
+    for number in range(3):
+        depth = 200_000 + number
+        (deadly / f"{number}.svg").write_text(
+            '<svg xmlns="http://www.w3.org/2000/svg">' + "<g>" * depth + "</g>" * depth + "</svg>"
+        )
+    bad = records_of(deadly)
+    mixed = [*marked[:100], bad[0], *marked[100:270], bad[1], bad[2], *marked[270:]]
+    data = write_pictures(mixed, tmp_path / "out", Working(64), workers=workers, max_bad_fraction=0.02)
+    assert (len(data), data.dropped) == (len(marked), 3)
+    assert set(data.reasons().values()) == {"breaks the decoder"}
+    assert [data.row_of(record.meta) for record in marked] == list(range(len(marked)))
+
+
 def test_a_picture_that_changed_since_it_was_listed_is_not_stored(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "in" / "a.png"
     path.parent.mkdir()

@@ -99,6 +99,13 @@ def test_bytes_in_a_table_are_referred_to_and_found_again(kind: str, form: str, 
             assert files.of(found[number].meta) == png(number)
         with pytest.raises(BadPicture, match="has no picture in row 61"):
             files.of({**found[0].meta, "picture": f"{path}#image:61"})
+        with pytest.raises(BadPicture, match="picture cannot be read: row 1 of "):
+            files.of({**found[0].meta, "picture": f"{path}#other:1"})
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 3])
+        with pytest.raises(BadPicture), PictureBytes(10_000) as anew:
+            anew.of(found[55].meta)
+        path.write_bytes(content)
         with pytest.raises(BadPicture, match="picture has changed"):
             files.of({**found[0].meta, "picture": f"{path}#image:2"})
 

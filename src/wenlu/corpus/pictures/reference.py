@@ -26,6 +26,8 @@ PICTURE, DIGEST = "picture", "picture_sha256"
 """The keys of a record's meta."""
 ROWS = 16
 """Rows of a table that are read at a time: each may hold a picture of megabytes."""
+_FILES = 8
+"""Tables that are kept open."""
 _PACKAGE = "package:"
 _EMBEDDED = re.compile(r"(.+)#(.*):([1-9][0-9]*)", re.S)
 
@@ -130,9 +132,17 @@ class PictureBytes:
             return read_bytes(reference, self._max_bytes)
         file, column, row = match[1], match[2], int(match[3])
         cells = self._open.get((file, column))
-        if cells is None or cells.row > row:
-            cells = self._open[file, column] = _Cells(local_path(file), column, row)
-        data = cells.at(row)
+        try:
+            if cells is None or cells.row > row:
+                self._open.pop((file, column), None)
+                while len(self._open) >= _FILES:
+                    self._open.pop(next(iter(self._open)))
+                cells = self._open[file, column] = _Cells(local_path(file), column, row)
+            data = cells.at(row)
+        except (OSError, ValueError, LookupError) as error:  # pyarrow's errors are these
+            self._open.pop((file, column), None)
+            said = str(error).partition("\n")[0]
+            raise BadPicture("picture cannot be read", f"row {row} of {file}: {said}") from error
         if data is None:
             raise BadPicture("picture cannot be read", f"{file} has no picture in row {row}")
         return data
@@ -143,12 +153,9 @@ class _Cells:
 
     def __init__(self, path: Path, column: str, row: int) -> None:
         self.row = row
-        try:
-            cells = _parquet(path, column, row) if path.suffix.lower() in (".parquet", ".pq") else _arrow(path, column)
-            first = next(cells)
-            self._cells = islice(cells, row - first, None)
-        except (OSError, StopIteration) as error:
-            raise BadPicture("picture cannot be read", f"{path}: {error}") from error
+        cells = _parquet(path, column, row) if path.suffix.lower() in (".parquet", ".pq") else _arrow(path, column)
+        first = next(cells)
+        self._cells = islice(cells, row - first, None)
 
     def at(self, row: int) -> bytes | None:
         value = next(islice(self._cells, row - self.row, None), None)

@@ -14,15 +14,14 @@ from wenlu.corpus.record import Drop, Item, Record, Step
 from wenlu.corpus.step import RecordStep, StepConfig, StepKind, Workroom
 
 
-class PicturesConfig(StepConfig):
-    """Records without a picture pass; the reason of a drop says what is wrong with one.
+class PicturesConfig(StepConfig, PictureLimits):
+    """What a picture may cost. Records without one pass; the reason of a drop says what is wrong with it.
 
     What was done to a picture stands in the meta as `picture_done`, if anything was, and its format as
     `picture_format`.
     """
 
     step: Literal["pictures"] = "pictures"
-    limits: PictureLimits = PictureLimits()
     min_side: PositiveInt = 1
     """Pixels of the shorter side at least."""
 
@@ -36,7 +35,7 @@ class _Look:
         if PICTURE not in record.meta:
             return record
         try:
-            picture = decoded(self.files.of(record.meta), self.config.limits, longest=1, svg_longest=1)
+            picture = decoded(self.files.of(record.meta), self.config, longest=1, svg_longest=1)
         except BadPicture as bad:
             meta = {**record.meta, "picture_error": bad.detail}
             return Drop(Record(record.text, record.id, meta), "pictures", bad.reason)
@@ -49,7 +48,7 @@ class _Look:
 
 
 def build(config: PicturesConfig, room: Workroom) -> Step:  # noqa: ARG001
-    return RecordStep("pictures", _Look(config, PictureBytes(config.limits.max_bytes)))
+    return RecordStep("pictures", _Look(config, PictureBytes(config.max_bytes)))
 
 
 STEP = StepKind("pictures", PicturesConfig, build)
