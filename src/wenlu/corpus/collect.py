@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from wenlu.corpus.near_duplicates import near_duplicate_clusters
+from wenlu.corpus.pictures.reference import DIGEST
 from wenlu.corpus.record import Drop, Record
 from wenlu.corpus.settings import DataConfig
 from wenlu.corpus.sources import SourceSpec, name_of, open_sources
-from wenlu.corpus.split import SPLITS, TEST, TRAIN, VALIDATION, Facts, parse_time
+from wenlu.corpus.split import SPLITS, TEST, TRAIN, VALIDATION, Facts, parse_time, united
 from wenlu.corpus.spool import Spool
 from wenlu.corpus.statistics import Drops
 from wenlu.corpus.step import Workroom
@@ -43,9 +44,13 @@ class Collected:
 def collect(
     config: DataConfig, kept: Spool, dropped: Spool, room: Workroom, *, seed: int, progress: Progress
 ) -> Collected:
-    """Fill `kept` with the records that pass all steps, and `dropped` with the others if they are to be kept."""
+    """Fill `kept` with the records that pass all steps, and `dropped` with the others if they are to be kept.
+
+    Records that show the same picture are near-duplicates, whatever their captions.
+    """
     drops = Drops()
     origin, digest, group, time, stays, leaves = array("b"), array("Q"), array("Q"), array("d"), array("b"), array("b")
+    shown = array("Q")
     read = 0
     progress.start("read and clean", unit="records")
     for code, specs in _by_origin(config):
@@ -64,6 +69,7 @@ def collect(
             stays.append(item.meta["source"] in for_training)
             leaves.append(item.meta["source"] in config.without)
             digest.append(hash64(item.text.strip()))
+            shown.append(hash64(item.meta[DIGEST]) if DIGEST in item.meta else len(shown))
             if config.split_by == "group":
                 group.append(hash64(_column(item, config.group)))
             if config.split_by == "time":
@@ -76,6 +82,9 @@ def collect(
     cluster = near_duplicate_clusters(
         kept, threshold=config.near_duplicate_threshold, size=SHINGLE, workers=room.workers
     )
+    pictures = np.array(shown, np.uint64)
+    if (pictures != np.arange(len(pictures))).any():
+        cluster = united(cluster, pictures)
     progress.finish(f"{len(np.unique(cluster)):,} clusters of near-duplicates")
     facts = Facts(
         np.array(origin, np.int8),

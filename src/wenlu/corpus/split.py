@@ -65,7 +65,7 @@ def assign(
     """
     split = facts.origin.copy()
     leaks_into = np.full(len(split), DROPPED, np.int8)
-    alike = _united(facts.cluster, facts.group) if by == "group" else facts.cluster
+    alike = united(facts.cluster, facts.group) if by == "group" else facts.cluster
     if decontaminate:
         _decontaminate(split, leaks_into, alike)
     stays = np.isin(alike, alike[facts.stays])
@@ -126,7 +126,7 @@ def _seconds(value: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _united(cluster: I64, group: U64) -> I64:
+def united(cluster: I64, group: U64) -> I64:
     """Units that neither clusters of near-duplicates nor groups cross."""
     units = cluster.copy()
     _, first, inverse = np.unique(group, return_index=True, return_inverse=True)

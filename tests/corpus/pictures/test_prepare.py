@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections import Counter
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,26 @@ def test_captions_that_are_alike_lie_on_one_side(table: Path, tmp_path: Path) ->
     assert all(len(where) == 1 for where in sides.values())
     assert sum(counts.values()) == GOOD
     assert len(counts) == 3
+
+
+def test_captions_of_one_picture_lie_on_one_side(table: Path, tmp_path: Path) -> None:
+    words = ["alpha", "bravo", "gamma", "delta", "omega", "kappa", "sigma", "theta"]
+    captions = [f"{a} {b} {c} number {i}" for i, (a, b, c) in enumerate(permutations(words, 3)) if i < 300]
+    rows = [{"file": f"{i // 5}.png", "text": caption} for i, caption in enumerate(captions)]
+    several = table.parent / "several.jsonl"
+    several.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    summary = prepare(
+        config(table, train={"path": str(several), "image": "file"}, workers=1, near_duplicate_threshold=0.95),
+        tmp_path / "data",
+        seed=0,
+    )
+    sides: dict[str, set[str]] = {}
+    for split in summary.splits:
+        for record in read_split(tmp_path / "data", split):
+            sides.setdefault(record.meta["picture_sha256"], set()).add(split)
+    assert len(sides) == 60
+    assert all(len(where) == 1 for where in sides.values())
+    assert list(summary.splits) == ["train", "validation", "test"]
 
 
 def test_two_workers_write_the_files_of_one_and_all_of_it_can_be_stored(table: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from wenlu.errors import DataError, ResourceError
 from wenlu.progress import QUIET, Progress
 from wenlu.rundir.atomic import atomic_folder
 
-_CHUNK = 32
+_CHUNK = 8
 
 
 @dataclass(frozen=True)
