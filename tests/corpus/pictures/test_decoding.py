@@ -242,6 +242,18 @@ def test_a_decoder_that_dies_is_replaced() -> None:
     np.testing.assert_array_equal(decoded(encoded(PIXELS, "PNG")).pixels, PIXELS)
 
 
+def test_a_decoder_that_keeps_much_memory_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(PIXELS, "PNG")
+    decoded(data)
+    before = decoder_pid()
+    decoded(data)
+    assert decoder_pid() == before, "it keeps less than 192 MB"
+    monkeypatch.setattr(decoding, "_SPARE_BYTES", 1)
+    decoded(data)
+    assert decoder_pid() is None
+    np.testing.assert_array_equal(decoded(data).pixels, PIXELS)
+
+
 def test_a_picture_that_takes_too_long_is_given_up() -> None:
     slow = svg(
         '<filter id="f"><feTurbulence numOctaves="1000000000" baseFrequency="0.5"/></filter>'

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,12 @@ from wenlu.corpus.pictures.processing import (
     read_processing,
     write_processing,
 )
+from wenlu.corpus.pictures.reference import PictureBytes
+from wenlu.corpus.record import Record
+from wenlu.corpus.sources import SourceSpec, open_source
 from wenlu.errors import WeightsError
+
+PROOF = os.environ.get("WENLU_PROOF") == "1"
 
 PROCESSORS = {
     "CLIP": CLIPImageProcessorPil,
@@ -79,6 +87,24 @@ def test_a_transparent_picture_is_seen_on_white_as_transformers_sees_it(kind: st
     image.save(stream, "PNG")
     processing = default_processing(kind, **SMALL[kind])  # type: ignore[arg-type]
     agree(preprocess(decoded(stream.getvalue()).pixels, processing), PROCESSORS[kind](**SMALL[kind]), image, 0.25)
+
+
+@pytest.mark.fetch
+def test_real_pictures_are_seen_as_transformers_sees_them(package_file: Callable[[str, str], Path]) -> None:
+    package_file("emoji-datasource-google", "emoji.json")
+    emoji = records("package:emoji-datasource-google/emoji.json", "emoji", step=1000 if not PROOF else 10)
+    for kind, processor in PROCESSORS.items():
+        processing, reference = default_processing(kind, **SMALL[kind]), processor(**SMALL[kind])  # type: ignore[arg-type]
+        with PictureBytes(2**20) as files:
+            for record in emoji:
+                data = files.of(record.meta)
+                image = Image.open(io.BytesIO(data))
+                agree(preprocess(decoded(data).pixels, processing), reference, image, 0.25)
+
+
+def records(path: str, kind: str, step: int) -> list[Record]:
+    items = open_source(SourceSpec(path=path, kind=kind))
+    return [item for item in islice(items, None, None, step) if isinstance(item, Record)]
 
 
 @pytest.mark.parametrize("resample", range(6))

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +20,12 @@ from PIL import Image
 from wenlu.corpus.pictures.decoding import decoded
 from wenlu.corpus.pictures.picture import BadPicture
 from wenlu.corpus.pictures.reference import PictureBytes
+from wenlu.corpus.pictures.store_writer import Working, write_pictures
 from wenlu.corpus.record import Drop, Item, Record
 from wenlu.corpus.sources import SourceSpec, open_source
 from wenlu.errors import DataError
 
+PROOF = os.environ.get("WENLU_PROOF") == "1"
 CAPTIONS = [{"en": f"picture {i}", "zh": f"第{i}张图", "de": f"Bild {i}"} for i in range(60)]
 
 
@@ -193,6 +196,26 @@ def test_emoji_are_listed_with_their_names_in_several_languages(package_file: Ca
     assert (wave.meta["base"], wave.text) == ("1F44B", "waving hand: dark skin tone")
     with PictureBytes(2**20) as files:
         assert decoded(files.of(grin.meta)).pixels.shape == (64, 64, 3)
+
+
+@pytest.mark.fetch
+@pytest.mark.skipif(not PROOF, reason="all of them, in minutes; make proof-corpus")
+@pytest.mark.parametrize(
+    ("path", "kind", "listed", "refused"),
+    [
+        ("package:emoji-datasource-google/emoji.json", "emoji", 3786, {}),
+        ("package:emoji-datasource-twitter/emoji.json", "emoji", 3786, {}),
+        ("package:openclipart-svg/usr/share/openclipart/svg", "pictures", 7458, {"SVG reaches outside": 86}),
+    ],
+)
+def test_all_pictures_of_a_package_are_stored_or_told(
+    path: str, kind: str, listed: int, refused: dict[str, int], tmp_path: Path
+) -> None:
+    found = records(list(open_source(SourceSpec(path=path, kind=kind))))
+    assert len(found) == listed
+    data = write_pictures(found, tmp_path / "out", Working(64, square=True), workers=2, max_bad_fraction=0.02)
+    assert len(data) + data.dropped == len({record.meta["picture_sha256"] for record in found})
+    assert Counter(data.reasons().values()) == refused
 
 
 @pytest.mark.fetch

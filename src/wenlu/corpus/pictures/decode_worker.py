@@ -1,8 +1,9 @@
 """Decode pictures in a process of its own, which may be killed: run as a script, a request after the other.
 
-A request is a JSON object on a line (`format`, `bytes`, `max_pixels`, `seconds`, `memory`, `background`, `longest`,
-`svg_longest`) and the file's bytes; the answer a JSON object on a line and the pixels. Decoders are large programs in C
-and Rust that read bytes of unknown origin: what they crash on, or need too much for, takes only this process with it.
+A request is a JSON object on a line (`format`, `bytes`, `max_pixels`, `seconds`, `memory`, `spare`, `background`,
+`longest`, `svg_longest`) and the file's bytes; the answer is a JSON object on a line and the pixels. Decoders are large
+programs in C and Rust that read bytes of unknown origin: what they crash on, or need too much for, takes only this
+process with it.
 """
 
 from __future__ import annotations
@@ -47,8 +48,6 @@ _DAMAGE = (
 )
 """What Pillow lets through where a damaged file breaks its assumptions."""
 _LINKING = ("image", "feImage", "use")
-_SPARE_BYTES = 192 * 2**20
-"""Of memory that the process may keep after an answer; one that keeps more is replaced."""
 
 
 class Refused(Exception):
@@ -57,6 +56,7 @@ class Refused(Exception):
 
 def reply(request: Mapping[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     """The head of the answer, with `error` and `detail` where the picture is refused, and the pixels."""
+    Image.MAX_IMAGE_PIXELS = None  # our own limit is asked before anything is decoded
     try:
         if request["format"] == "SVG":
             image, done = _drawn(data, request["longest"] or request["svg_longest"])
@@ -81,7 +81,6 @@ def reply(request: Mapping[str, Any], data: bytes) -> tuple[dict[str, Any], byte
 
 def _opened(data: bytes, form: str, max_pixels: int) -> tuple[Image.Image, list[str]]:
     """The first frame, its pixels read, and what was noticed."""
-    Image.MAX_IMAGE_PIXELS = None  # ours is asked before anything is decoded
     image = Image.open(io.BytesIO(data), formats=[_PLUGINS[form]])
     if image.width * image.height > max_pixels:
         raise Refused("too many pixels", f"{image.width:,} × {image.height:,}, over max_pixels = {max_pixels:,}")
@@ -264,7 +263,7 @@ def main() -> None:
         data = sys.stdin.buffer.read(request["bytes"])
         _limit(request["seconds"], request["memory"], start)
         head, pixels = reply(request, data)
-        head["worn"] = _memory(1) > _SPARE_BYTES
+        head["worn"] = _memory(1) > request["spare"]
         sys.stdout.buffer.write(json.dumps(head).encode() + b"\n")
         sys.stdout.buffer.write(pixels)
         sys.stdout.buffer.flush()

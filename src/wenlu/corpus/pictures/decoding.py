@@ -29,6 +29,8 @@ BACKGROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0), "grey": (128, 128, 
 SVG_LONGEST = 512
 """Pixels of the longer side of an SVG that is drawn where no size is named."""
 _WORKER = Path(__file__).with_name("decode_worker.py")
+_SPARE_BYTES = 192 * 2**20
+"""Of memory that the process may keep after an answer; one that keeps more is replaced."""
 _PATIENCE = 6.0
 """Seconds on the clock for each second of the processor, as other processes work too."""
 _START_SECONDS = 60.0
@@ -65,6 +67,7 @@ def decoded(
         "max_pixels": limits.max_pixels,
         "seconds": limits.max_seconds,
         "memory": limits.memory_bytes,
+        "spare": _SPARE_BYTES,
         "background": BACKGROUNDS[background],
         "longest": longest,
         "svg_longest": svg_longest,

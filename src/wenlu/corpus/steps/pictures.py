@@ -13,6 +13,9 @@ from wenlu.corpus.pictures.reference import PICTURE, PictureBytes
 from wenlu.corpus.record import Drop, Item, Record, Step
 from wenlu.corpus.step import RecordStep, StepConfig, StepKind, Workroom
 
+_LOOK = 64
+"""Pixels of the longer side: so large an SVG is drawn to see whether it can be."""
+
 
 class PicturesConfig(StepConfig, PictureLimits):
     """What a picture may cost. Records without one pass; the reason of a drop says what is wrong with it.
@@ -35,7 +38,7 @@ class _Look:
         if PICTURE not in record.meta:
             return record
         try:
-            picture = decoded(self.files.of(record.meta), self.config, longest=1, svg_longest=1)
+            picture = decoded(self.files.of(record.meta), self.config, longest=_LOOK)
         except BadPicture as bad:
             meta = {**record.meta, "picture_error": bad.detail}
             return Drop(Record(record.text, record.id, meta), "pictures", bad.reason)
