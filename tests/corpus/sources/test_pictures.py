@@ -18,10 +18,12 @@ import pytest
 from PIL import Image
 
 from wenlu.corpus.pictures.decoding import decoded
+from wenlu.corpus.pictures.locating import located
 from wenlu.corpus.pictures.picture import BadPicture
 from wenlu.corpus.pictures.reference import PictureBytes
 from wenlu.corpus.pictures.store_writer import Working, write_pictures
 from wenlu.corpus.record import Drop, Item, Record
+from wenlu.corpus.source import Bad
 from wenlu.corpus.sources import SourceSpec, open_source
 from wenlu.errors import DataError
 
@@ -134,6 +136,21 @@ def test_rows_without_a_picture_are_dropped_and_wrong_ones_are_bad(folder: Path)
     assert reasons == ["good", "no picture", "not a picture", "picture cannot be read"]
     with pytest.raises(DataError, match=r"a\.jsonl:3: not a picture: 'file' holds int 3, not the path or the bytes of"):
         read(folder / "a.jsonl", image="file")
+
+
+def test_a_dataset_that_was_fetched_names_no_files_of_the_machine(folder: Path) -> None:
+    (folder.parent / "private.png").write_bytes(png(1))
+    named = ["files/0.png", "../private.png", str(folder.parent / "private.png"), "files/../files/1.png"]
+    rows = [Record("t", str(i), {"picture": name}) for i, name in enumerate(named)]
+    found = list(located(rows, str(folder / "a.jsonl"), within=folder))
+    assert [item.reason if isinstance(item, Bad) else "" for item in found] == [
+        "",
+        *["picture outside its dataset"] * 2,
+        "",
+    ]
+    (outside,) = located([Record("t", "p", {"picture": "../../x.png"})], "package:emojibase-data/en/data.json")
+    assert isinstance(outside, Bad)
+    assert outside.reason == "picture outside its package"
 
 
 def test_the_column_of_pictures_must_be_there(folder: Path) -> None:

@@ -244,15 +244,18 @@ def _reads(spec: SourceSpec, location: Location, wanted: Wanted) -> Iterator[Rea
             continue
         items = kind.read(file, spec)
         if spec.image or kind.shows:
-            items = located(items, _reference(file, location))
+            items = _located(items, file, location)
         for item in items:
             yield item
             position += 1
 
 
-def _reference(file: SourceFile, location: Location) -> str:
-    source = location.fetched.source if location.fetched is not None else ""
-    return file_reference(location.root, source, file.path, file.relative)
+def _located(items: Iterator[Read], file: SourceFile, location: Location) -> Iterator[Read]:
+    if location.fetched is None:
+        return located(items, str(file.path))
+    reference = file_reference(location.root, location.fetched.source, file.path, file.relative)
+    is_package = reference != str(file.path)
+    return located(items, reference, None if is_package else location.root)
 
 
 def _named_columns(spec: SourceSpec) -> str:
