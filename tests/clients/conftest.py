@@ -46,7 +46,9 @@ def served(model_file: Path, new_tokenizer: NewTokenizer, tmp_path_factory: pyte
     (folder / "vectors").mkdir()
     save_model(folder / "vectors", row.build(config), row)
     tokenizer.save(folder / "vectors")
-    with wenlu_serve(f"{MODEL}={model_file}", f"{EMBEDDER}={folder / 'vectors'}", folder=folder) as url:
+    with wenlu_serve(
+        f"{MODEL}={model_file}", f"{EMBEDDER}={folder / 'vectors'}", "engine.weights=int8", folder=folder
+    ) as url:
         yield url
 
 

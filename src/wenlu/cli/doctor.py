@@ -51,6 +51,7 @@ EXTRAS = {
     "trackio": ("trackio",),
     "tune": ("optuna", "cmaes", "scikit-learn"),
     "vectors": ("gensim",),
+    "vision": ("pillow", "resvg-py"),
     "wandb": ("wandb",),
 }
 """What each extra of pyproject.toml installs."""

@@ -21,6 +21,8 @@ from wenlu.explanation.units import Unit
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 """ERASER's bins, of units, at least one."""
 LEVEL = 0.05
+ALIKE = 1e-3
+"""Of the range of all differences, within which two are the same."""
 MOST_IN_ALL_ORDERS = 6
 """Units; of more there are thousands of orders."""
 Order = Sequence[int]
@@ -41,7 +43,8 @@ class Faithfulness:
     """Attributes:
     orders: that it is held against, random ones, or all that differ where these are fewer.
     percentile: share of them that the explanation's difference is above.
-    p_value: share of orders that are at least as good; of random ones it counts as one itself.
+    p_value: share of orders that are better, by more than a thousandth of what all differ by; of random ones it counts
+        as one itself. An order that puts the one word first that matters is as good, and no reproach.
     can_be_told: whether there are enough orders of so few units to tell the best from chance.
     """
 
@@ -54,7 +57,8 @@ class Faithfulness:
 
     @property
     def is_faithful(self) -> bool:
-        return self.p_value <= LEVEL
+        """Hardly ever is another order better, and most are worse."""
+        return self.p_value <= LEVEL and self.percentile > 0.5
 
 
 def faithfulness(
@@ -74,12 +78,13 @@ def faithfulness(
     itself = 0 if is_whole else 1  # which is among all
     found = removals(subject, players, [ours, *others])
     gaps = found[:, 0] - found[:, 1]
-    better = int((gaps[1:] >= gaps[0] - 1e-12).sum())
+    margin = ALIKE * float(np.ptp(gaps))
+    better = int((gaps[1:] > gaps[0] + margin).sum())
     return Faithfulness(
         _against(found[:, 0]),
         _against(found[:, 1]),
         len(others),
-        float((gaps[1:] < gaps[0]).mean()) if others else 0.0,
+        float((gaps[1:] < gaps[0] - margin).mean()) if others else 0.0,
         (itself + better) / (itself + len(others)),
         1 / (itself + len(others)) <= LEVEL,
     )

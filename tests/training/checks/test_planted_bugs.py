@@ -314,8 +314,8 @@ def test_a_loss_with_the_wrong_sign(text: TokenData) -> None:
 
 
 class SoftmaxTwice(TextClassification):
-    def _nats(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits.softmax(dim=1), labels, reduction="sum")
+    def _nats(self, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+        return F.cross_entropy(logits.softmax(dim=1), labels, label_smoothing=smoothing, reduction="sum")
 
 
 def test_a_softmax_before_a_loss_of_logits(new_tokenizer: NewTokenizer) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from wenlu.config import Config
 from wenlu.explanation.subject import Floats, Subject
@@ -27,7 +27,7 @@ class EffortConfig(Config):
 
     max_steps: PositiveInt = 1024
     samples: int = Field(default=16, ge=2)
-    seed: int = 0
+    seed: NonNegativeInt = 0
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ CERTIFICATE: dict[Language, dict[str, str]] = {
         " random is good.",
         "row.orders.label": "Better than random orders",
         "row.orders.value": "{percent} % of {orders} (p = {p})",
-        "row.orders.meaning": "p is the chance that an order which knows nothing does as well; at most {limit} passes.",
+        "row.orders.meaning": "p is the chance that an order which knows nothing does better; at most {limit} passes.",
         "row.orders.few.label": "Better than random orders",
         "row.orders.few.value": "{percent} % of {orders} (p = {p})",
         "row.orders.few.meaning": "There are too few units or orders to tell it from chance, so nothing is shown by"
@@ -124,7 +124,7 @@ CERTIFICATE: dict[Language, dict[str, str]] = {
         "row.sufficiency.meaning": "只保留它排在前面的单位时，{chance}下降多少；与随机保留相比，越少越好。",
         "row.orders.label": "优于随机顺序",
         "row.orders.value": "{orders} 种中的 {percent}%（p = {p}）",
-        "row.orders.meaning": "p 是一无所知的顺序也能做到这样的概率；不超过 {limit} 才算通过。",
+        "row.orders.meaning": "p 是一无所知的顺序做得更好的概率；不超过 {limit} 才算通过。",
         "row.orders.few.label": "优于随机顺序",
         "row.orders.few.value": "{orders} 种中的 {percent}%（p = {p}）",
         "row.orders.few.meaning": "单位或顺序太少，无法与偶然区分开，因此不能说明什么。",
