@@ -54,7 +54,8 @@ def test_terms_are_the_score_and_all_have_a_place(way: str, texts: list[str]) ->
         assert terms.amounts.sum() == pytest.approx(terms.difference, abs=1e-9)
         found = explain(asked, text, ["randomisations=0"])
         assert (found.certificate.completeness_error or 0) < 1e-6
-        assert found.certificate.base == pytest.approx(0.0 if found.told.target else 1, abs=5)  # the bias
+        bias = subject(asked, text).model.weights.bias[subject(asked, text).model.outputs.index(found.told.target)]
+        assert found.certificate.base == pytest.approx(bias)
 
 
 @given(text=st.text(alphabet="ab İßΣ房间，。\n👍", max_size=30))

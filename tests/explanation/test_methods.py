@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.explanation.subjects import Game, additive
 
+from wenlu.explanation import methods
 from wenlu.explanation.methods import METHODS, EffortConfig, occlusion, shapley
 from wenlu.explanation.methods.rollout import rollout
 from wenlu.explanation.subject import Bools, Floats
@@ -96,5 +98,7 @@ def test_rows_of_a_rollout_sum_to_one_and_a_causal_one_looks_back() -> None:
     assert not whole.triu(1).any()
 
 
-def test_every_method_has_a_file_and_a_name_of_its_own() -> None:
-    assert len({method.name for method in METHODS}) == len(METHODS) == 7
+def test_every_method_has_its_file_and_its_row() -> None:
+    files = {path.stem for path in Path(methods.__file__).parent.glob("*.py")} - {"__init__", "method"}
+    assert {method.attribute.__module__.rpartition(".")[2] for method in METHODS} == files
+    assert len({method.name for method in METHODS}) == len(files)

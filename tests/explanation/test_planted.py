@@ -13,7 +13,7 @@ from tests.explanation.subjects import fitted_svm
 
 from wenlu.bundle import Bundle
 from wenlu.corpus.record import Record
-from wenlu.errors import UsageError
+from wenlu.errors import UsageError, WenluError
 from wenlu.evaluation.linear.prediction import Stored
 from wenlu.explanation.certificate import certified
 from wenlu.explanation.explain import Explainer, explain
@@ -175,11 +175,13 @@ def test_json_holds_all_that_was_found(explainer: Explainer) -> None:
     [
         (["target=awful"], r"target='awful': the model knows no such"),
         (["target=bad", "against=bad"], "target and against are the same"),
+        (["method=oclusion"], r"method: no method 'oclusion'; did you mean occlusion"),
+        (["steps=4"], r"steps=4: no setting of an explanation"),
         (["methods=occlusion"], r"methods: no setting of an explanation; did you mean method"),
     ],
 )
 def test_what_cannot_be_asked_is_named(explainer: Explainer, overrides: list[str], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(WenluError, match=message):
         explain(explainer, TEXT, overrides)
 
 

@@ -44,9 +44,10 @@ def explain(
     Example: wenlu explain runs/tiny --text "def main(args):" --html why.html
     """
     from wenlu.cli.explained import shown
+    from wenlu.cli.progress import TerminalProgress
     from wenlu.cli.settings import file_and_overrides
     from wenlu.config import check, override
-    from wenlu.errors import DataError, UsageError
+    from wenlu.errors import DataError, Interrupted, UsageError
     from wenlu.explanation.explain import Explainer, explain_rows
     from wenlu.explanation.explanation import Explanation
     from wenlu.explanation.settings import ExplainConfig
@@ -55,6 +56,8 @@ def explain(
     file, overrides = file_and_overrides(arguments or [])
     if (file is None) == (text is None):
         raise UsageError("give either a FILE of texts (- for standard input) or --text TEXT")
+    if html is not None and not html.absolute().parent.is_dir():
+        raise UsageError(f"--html {html}: there is no folder {html.parent}; make it, or name another")
     task, overrides = value_of("task", overrides)
     config = check(ExplainConfig, override({}, overrides), where="explain")
     explainer = Explainer.load(model, task=task)
@@ -65,21 +68,30 @@ def explain(
         rows = iter([explainer.one(text, _columns(column or []), config)])
     else:
         rows = explain_rows(explainer, sys.stdin.buffer if file == "-" else Path(str(file)), config)
-    for row in rows:
-        if not isinstance(row, Explanation):
-            failed += 1
-            typer.echo(encoder.dumps({"id": row.id, "error": row.error}, ensure_ascii=False))
-        elif json:
-            typer.echo(encoder.dumps(row.as_json(), ensure_ascii=False))
-        else:
-            shown(row)
-        if isinstance(row, Explanation) and html is not None:
-            found.append(row)
-    if html is not None:
+    is_stopped = False
+    with TerminalProgress() as progress:
+        progress.start("explain", unit="texts")
+        try:
+            for number, row in enumerate(rows, start=1):
+                if not isinstance(row, Explanation):
+                    failed += 1
+                    typer.echo(encoder.dumps({"id": row.id, "error": row.error}, ensure_ascii=False))
+                    continue
+                if json:
+                    typer.echo(encoder.dumps(row.as_json(), ensure_ascii=False))
+                else:
+                    shown(row)
+                found += [row] if html is not None else []
+                progress.update(number)
+        except KeyboardInterrupt:
+            is_stopped = True
+    if html is not None and found:
         from wenlu.explanation.page import write_page
 
         write_page(html, found, name=model)
-        typer.echo(f"written to {html}", err=True)
+        typer.echo(f"{len(found)} written to {html}", err=True)
+    if is_stopped:
+        raise Interrupted("interrupted; what was explained until then is above" + (f", and in {html}" if html else ""))
     if failed:
         raise typer.Exit(DataError.exit_code)
 

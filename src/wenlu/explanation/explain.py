@@ -253,7 +253,8 @@ def _method(name: str, subject: Subject) -> Method:
         name = "weights" if is_linear else "integrated-gradients"
     method = next(method for method in METHODS if method.name == name)
     if method.needs != "model" and is_linear != (method.needs == "weights"):
-        kind = "a linear model, whose own terms are exact: method=weights" if is_linear else "no linear model"
+        kind = "a linear model, whose own terms are exact: method=weights"
+        kind = kind if is_linear else "no linear model; try integrated-gradients, occlusion or shapley"
         raise UsageError(f"method={name}: this is {kind}")
     return method
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Self
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import ConfigDict, NonNegativeInt, PositiveInt, field_validator, model_validator
 
+from wenlu.config import did_you_mean
 from wenlu.explanation.baselines import Baseline
 from wenlu.explanation.methods import METHODS, EffortConfig
 from wenlu.explanation.units import Level
@@ -33,7 +34,7 @@ class ExplainConfig(EffortConfig):
 
     model_config = ConfigDict(extra="allow")
 
-    method: str = Field(default="auto", pattern=f"^({'|'.join(('auto', *NAMES))})$")
+    method: str = "auto"
     target: str | None = None
     against: str | None = None
     at: str | None = None
@@ -45,11 +46,19 @@ class ExplainConfig(EffortConfig):
     context: PositiveInt | None = None
     kind: str = "auto"
 
+    @field_validator("method")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in ("auto", *NAMES):
+            raise ValueError(f"no method {value!r}; {did_you_mean(value, NAMES)}")
+        return value
+
     @model_validator(mode="after")
     def _columns_are_names(self) -> Self:
-        for key, value in self.columns.items():
+        for key, value in (self.model_extra or {}).items():
             if not isinstance(value, str):
-                raise ValueError(f"{key}={value!r}: the name of a column is text")
+                known = did_you_mean(key, type(self).model_fields)
+                raise ValueError(f"{key}={value!r}: no setting of an explanation ({known}), nor the name of a column")
         return self
 
     @property
