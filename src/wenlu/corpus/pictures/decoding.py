@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
-import selectors
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,19 +15,18 @@ import numpy as np
 
 from wenlu.corpus.pictures.format import READ, format_of
 from wenlu.corpus.pictures.picture import BadPicture, Picture, PictureLimits
-from wenlu.errors import MissingExtra, ResourceError
+from wenlu.errors import MissingExtra
+from wenlu.worker import Worker, WorkerEnded, WorkerLate
 
 LIMITS = PictureLimits()
 BACKGROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0), "grey": (128, 128, 128)}
 SVG_LONGEST = 512
 """Pixels of the longer side of an SVG that is drawn where no size is named."""
-_WORKER = Path(__file__).with_name("decode_worker.py")
 _SPARE_BYTES = 192 * 2**20
 """Of memory that the process may keep after an answer; one that keeps more is replaced."""
 _PATIENCE = 6.0
 """Seconds on the clock for each second of the processor, as other processes work too."""
 _START_SECONDS = 60.0
-_PIECE = 1 << 20
 
 
 def decoded(
@@ -72,7 +64,7 @@ def decoded(
         "longest": longest,
         "svg_longest": svg_longest,
     }
-    head, pixels = _worker.ask(json.dumps(request).encode() + b"\n", data, limits.max_seconds)
+    head, pixels = _asked(json.dumps(request).encode() + b"\n", data, limits.max_seconds)
     if "error" in head:
         raise BadPicture(head["error"], head["detail"])
     height, width = head["size"]
@@ -92,77 +84,31 @@ def _require(form: str) -> None:
             raise MissingExtra(package, extra="vision", purpose=f"read {form} pictures")
 
 
-class _Stopped(Exception):
-    """The process ended, or gave no answer in time."""
-
-
-class _Worker:
-    """A process that lives until a picture kills it or wears it out, or this one ends."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
-
-    @property
-    def pid(self) -> int | None:
-        process = self._process
-        return process.pid if process is not None and self._owner == os.getpid() and process.poll() is None else None
-
-    def ask(self, request: bytes, data: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
-        """The head of the answer, and the pixels; where the process dies, a head that says of what."""
-        with self._lock:
-            process = self._alive()
-            deadline = time.monotonic() + seconds * _PATIENCE + _START_SECONDS
-            try:
-                head, pixels = _exchange(process, request, data, deadline)
-            except _Stopped as stopped:
-                return self._post_mortem(process, seconds, in_time=not stopped.args), b""
-            except BaseException:  # also Ctrl-C: half an answer in the pipe would be taken for the next one's
-                self.stop()
-                raise
-            if head["worn"]:
-                self.stop()
-            return head, pixels
-
-    def stop(self) -> None:
-        """End the process, unless it belongs to the parent that this process was forked from."""
-        process, self._process = self._process, None
-        if process is None or self._owner != os.getpid():
-            return
-        process.kill()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
-        process.wait()
-
-    def _post_mortem(self, process: subprocess.Popen[bytes], seconds: float, *, in_time: bool) -> dict[str, Any]:
-        code = None
-        if in_time:
-            with suppress(subprocess.TimeoutExpired):
-                code = process.wait(5.0)
-        self.stop()
-        if code is None or code in (-signal.SIGXCPU, -signal.SIGKILL):
-            return {"error": "takes too long", "detail": f"was not decoded within max_seconds = {seconds:g}"}
-        return {"error": "breaks the decoder", "detail": f"the process that decoded it ended with {_ending(code)}"}
-
-    def _alive(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
-            return self._process
-        self.stop()
+def _asked(request: bytes, data: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
+    """The head of the answer, and the pixels; where the process dies, a head that says of what."""
+    patience = seconds * _PATIENCE + _START_SECONDS
+    with _lock:
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", str(_WORKER)],  # without the modules beside it in reach
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-                start_new_session=True,  # Ctrl-C is for the conversation, not for it
-            )
-        except OSError as error:
-            raise ResourceError(f"no process could be started to decode pictures: {error.strerror}") from error
-        self._owner = os.getpid()
-        return self._process
+            _worker.start()
+            _worker.send(request, data)
+            head: dict[str, Any] = json.loads(_worker.line(patience))
+            pixels = _worker.content(head.get("bytes", 0), patience)
+        except (WorkerEnded, WorkerLate) as stopped:
+            return _post_mortem(seconds, is_late=isinstance(stopped, WorkerLate)), b""
+        except BaseException:  # also Ctrl-C: half an answer in the pipe would be taken for the next one's
+            _worker.stop()
+            raise
+        if head["worn"]:
+            _worker.stop()
+        return head, pixels
+
+
+def _post_mortem(seconds: float, *, is_late: bool) -> dict[str, Any]:
+    code = None if is_late else _worker.exit_code(5.0)
+    _worker.stop()
+    if code is None or code in (-signal.SIGXCPU, -signal.SIGKILL):
+        return {"error": "takes too long", "detail": f"was not decoded within max_seconds = {seconds:g}"}
+    return {"error": "breaks the decoder", "detail": f"the process that decoded it ended with {_ending(code)}"}
 
 
 def _ending(code: int) -> str:
@@ -172,45 +118,6 @@ def _ending(code: int) -> str:
         return f"signal {-code}"
 
 
-def _exchange(
-    process: subprocess.Popen[bytes], request: bytes, data: bytes, deadline: float
-) -> tuple[dict[str, Any], bytes]:
-    """Raises _Stopped where the process ended; with a word in it, at the deadline."""
-    assert process.stdin is not None, "it is a pipe"
-    assert process.stdout is not None, "it is a pipe"
-    try:
-        for part in (request, data):
-            rest = memoryview(part)
-            while rest:
-                rest = rest[process.stdin.write(rest[:_PIECE]) :]
-    except BrokenPipeError as error:
-        raise _Stopped from error
-    with _readable(process.stdout.fileno()) as read:
-        buffer = bytearray()
-        while (end := buffer.find(b"\n")) < 0:
-            buffer += read(deadline)
-        head = json.loads(buffer[:end])
-        del buffer[: end + 1]
-        while len(buffer) < head.get("bytes", 0):
-            buffer += read(deadline)
-    return head, bytes(buffer)
-
-
-@contextmanager
-def _readable(fd: int) -> Iterator[Any]:
-    with selectors.DefaultSelector() as selector:
-        selector.register(fd, selectors.EVENT_READ)
-
-        def read(deadline: float) -> bytes:
-            if not selector.select(max(0.0, deadline - time.monotonic())):
-                raise _Stopped("late")
-            part = os.read(fd, _PIECE)
-            if not part:
-                raise _Stopped
-            return part
-
-        yield read
-
-
-_worker = _Worker()
+_lock = Lock()
+_worker = Worker(Path(__file__).with_name("decode_worker.py"), "decode pictures")
 atexit.register(_worker.stop)
