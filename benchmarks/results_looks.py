@@ -7,7 +7,9 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from results_files import libreoffice_pairs
 
 SHOWN, ELSEWHERE = 30, 1000
@@ -49,6 +51,38 @@ def help_scores(run: Path) -> str:
         if it["low"] is not None
     )
     return f"On {ELSEWHERE:,} paragraphs of LibreOffice's help, drawn at random: {scores}."
+
+
+def by_language(run: Path) -> str:
+    """Recall of names in each language, both ways; candidates are those of all languages."""
+    from wenlu.evaluation.bootstrap import interval
+    from wenlu.tasks.image_text_retrieval import MEASURES
+
+    rows = [json.loads(line) for line in (run / "evaluation.jsonl").read_text("utf-8").splitlines()]
+    lines = []
+    for language in sorted({_language(row) for row in rows}):
+        own = [row for row in rows if _language(row) == language]
+        columns = {f"{of}_ranks": np.array([row[f"{of}_rank"] for row in own], float) for of in ("image", "text")}
+        found = [interval(metric, columns, [row["cluster"] for row in own]) for metric in MEASURES]
+        cells = (f"{each.value:.3f} ({each.low:.3f} to {each.high:.3f})" for each in found)
+        lines.append(f"| {language} | {len(own):,} | {' | '.join(cells)} |")
+    heads = " | ".join(metric.name.replace("_", " ") for metric in MEASURES)
+    return f"By language:\n\n| names | n | {heads} |\n|{'---|' * (2 + len(MEASURES))}\n" + "\n".join(lines)
+
+
+def _language(row: dict[str, Any]) -> str:
+    return str(row["source"]).rpartition("-")[2]
+
+
+def captions(run: Path) -> str:
+    """A random draw of what was written, beside what pictures are called."""
+    rows = [json.loads(line) for line in (run / "evaluation.jsonl").read_text("utf-8").splitlines()]
+    from wenlu.corpus.prepare import read_split
+
+    names = {record.id: record.text for record in read_split(run / "data", "test")}
+    drawn = random.Random(0).sample([row for row in rows if "prediction" in row], SHOWN)
+    lines = [f"| {_cell(names[row['id']])} | {_cell(row['prediction'])} |" for row in drawn]
+    return f"{SHOWN} held-out pictures, drawn at random:\n\n| name | model |\n|---|---|\n" + "\n".join(lines)
 
 
 def _cell(text: str | None) -> str:

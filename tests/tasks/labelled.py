@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
+from PIL import Image
+
+from wenlu.corpus.pictures.sight import Shown
 from wenlu.corpus.record import Record
-from wenlu.models import family
-from wenlu.tasks import LabelledConfig, read_settings, task_type
+from wenlu.models import ModelConfig, family
+from wenlu.tasks import LabelledConfig, PicturedTask, read_settings, task_type
 from wenlu.tasks.labelled import LabelledTask
+from wenlu.tasks.pictured.task import new_processing
 from wenlu.tokenizers import Tokenizer
 
 NewTokenizer = Callable[..., Tokenizer]
@@ -27,12 +33,14 @@ class Small:
 
     Attributes:
         family: of the tiny model. rows: the columns of each record by role.
+        rate: of learning.
         perfect: what the first metric says of a model that knows the records by heart, within `tolerance`.
     """
 
     family: str
     rows: tuple[dict[str, Any], ...]
     settings: dict[str, Any] = field(default_factory=dict)
+    rate: float = 5e-3
     perfect: float = 1.0
     tolerance: float = 0.0
 
@@ -94,7 +102,47 @@ def talk(*said: str, system: str = "") -> dict[str, Any]:
     return {"text": "\n".join(said), "messages": [*head, *turns]}
 
 
+def painted(colour: tuple[int, int, int], spot: tuple[int, int, int] | None = None) -> str:
+    """A picture of 16 x 16 pixels as a data URL: one colour, perhaps with a square of another in its middle."""
+    image = Image.new("RGB", (16, 16), colour)
+    if spot is not None:
+        image.paste(spot, (4, 4, 12, 12))
+    file = BytesIO()
+    image.save(file, "PNG")
+    return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
+
+
+RED, GREEN, BLUE, WHITE, BLACK = (230, 20, 20), (20, 200, 20), (20, 20, 230), (250, 250, 250), (5, 5, 5)
+PAINTED = [
+    ("the cat", painted(RED)),
+    ("the dog", painted(GREEN)),
+    ("the partridge", painted(BLUE)),
+    ("quiet log", painted(WHITE)),
+    ("the cat on the mat", painted(RED, WHITE)),
+    ("the dog on the log", painted(GREEN, BLACK)),
+    ("猫", painted(BLUE, WHITE)),
+    ("狗", painted(BLACK, WHITE)),
+]
+
+ASKED = [
+    ("which animal?", "the cat", PAINTED[0][1]),
+    ("which animal?", "the dog", PAINTED[1][1]),
+    ("which animal?", "the partridge", PAINTED[2][1]),
+    ("quiet?", "unbelievably", PAINTED[3][1]),
+    ("did it move?", "it didn't", PAINTED[4][1]),
+    ("did it move?", "it did", PAINTED[5][1]),
+    ("谁？", "猫", PAINTED[6][1]),
+    ("谁？", "狗", PAINTED[7][1]),
+]
+
 LABELLED: dict[str, Small] = {
+    "captioning": Small(
+        "smolvlm",
+        tuple({"text": text, "image": url} for text, url in PAINTED),
+        {"picture_tokens": 16, "max_target_tokens": 16, "language": "en"},
+        perfect=100.0,
+        tolerance=1e-9,
+    ),
     "code": Small("llama", tuple({"prompt": prompt, "completion": body} for prompt, body in FUNCTIONS)),
     "dialogue": Small(
         "llama",
@@ -144,6 +192,7 @@ LABELLED: dict[str, Small] = {
             ]
         ),
     ),
+    "image-text-retrieval": Small("siglip", tuple({"text": text, "image": url} for text, url in PAINTED), rate=1e-3),
     "preference": Small("llama", tuple(preferred(*each) for each in LIKED), {"beta": 1.0}),
     "question-answering": Small(
         "bert",
@@ -168,6 +217,11 @@ LABELLED: dict[str, Small] = {
         tuple({"source": source, "target": target} for source, target in TRANSLATED),
         perfect=100.0,
         tolerance=1e-9,
+    ),
+    "visual-question-answering": Small(
+        "smolvlm",
+        tuple({"question": question, "answer": answer, "image": url} for question, answer, url in ASKED),
+        {"picture_tokens": 16, "max_target_tokens": 16, "language": "en"},
     ),
     "text-classification": Small(
         "bert",
@@ -207,6 +261,7 @@ LABELLED: dict[str, Small] = {
 def records_of(config: LabelledConfig) -> list[Record]:
     """The task's records, as the corpus would give them."""
     first = config.roles[0].name
+    pictures = {role.name for role in config.roles if role.is_picture}
     return [
         Record(
             row[first],
@@ -214,11 +269,19 @@ def records_of(config: LabelledConfig) -> list[Record]:
             {
                 config.column(role): value if isinstance(value, str) else json.dumps(value)
                 for role, value in row.items()
-                if role != first
-            },
+                if role != first and role not in pictures
+            }
+            | {key: value for role in pictures for key, value in Shown.at(row[role]).meta.items()},
         )
         for number, row in enumerate(LABELLED[config.name].rows)
     ]
+
+
+def seeing(task: LabelledTask, model: ModelConfig) -> LabelledTask:
+    """The task; one with pictures as it sees with such a model."""
+    if not isinstance(task, PicturedTask):
+        return task
+    return task.with_sight(task.sight_of(new_processing(family(LABELLED[task.name].family), model)))
 
 
 def settled(name: str) -> LabelledConfig:

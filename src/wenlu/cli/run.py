@@ -106,6 +106,8 @@ def words_of(summary: RunSummary, seconds: float) -> str:
 
 
 def _scores(evaluation: dict[str, Any]) -> list[str]:
+    from wenlu.evaluation.controls import CONTROLS
+
     members = evaluation.get("members", {})
     if members:
         return [line for name, own in members.items() for line in (f"{name}:", *(f"  {one}" for one in _scores(own)))]
@@ -114,6 +116,10 @@ def _scores(evaluation: dict[str, Any]) -> list[str]:
     if baseline is not None:
         lines.append(f"  {'n-gram' if evaluation['task'] == 'causal-lm' else 'baseline':<12} {baseline['value']:.4f}")
         lines.append(f"  difference   {evaluation['difference']['verdict']}")
+    by_name = {score["name"]: score["value"] for score in evaluation["metrics"]}
+    for control in CONTROLS:
+        if (value := by_name.get(f"{control}_{headline['name']}")) is not None:
+            lines.append(f"  {control:<12} {value:.4f}")
     return lines
 
 

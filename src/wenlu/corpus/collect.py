@@ -46,7 +46,8 @@ def collect(
 ) -> Collected:
     """Fill `kept` with the records that pass all steps, and `dropped` with the others if they are to be kept.
 
-    Records that show the same picture are near-duplicates, whatever their captions.
+    Records that show the same picture are near-duplicates, whatever their captions; in a split by pictures no others
+    are.
     """
     drops = Drops()
     origin, digest, group, time, stays, leaves = array("b"), array("Q"), array("Q"), array("d"), array("b"), array("b")
@@ -68,7 +69,9 @@ def collect(
             origin.append(code)
             stays.append(item.meta["source"] in for_training)
             leaves.append(item.meta["source"] in config.without)
-            digest.append(hash64(item.text.strip()))
+            if config.split_by == "picture" and DIGEST not in item.meta:
+                raise DataError(f"{item.id}: has no picture, by which data.split_by wants to split; name its column")
+            digest.append(hash64(item.meta[DIGEST] if config.split_by == "picture" else item.text.strip()))
             shown.append(hash64(item.meta[DIGEST]) if DIGEST in item.meta else len(shown))
             if config.split_by == "group":
                 group.append(hash64(_column(item, config.group)))
@@ -79,9 +82,12 @@ def collect(
     progress.finish(f"{read:,} records read, {len(kept):,} kept")
 
     progress.start("compare", len(kept), "records")
-    cluster = near_duplicate_clusters(
-        kept, threshold=config.near_duplicate_threshold, size=SHINGLE, workers=room.workers
-    )
+    if config.split_by == "picture":
+        cluster = np.arange(len(kept))
+    else:
+        cluster = near_duplicate_clusters(
+            kept, threshold=config.near_duplicate_threshold, size=SHINGLE, workers=room.workers
+        )
     pictures = np.array(shown, np.uint64)
     if (pictures != np.arange(len(pictures))).any():
         cluster = united(cluster, pictures)

@@ -32,6 +32,8 @@ def to_record(row: Mapping[str, Any], id: str, spec: SourceSpec) -> Record | Dro
     match value:
         case str():
             text = value
+        case Embedded() if spec.text == spec.image:  # asked about the picture alone
+            text = str(value)
         case _ if spec.turns and value is not None:
             text = _as_text(value)
         case list() | tuple() if all(isinstance(part, str) for part in value):

@@ -37,7 +37,8 @@ class DataConfig(Config):
 
     split_by: SplitBy = "near-duplicates"
     """What must not lie on both sides: clusters of near-duplicates; groups (`group`) and those clusters; or times
-    (`time`): the latest records are held out. `"random"` draws single records, and leaks where texts are alike.
+    (`time`): the latest records are held out. `"picture"` keeps together what shows the same picture alone, for
+    questions and labels that many pictures share. `"random"` draws single records, and leaks where texts are alike.
     """
     group: str | None = None
     """Name of the meta column with the group: author, conversation, document, …"""

@@ -13,7 +13,7 @@ from wenlu.corpus.near_duplicates import unite
 from wenlu.corpus.shingles import I64, U64, mixed
 from wenlu.errors import DataError
 
-SplitBy = Literal["near-duplicates", "group", "time", "random"]
+SplitBy = Literal["near-duplicates", "group", "picture", "time", "random"]
 
 TRAIN, VALIDATION, TEST, DROPPED = 0, 1, 2, 3
 SPLITS = ("train", "validation", "test")

@@ -12,6 +12,7 @@ from wenlu.evaluation.answered import evaluation_of
 from wenlu.evaluation.baselines import fit_baseline
 from wenlu.evaluation.bootstrap import paired_difference
 from wenlu.evaluation.code_scores import score_code
+from wenlu.evaluation.controls import control_scores
 from wenlu.evaluation.judged import Judged
 from wenlu.evaluation.kept import Kept
 from wenlu.evaluation.reading import as_it_answers, dtype_of
@@ -20,10 +21,11 @@ from wenlu.evaluation.scoring import score
 from wenlu.evaluation.settings import EvaluateConfig
 from wenlu.evaluation.source_scores import source_scores
 from wenlu.evaluation.written import LIKELIHOOD, evaluate_written
-from wenlu.generation.answering import answers_to, sampling_of
+from wenlu.generation.answering import answers_to, decoding_of, sampling_of
 from wenlu.generation.settings import SamplingConfig
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import GenerativeTask, LabelledTask, Preference, Reward
+from wenlu.tasks import GenerativeTask, LabelledTask, PicturedTask, Preference, Reward
+from wenlu.tasks.pictured.writing import PicturedWritingTask
 
 LONGEST = 512
 
@@ -55,12 +57,19 @@ def evaluate_answers(
     examples = _with_room(task, examples, context, progress)
     asked = [each.example for each in examples]
     clusters, ids = [each.cluster for each in examples], [each.id for each in examples]
-    bundle = replace(bundle, model=model, task=task)
+    bundle, tok = replace(bundle, model=model, task=task), bundle.tokenizer.fingerprint[:8]
     if isinstance(task, GenerativeTask):
         sampling = sampling or sampling_of(bundle)
         found = evaluate_written(
             bundle, task, ids, asked, clusters, config, training=training, sampling=sampling, progress=progress
         )
+        if isinstance(task, PicturedWritingTask):
+            told = {"task": task.name, "ctx": str(context), "dtype": config.dtype, "tok": tok, "nrefs": "1"}
+            told["decoding"] = decoding_of(sampling)
+            controls = control_scores(
+                bundle, task, examples, context, config, told, sampling=sampling, progress=progress
+            )
+            found = replace(found, scores=(*found.scores, *controls))
         more = score_code(bundle, asked, clusters, context, config, sampling, progress=progress)
         return replace(
             found,
@@ -76,8 +85,11 @@ def evaluate_answers(
             ],
         )
     answers = answers_to(bundle, asked, context, progress=progress)
-    told = {"task": task.name, "ctx": str(context), "dtype": config.dtype, "tok": bundle.tokenizer.fingerprint[:8]}
+    told = {"task": task.name, "ctx": str(context), "dtype": config.dtype, "tok": tok}
     found = evaluation_of(task, examples, answers, config, told)
+    if isinstance(task, PicturedTask):
+        controls = control_scores(bundle, task, examples, context, config, told, progress=progress)
+        found = replace(found, scores=(*found.scores, *controls))
     fitted = fit_baseline(task, training, progress) if config.baseline and training else None
     if fitted is None:
         return found

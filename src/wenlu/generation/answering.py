@@ -12,7 +12,7 @@ from wenlu.errors import UsageError
 from wenlu.generation.settings import Sampling, SamplingConfig
 from wenlu.generation.text import answers
 from wenlu.progress import QUIET, Progress
-from wenlu.tasks import GenerativeTask, Preference, ReadingTask
+from wenlu.tasks import GenerativeTask, ImageTextRetrieval, Preference, ReadingTask
 
 _SEARCH = ("max_new_tokens", "num_beams", "length_penalty", "repetition_penalty")
 _DRAWING = ("temperature", "top_k", "top_p", "min_p")
@@ -36,7 +36,7 @@ def answers_to(
         UsageError: stop strings, or what cannot be asked of the model.
     """
     task = bundle.task
-    if isinstance(task, ReadingTask | Preference):
+    if isinstance(task, ReadingTask | Preference | ImageTextRetrieval):
         return task.answer(bundle.model, examples, context, progress=progress)
     assert isinstance(task, GenerativeTask), f"{bundle.path}: neither reads nor writes answers to examples"
     sampling = (sampling or sampling_of(bundle)).model_copy(update={"n": 1})
@@ -45,9 +45,10 @@ def answers_to(
     ends = sorted({*bundle.end_ids, task.end_id})
     bundle = replace(bundle, generation={**bundle.generation, "eos_token_id": ends})
     prompts = task.prompts(examples, context)
+    pictures = task.pictures(examples)
     found: dict[int, Any] = {}
     progress.start("write", total=len(prompts), unit="texts")
-    for place, (choice, *_) in answers(bundle, prompts, sampling):
+    for place, (choice, *_) in answers(bundle, prompts, sampling, pictures):
         if choice.error is not None:
             raise UsageError(choice.error)
         found[place] = task.answered(examples[place], choice.text, choice.ids, choice.logprob)

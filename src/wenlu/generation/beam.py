@@ -54,6 +54,7 @@ def beam_search(
     rules: Sampling | None = None,
     constraints: Constraints = NONE,
     vocab_size: int | None = None,
+    pixel_values: Tensor | None = None,
 ) -> list[Hypothesis]:
     """At most `num_beams` answers to `prompt`, best score first.
 
@@ -61,6 +62,7 @@ def beam_search(
         rules: only its penalties are read; they act on log-probabilities, as in `transformers`.
         constraints: what the checkpoint forbids and forces; a forced token costs nothing.
         vocab_size: tokens from this id on are never chosen.
+        pixel_values: (M, C, H, W) the pictures of the prompt.
 
     Raises:
         UsageError: the prompt does not fit the model's context, or no token is allowed.
@@ -71,7 +73,7 @@ def beam_search(
     finished: list[Hypothesis] = []
     with inference(model):
         state = model.init_state(1)
-        hidden = prefill(model, [prompt], state)
+        hidden = prefill(model, [prompt], state, pixel_values)
         beams = [_Beam()]
         for length in range(1, limit + 1):
             logprobs = _logprobs(to_logits(model, hidden), rules or Sampling(), before, beams)[:, :vocab_size]

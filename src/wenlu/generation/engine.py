@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from torch import Tensor
+
 from wenlu.config import did_you_mean
 from wenlu.errors import UsageError
 from wenlu.generation.caches import CacheType, Packing
@@ -27,6 +29,7 @@ from wenlu.generation.memory import Memory, Reading
 from wenlu.generation.pages import PagedMemory, has_pages, paged_memory
 from wenlu.generation.scheduling import Scheduler
 from wenlu.generation.seat import Part, Seat
+from wenlu.generation.seen import Seen
 from wenlu.generation.settings import Sampling
 from wenlu.generation.speculation.drafter import Draft, Draftee, Drafter
 from wenlu.generation.speculation.verify import settle
@@ -52,6 +55,7 @@ class Request:
         prompt_logprobs: the first emission tells those of the prompt too.
         guide: what the answer must look like; no other request has the same one.
         contrast: the answer behind another prompt, for rules with guidance; no other request has the same one.
+        pixel_values: (M, C, H, W) the pictures, or tiles of them, that the placeholders of the prompt stand for.
     """
 
     prompt: Sequence[int]
@@ -69,6 +73,7 @@ class Request:
     prompt_logprobs: bool = False
     guide: Guide | None = None
     contrast: Contrast | None = None
+    pixel_values: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +233,15 @@ class Engine:
         if self._drafter is not None:
             self._drafter.check(request, self.model)
         before = before_answer(self.model, request.prompt)
+        with self._inference():
+            seen = Seen.of(self.models[request.adapter], request.prompt, request.pixel_values)
+        if seen is not None and (request.prompt_logprobs or self._drafter is not None):
+            what = "prompt_logprobs" if request.prompt_logprobs else "speculate"
+            raise UsageError(f"{what}: is for prompts without pictures; leave it out")
+        salt = request.salt if seen is None else f"{request.salt}\0{seen.digest}"
         self._memory.check(len(request.prompt) + limit - 1)  # the last token is written, and never read
         id = self._next_id
-        seat = Seat((request.priority, id), tuple(request.prompt), request.adapter, request.salt)
+        seat = Seat((request.priority, id), tuple(request.prompt), request.adapter, salt, seen)
         self._rows[id] = _Row(id, request, limit, before, seat)
         self._next_id += 1
         self._scheduler.add(seat)

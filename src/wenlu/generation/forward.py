@@ -14,6 +14,7 @@ from torch import Tensor
 from wenlu.errors import UsageError, WenluError
 from wenlu.models import DecodeState, LanguageModel
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
+from wenlu.models.layers.seeing import SeeingDecoder
 
 
 @contextmanager
@@ -84,8 +85,11 @@ def alike(lengths: Sequence[int]) -> list[list[int]]:
     return groups
 
 
-def prefill(model: LanguageModel, prompts: Sequence[Sequence[int]], state: DecodeState) -> Tensor:
-    """Read `prompts` into the empty `state`; (B, D) hidden states before the first answer tokens."""
+def prefill(
+    model: LanguageModel, prompts: Sequence[Sequence[int]], state: DecodeState, pixel_values: Tensor | None = None
+) -> Tensor:
+    """Read `prompts`, with the pictures of all of them, into the empty `state`; (B, D) hidden states before the first
+    answer tokens."""
     device = state.lengths.device
     lengths = torch.tensor([len(prompt) for prompt in prompts])
     ids = torch.zeros(len(prompts), int(lengths.max()), dtype=torch.int64)
@@ -97,7 +101,12 @@ def prefill(model: LanguageModel, prompts: Sequence[Sequence[int]], state: Decod
     if isinstance(model, EncoderDecoder):
         starts = torch.tensor([before_answer(model, prompt) for prompt in prompts], device=device)
         return model.hidden(ids.to(device), attention_mask=attention_mask, decoder_input_ids=starts, state=state)[:, 0]
-    hidden = model.hidden(ids.to(device), attention_mask=attention_mask, state=state)
+    if pixel_values is not None:
+        assert isinstance(model, SeeingDecoder), "only a model that sees is given pictures"
+        shown = pixel_values.to(device, model.embed_tokens.weight.dtype)
+        hidden = model.hidden(ids.to(device), attention_mask=attention_mask, state=state, pixel_values=shown)
+    else:
+        hidden = model.hidden(ids.to(device), attention_mask=attention_mask, state=state)
     return hidden[torch.arange(len(prompts), device=device), lengths.to(device) - 1]
 
 

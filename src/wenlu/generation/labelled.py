@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, PositiveInt, field_validator, model_vali
 from wenlu.bundle import Bundle, model_path
 from wenlu.config import did_you_mean
 from wenlu.corpus.examples import Examples
+from wenlu.corpus.pictures.format import is_picture
 from wenlu.corpus.record import Drop, Record
 from wenlu.corpus.source import SourceSpec
 from wenlu.corpus.sources import open_source
@@ -38,6 +39,7 @@ from wenlu.tasks import (
     GenerativeTask,
     LabelledTask,
     MultiTask,
+    PicturedTask,
     QuestionAnswering,
     ReadingTask,
 )
@@ -60,6 +62,8 @@ class AnsweringConfig(SamplingConfig):
         rows: read and answered together; what is written goes on after as many. Unless it is said, a model that writes
             no text takes more of them (512).
         abstain_below: say `null` where the probability of an answer is less; by default as training found it.
+        labels: what a model that matches texts and pictures names pictures with: a list with commas, or a text file
+            with a label a line.
         keep: columns of the file to say again beside the answer, `text` where it has none.
         max_bad_fraction: of the file's records, so many may be unreadable; each is told in its place.
         split: of a Hugging Face dataset. subset: which of its configurations, where it has several.
@@ -73,6 +77,7 @@ class AnsweringConfig(SamplingConfig):
     context: PositiveInt | None = None
     abstain_below: float | None = Field(default=None, ge=0, le=1)
     kind: str = "auto"
+    labels: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     layout: Literal["auto", "lines", "squad"] = "auto"
     max_bad_fraction: float = Field(default=1.0, ge=0, le=1)
@@ -83,6 +88,22 @@ class AnsweringConfig(SamplingConfig):
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        path = Path(value)
+        return [
+            label.strip()
+            for label in (
+                path.read_text(encoding="utf-8").splitlines()
+                if path.suffix == ".txt" and path.is_file()
+                else value.split(",")
+            )
+            if label.strip()
+        ]
 
     @model_validator(mode="after")
     def _columns_are_names(self) -> AnsweringConfig:
@@ -146,6 +167,7 @@ def predict_answers(
 
     Raises UsageError for a column that the task has not; DataError for a file that cannot be read.
     """
+    bundle = with_labels(bundle, config.labels)
     task = _task(bundle)
     if config.given and not isinstance(task, GenerativeTask):
         raise UsageError(f"{next(iter(config.given))}: {task.name} writes no text, so there is nothing to generate")
@@ -163,6 +185,11 @@ def predict_answers(
         overwrite=overwrite,
         progress=progress,
     )
+
+
+def with_labels(bundle: Bundle, labels: Sequence[str]) -> Bundle:
+    """The model, asked which of these a picture shows; raises ConfigError for a task that chooses among none."""
+    return replace(bundle, task=_task(bundle).asked({"labels": list(labels)})) if labels else bundle
 
 
 def _window_of(task: LabelledTask, config: AnsweringConfig) -> int:
@@ -186,6 +213,7 @@ def answer_examples(bundle: Bundle, rows: Iterable[Row | BadRow], config: Answer
 
     A thread reads and encodes the next rows while the model is at work.
     """
+    bundle = with_labels(bundle, config.labels)
     task, mark = _task(bundle), signature(bundle, config)
     longest = min(bundle.config.context or LONGEST, LONGEST)
     context = config.context or task.config.trained_context or longest
@@ -193,7 +221,7 @@ def answer_examples(bundle: Bundle, rows: Iterable[Row | BadRow], config: Answer
     with closing(prepared_ahead(_windows(task, iter(rows), config, context))) as windows:
         for window in windows:
             if window.source is None:
-                _part_from_bad(window, lambda examples: _written(task, examples, context))
+                _part_from_bad(window, lambda examples: _can_be_asked(task, examples, context))
                 answers = answers_to(bundle, window.examples, context, sampling)
             else:
                 assert isinstance(task, ReadingTask), "rows are made for tasks that read"
@@ -233,7 +261,7 @@ def _windows(
             texts = {"text": row.prompt, settings.column(settings.roles[0].name): row.prompt}
             line |= {name: row.meta.get(name, texts.get(name)) for name in config.keep}
             try:
-                window.examples.append(type(task).example_of(Record(row.prompt, row.id, row.meta), settings))
+                window.examples.append(task.asked_example(Record(row.prompt, row.id, row.meta), settings))
                 window.places.append(place)
             except DataError as error:
                 line["error"] = str(error)
@@ -261,10 +289,12 @@ def _part_from_bad(window: _Window, encode: Callable[[list[Any]], T]) -> T | Non
     return encode(window.examples) if good else None
 
 
-def _written(task: LabelledTask, examples: list[Any], context: int) -> None:
-    """Raises DataError where a task that writes cannot ask for one of them."""
+def _can_be_asked(task: LabelledTask, examples: list[Any], context: int) -> None:
+    """Raises DataError where a task cannot ask for one of them, or see its picture."""
     if isinstance(task, GenerativeTask):
         task.prompts(examples, context)
+    elif isinstance(task, PicturedTask):
+        task.gallery(examples)
 
 
 def abstained(told: dict[str, Any], below: float | None) -> dict[str, Any]:
@@ -299,25 +329,30 @@ def rows_of(task: LabelledTask, source: Path | BinaryIO, config: AnsweringConfig
             raise UsageError(f"{key}: {task.name} reads no such column; {did_you_mean(key, names)}")
     if not isinstance(source, Path):
         return read_rows(source, name="stdin", format="txt")
+    shows = asked[0].is_picture
+    if shows and config.kind == "auto" and (is_picture(source) or source.is_dir()):
+        config = config.model_copy(update={"kind": "pictures"})
     if not source.is_file() and not is_dataset(source):
         raise DataError(f"{source}: no such file; for a single text write --text {str(source)!r}")
     if config.kind == "auto" and source.suffix.lower() in (".txt", ".md") and source.is_file():
         return _lines_of(source)
     given = {**task.config.columns, **config.columns}
     text = names[asked[0].name]
-    read = [names[role.name] for role in asked[1:] if not role.is_optional or role.name in given]
+    read = [
+        names[role.name] for role in asked[1:] if not role.is_picture and (not role.is_optional or role.name in given)
+    ]
     meta = tuple(dict.fromkeys(name for name in (*read, *config.keep) if name != text))
     spec = SourceSpec(
         path=str(source),
         kind=config.kind,
-        text=text,
+        text="text" if config.kind == "pictures" else text,
         id="id",
         meta=meta,
         max_bad_fraction=config.max_bad_fraction,
         split=config.split,
         subset=config.subset,
     )
-    if "text" not in config.columns:
+    if "text" not in config.columns or shows:
         spec = task.config.model_copy(update={"columns": given}).source_of(spec)
     items = open_source(spec)
     first = next(items, None)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from wenlu.errors import UsageError, WenluError
 from wenlu.generation.caches import Packing
+from wenlu.generation.seen import SeenRows
 from wenlu.models import LanguageModel
 from wenlu.models.layers.decoder import Decoder
 from wenlu.models.layers.paged_cache import PagePool
@@ -56,9 +57,21 @@ class NativeRunner:
         self.decoder = packed_decoder(model, weights)
         self._pages = (pool.keys, pool.values, pool.key_scales, pool.value_scales)
 
-    def forward(self, tokens: Tensor, positions: Tensor, sequences: Tensor, tables: Tensor, wanted: Tensor) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        sequences: Tensor,
+        tables: Tensor,
+        wanted: Tensor,
+        seen: SeenRows | None = None,
+    ) -> Tensor:
         """As `Runner.forward`; raises WenluError for NaN."""
+        if seen is not None:
+            tokens = tokens.index_fill(0, seen.rows, 0)  # a placeholder may be none of the vocabulary
         embedded = self.model.embed(tokens[None], positions[None])[0].float().contiguous()
+        if seen is not None:
+            embedded[seen.rows] = seen.vectors.float()
         found = []
         for begin in range(0, len(tokens), MOST_ROWS):
             end = min(len(tokens), begin + MOST_ROWS)

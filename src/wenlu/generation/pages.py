@@ -16,6 +16,7 @@ from wenlu.generation.native_runner import NativeRunner, packing_of
 from wenlu.generation.prefix import PrefixCache, digests
 from wenlu.generation.runner import Runner, TorchRunner
 from wenlu.generation.seat import Part, Seat
+from wenlu.generation.seen import SeenRows
 from wenlu.generation.stats import PageStats
 from wenlu.kernels.decoder import PAGE
 from wenlu.models import LanguageModel
@@ -183,6 +184,7 @@ class PagedMemory:
             self._tensor([number for number, _ in rows], torch.int32),
             self._tables(parts),
             self._tensor(wanted, torch.int32),
+            SeenRows.among(rows, [part.seat.seen for part in parts]),
         )
         seats: list[Seat] = []
         chosen: list[int] = []

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from wenlu.generation.forward import alike, to_logits
+from wenlu.generation.seen import SeenRows
 from wenlu.models import LanguageModel
 from wenlu.models.layers.paged_cache import PagedKVCache, PagePool
+from wenlu.models.layers.seeing import SeeingDecoder
 
 
 class Runner(Protocol):
@@ -26,7 +28,15 @@ class Runner(Protocol):
     @property
     def pool(self) -> PagePool: ...
 
-    def forward(self, tokens: Tensor, positions: Tensor, sequences: Tensor, tables: Tensor, wanted: Tensor) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        sequences: Tensor,
+        tables: Tensor,
+        wanted: Tensor,
+        seen: SeenRows | None = None,
+    ) -> Tensor:
         """Read tokens and answer logits.
 
         Args:
@@ -35,6 +45,7 @@ class Runner(Protocol):
             sequences: (R,) int32, which row of `tables` is each one's.
             tables: (B, M) int32, the pages of each sequence, in order.
             wanted: (W,) int32, rising: the rows whose logits are asked for.
+            seen: the rows that are of pictures.
 
         Returns:
             (W, V) float32, float64 of a float64 model.
@@ -73,19 +84,27 @@ class TorchRunner:
         self.pool = pool
         self.unit = unit
 
-    def forward(self, tokens: Tensor, positions: Tensor, sequences: Tensor, tables: Tensor, wanted: Tensor) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        sequences: Tensor,
+        tables: Tensor,
+        wanted: Tensor,
+        seen: SeenRows | None = None,
+    ) -> Tensor:
         """As `Runner.forward`; raises WenluError for NaN."""
         chosen = wanted.tolist()
         stretches = list(_stretches(positions.tolist(), sequences.tolist()))
         if self.unit is None:
-            return self._logits(self._together(stretches, tokens, tables, chosen))
+            return self._logits(self._together(stretches, tokens, tables, chosen, seen))
         # Decoded tokens go one by one here, the head included: with products whose rows do not depend on each other,
         # all stretches of one token could share a call, as they do in `_together`.
         ends = set(chosen)
         found = []
         for stretch in stretches:
             for part in _cut(stretch, self.unit, ends):
-                hidden = self._read([part], tokens, tables)
+                hidden = self._read([part], tokens, tables, seen)
                 if part.end - 1 in ends:
                     found.append(self._logits([hidden[0, -1]]))
         return torch.cat(found) if found else self._logits([])
@@ -95,18 +114,20 @@ class TorchRunner:
             return torch.empty(0, self.model.config.vocab_size, device=self.pool.keys.device)
         return to_logits(self.model, torch.stack(hidden))
 
-    def _together(self, stretches: list[_Stretch], tokens: Tensor, tables: Tensor, wanted: list[int]) -> list[Tensor]:
+    def _together(
+        self, stretches: list[_Stretch], tokens: Tensor, tables: Tensor, wanted: list[int], seen: SeenRows | None
+    ) -> list[Tensor]:
         """The hidden states (D,) of the wanted rows, by as few calls as padding allows."""
         found: dict[int, Tensor] = {}
         for group in alike([each.length for each in stretches]):
-            hidden = self._read([stretches[index] for index in group], tokens, tables)
+            hidden = self._read([stretches[index] for index in group], tokens, tables, seen)
             for row, index in enumerate(group):
                 each = stretches[index]
                 inside = wanted[bisect_left(wanted, each.first) : bisect_left(wanted, each.end)]
                 found |= {number: hidden[row, number - each.first] for number in inside}
         return [found[row] for row in wanted]
 
-    def _read(self, stretches: list[_Stretch], tokens: Tensor, tables: Tensor) -> Tensor:
+    def _read(self, stretches: list[_Stretch], tokens: Tensor, tables: Tensor, seen: SeenRows | None = None) -> Tensor:
         """(B, T, D) hidden states of stretches, each of another sequence, padded on the right."""
         lengths = [each.length for each in stretches]
         longest, pages = max(lengths), self.pool.shape.pages(max(each.seen for each in stretches))
@@ -114,13 +135,34 @@ class TorchRunner:
         state = PagedKVCache(self.pool, tables[rows, :pages].long(), [each.position for each in stretches])
         if min(lengths) == longest:
             ids = torch.stack([tokens[each.first : each.end] for each in stretches])
-            return self.model.hidden(ids, state=state)
+            return self._hidden(ids, None, state, stretches, seen)
         ids = torch.zeros(len(stretches), longest, dtype=torch.int64, device=tokens.device)
         for row, each in enumerate(stretches):
             ids[row, : each.length] = tokens[each.first : each.end]
         counts = torch.tensor(lengths, device=tokens.device)
         mask = (torch.arange(longest, device=tokens.device) < counts[:, None]).long()
-        return self.model.hidden(ids, attention_mask=mask, state=state)
+        return self._hidden(ids, mask, state, stretches, seen)
+
+    def _hidden(
+        self,
+        ids: Tensor,
+        mask: Tensor | None,
+        state: PagedKVCache,
+        stretches: list[_Stretch],
+        seen: SeenRows | None,
+    ) -> Tensor:
+        """(B, T, D), with what was seen in its places."""
+        found = [None if seen is None else seen.between(each.first, each.end) for each in stretches]
+        there = [each for each in found if each is not None]
+        if not there:
+            return self.model.hidden(ids, attention_mask=mask, state=state)
+        assert isinstance(self.model, SeeingDecoder), "only a model that sees has seen something"
+        places = torch.zeros_like(ids, dtype=torch.bool)
+        for row, each in enumerate(found):
+            if each is not None:
+                places[row, each.rows] = True
+        embedded = self.model.among_words(ids, places, torch.cat([each.vectors for each in there]))
+        return self.model.read(ids, attention_mask=mask, positions=None, segments=None, state=state, embedded=embedded)
 
 
 def _stretches(positions: list[int], sequences: list[int]) -> Iterator[_Stretch]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from wenlu.generation.seen import Seen
 from wenlu.models import DecodeState
 
 
@@ -14,7 +15,8 @@ class Seat:
     Attributes:
         rank: priority and arrival; who has the lower one goes first.
         prompt: tokens to read before the first answer token; to an encoder–decoder, the source.
-        salt: only prompts with the same one share what was read before.
+        salt: only prompts with the same one share what was read before; it tells the pictures of the prompt, too.
+        seen: what stands at the placeholders of the prompt's pictures.
         read: how many of prompt and answer the memory holds.
         ahead: how many guessed tokens behind them the next step may read too.
         pages: where it holds them; None: of tokens that no layer sees any longer.
@@ -27,6 +29,7 @@ class Seat:
     prompt: tuple[int, ...]
     adapter: str | None = None
     salt: str = ""
+    seen: Seen | None = None
     answer: list[int] = field(default_factory=list)
     read: int = 0
     found: int | None = None

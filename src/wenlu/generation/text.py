@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from wenlu.bundle import Bundle
 from wenlu.errors import UsageError
 from wenlu.generation.answer import Answer, Choice, Piece
@@ -119,11 +121,18 @@ def complete(
 
 
 def answers(
-    bundle: Bundle, prompts: Sequence[list[int]], sampling: SamplingConfig
+    bundle: Bundle,
+    prompts: Sequence[list[int]],
+    sampling: SamplingConfig,
+    pictures: Sequence[Tensor] | None = None,
 ) -> Iterator[tuple[int, tuple[Choice, ...]]]:
-    """The index of each encoded prompt with its `n` choices, as soon as they are complete, long prompts first."""
+    """The index of each encoded prompt with its `n` choices, as soon as they are complete, long prompts first.
+
+    Args:
+        pictures: (M, C, H, W) of each prompt, where they have any.
+    """
     order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))  # prompts of like length pad least
-    return (_search if sampling.num_beams > 1 else _generate)(bundle, prompts, order, sampling)
+    return (_search if sampling.num_beams > 1 else _generate)(bundle, prompts, order, sampling, pictures)
 
 
 def encode_prompt(bundle: Bundle, prompt: str) -> list[int]:
@@ -150,7 +159,11 @@ def _pieces(engine: Engine, answer: Answer) -> Iterator[Piece]:
 
 
 def _generate(
-    bundle: Bundle, prompts: Sequence[list[int]], order: Sequence[int], sampling: SamplingConfig
+    bundle: Bundle,
+    prompts: Sequence[list[int]],
+    order: Sequence[int],
+    sampling: SamplingConfig,
+    pictures: Sequence[Tensor] | None,
 ) -> Iterator[tuple[int, tuple[Choice, ...]]]:
     requests = Requests(bundle, sampling)
     engine = engine_of(bundle, sampling, max_batch=sampling.max_batch)
@@ -158,7 +171,8 @@ def _generate(
     rows: dict[int, list[Answer]] = {row: [] for row in order}
     for row in order:
         for choice in range(sampling.drawn):
-            id = engine.submit(requests.make(prompts[row], choice))
+            shown = None if pictures is None else pictures[row]
+            id = engine.submit(replace(requests.make(prompts[row], choice), pixel_values=shown))
             rows[row].append(Answer(bundle, prompts[row], sampling))
             running[id] = row, rows[row][-1]
     while engine.busy:
@@ -181,7 +195,11 @@ def _given(choices: list[Choice], sampling: SamplingConfig) -> tuple[Choice, ...
 
 
 def _search(
-    bundle: Bundle, prompts: Sequence[list[int]], order: Sequence[int], sampling: SamplingConfig
+    bundle: Bundle,
+    prompts: Sequence[list[int]],
+    order: Sequence[int],
+    sampling: SamplingConfig,
+    pictures: Sequence[Tensor] | None,
 ) -> Iterator[tuple[int, tuple[Choice, ...]]]:
     for row in order:
         hypotheses = beam_search(
@@ -194,6 +212,7 @@ def _search(
             rules=sampling.rules(),
             constraints=constraints(bundle),
             vocab_size=bundle.tokenizer.vocab_size,
+            pixel_values=None if pictures is None else pictures[row],
         )
         best = hypotheses[: sampling.n]
         yield row, tuple(_read(bundle, prompts[row], sampling, hypothesis) for hypothesis in best)

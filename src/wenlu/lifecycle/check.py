@@ -25,6 +25,7 @@ from wenlu.lifecycle.check_page import check_page
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.model_folder import tokenizer_kept
 from wenlu.lifecycle.model_settings import ModelSettings
+from wenlu.lifecycle.pictures import new_config
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.training import task_of, token_rows
 from wenlu.models import LanguageModel, ModelConfig
@@ -205,12 +206,7 @@ def _model(recipe: Recipe, task: Task, tokenizer: Tokenizer) -> LanguageModel:
     if recipe.model.base is not None:
         config = base_config(recipe, tokenizer.vocab_size)
     else:
-        config = recipe.model.resolve(
-            vocab_size=tokenizer.vocab_size,
-            context=2 * recipe.train.context,
-            end_id=tokenizer.eos_id,
-            needed=recipe.task.model_settings,
-        )
+        config = new_config(recipe, tokenizer)
     model = recipe.model.chosen().build(config, zero_outputs=recipe.train.zero_outputs)
     if recipe.model.base is not None:
         adapt(recipe, model, begin_with_base(recipe, model, tokenizer))

@@ -20,8 +20,9 @@ from wenlu.evaluation.labelled import evaluate_answers
 from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.examples import read_examples
 from wenlu.lifecycle.life import member_root
+from wenlu.lifecycle.pictures import with_pictures
 from wenlu.progress import QUIET, Named, Progress
-from wenlu.tasks import LabelledConfig, LabelledTask, MultiTask, Preference
+from wenlu.tasks import LabelledConfig, LabelledTask, MultiTask, PicturedTask, Preference
 
 HELD_OUT = ("test", "validation")
 
@@ -46,6 +47,8 @@ def evaluate_labelled_run(
     bundle = beside_its_base(bundle, root)
     task = bundle.task
     assert isinstance(task, LabelledTask), f"{bundle.path} was trained for a labelled task"
+    if isinstance(task, PicturedTask):
+        bundle = replace(bundle, task=with_pictures(task, root))
     training = list(read_examples(root, "train", task.config)) if config.baseline else []
     records = list(read_split(root / "data", split))
     return evaluate_records(bundle, records, config, training=training, sampling=sampling, progress=progress)

@@ -11,6 +11,7 @@ from wenlu.config import Config, check, did_you_mean
 from wenlu.errors import ConfigError
 from wenlu.models import FAMILIES, Ability, Family, ModelConfig, family
 from wenlu.models.sizing import scaled
+from wenlu.models.weights.parts import VISION
 from wenlu.tasks import CausalLMConfig, TaskConfig
 
 
@@ -87,6 +88,9 @@ class ModelSettings(Config):
             raise ConfigError(
                 f"model.vocab_size={extra['vocab_size']}: the tokenizer has {vocab_size} tokens; leave it out"
             )
+        if isinstance(given := extra.get(VISION), dict):  # what it does not say is in proportion to the text's part
+            text = check(schema, {key: value for key, value in extra.items() if key != VISION}, where="[model]")
+            extra[VISION] = {**text.model_dump()[VISION], **given}
         config = check(schema, extra, where="[model]")
         return scaled(self.chosen(), config, self.parameters) if self.parameters is not None else config
 

@@ -12,7 +12,7 @@ from wenlu.config import Config, check, did_you_mean
 from wenlu.corpus.augment import AugmentConfig
 from wenlu.corpus.prepare import DataConfig
 from wenlu.corpus.sources import SourceList
-from wenlu.corpus.steps import step_kind
+from wenlu.corpus.steps import read_step, step_kind
 from wenlu.corpus.word_sentences import WordsConfig
 from wenlu.distributed import DistributedConfig
 from wenlu.evaluation import EvaluateConfig
@@ -32,11 +32,14 @@ from wenlu.models import Ability, family
 from wenlu.models.adapters import AdapterConfig
 from wenlu.models.vectors import VectorsConfig
 from wenlu.rundir.trackers import TrackingConfig
-from wenlu.tasks import CausalLMConfig, LabelledConfig, MultiTaskConfig, TaskConfig, TaskField
+from wenlu.tasks import CausalLMConfig, LabelledConfig, MultiTaskConfig, PicturedConfig, TaskConfig, TaskField
 from wenlu.tasks.replaced_tokens import ReplacedTokensConfig
 from wenlu.tokenizers import TokenizerConfig
 from wenlu.training import AdamWConfig, OptimizerField, ScheduleConfig, TrainConfig
 from wenlu.training.rollouts import RolloutsConfig
+
+LOOKING = "pictures"
+"""The step that drops records whose picture cannot be used."""
 
 
 class ArchitecturesConfig(Config):
@@ -120,7 +123,8 @@ class Recipe(Config):
     def task_data(self) -> DataConfig:
         """`[data]`, whose sources are told which columns the task reads.
 
-        Of the usual steps those that change texts are left out where answers count the characters of these.
+        Of the usual steps those that change texts are left out where answers count the characters of these; where there
+        are pictures, those that cannot be used are dropped.
         """
         data = self.own_data if self.forgetting is None else self.forgetting.with_replay(self.own_data)
         if not isinstance(self.task, LabelledConfig):
@@ -133,6 +137,8 @@ class Recipe(Config):
         steps = data.steps
         if self.task.counts_characters(data.all_sources()):
             steps = tuple(step for step in steps if not step_kind(step.step).changes_text)
+        if isinstance(self.task, PicturedConfig) and not any(step.step == LOOKING for step in steps):
+            steps = (read_step(LOOKING), *steps)
         return data.model_copy(update={"train": told(data.train), **held_out, "steps": steps})
 
     def _told(self, specs: SourceList) -> SourceList:

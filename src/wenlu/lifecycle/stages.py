@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from wenlu.bundle import load
+from wenlu.corpus.pictures.store_writer import Working, write_pictures
 from wenlu.corpus.prepare import prepare, read_split, splits
 from wenlu.corpus.repeats import training_records
 from wenlu.corpus.shard_writer import write_tokens
@@ -25,13 +26,14 @@ from wenlu.lifecycle.labelled_evaluation import evaluate_labelled_run
 from wenlu.lifecycle.life import Life, member_root
 from wenlu.lifecycle.model_card import CARD, model_card
 from wenlu.lifecycle.model_folder import subject_of
+from wenlu.lifecycle.pictures import PICTURES, new_sight
 from wenlu.lifecycle.planning.outcome import compare_with_plan
 from wenlu.lifecycle.readings import log_reading
 from wenlu.lifecycle.report import write_report
 from wenlu.lifecycle.training import openings, train_life
 from wenlu.lifecycle.vectors_start import vectors_fingerprint
 from wenlu.rundir import atomic, trackers
-from wenlu.tasks import CausalLM, LabelledConfig, LabelledTask
+from wenlu.tasks import CausalLM, LabelledConfig, LabelledTask, PicturedConfig
 from wenlu.tasks.labelled import GenerativeConfig
 from wenlu.tokenizers import Tokenizer, train_tokenizer
 
@@ -51,6 +53,7 @@ TRAINING_CODE = (
     "lifecycle/distillation",
     "lifecycle/examples",
     "lifecycle/mixed_training",
+    "lifecycle/pictures",
 )
 EVALUATION_CODE = ("evaluation", "generation", "metrics", "tasks", "models", "kernels", "corpus")
 
@@ -129,12 +132,26 @@ def examples_stage(life: Life) -> Life:
     return life.with_key("examples", key)
 
 
+def pictures_stage(life: Life) -> Life:
+    """`data/` → `pictures/`: each picture decoded once, at the size from which a model is shown it."""
+    sight = new_sight(life.recipe, Tokenizer.load(life.out / "tokenizer"))
+    key = stage_key([], code=("corpus/pictures",), inputs=[life.key("data"), str(sight.longest)])
+    folder = life.out / PICTURES
+    if not (folder.exists() and life.cache.is_done("pictures", key)):
+        with life.working("pictures", key):
+            records = (record for split in splits(life.out / "data") for record in read_split(life.out / "data", split))
+            write_pictures(records, folder, Working(sight.longest), max_bad_fraction=0.0, progress=life.progress)
+    return life.with_key("pictures", key)
+
+
 def train_key(life: Life) -> str:
     """Of the training stage, from what all that it reads says of itself."""
     recipe = life.recipe
     settings = [recipe.trained_task, recipe.model, recipe.train, recipe.optimizer, recipe.schedule]
     before = life.key("examples" if recipe.has_examples else "tokens")
     inputs = [before, str(recipe.seed), *vectors_fingerprint(recipe.train), *base_fingerprint(recipe)]
+    if isinstance(recipe.task, PicturedConfig):
+        inputs.append(life.key("pictures"))
     if recipe.adapter is not None:
         settings.append(recipe.adapter)
     if recipe.distill is not None:

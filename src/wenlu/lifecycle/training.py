@@ -30,6 +30,7 @@ from wenlu.lifecycle.mixed_training import each_calibrated, mixed_data, multi_ta
 from wenlu.lifecycle.model_card import Subject, model_card
 from wenlu.lifecycle.model_folder import generation_of, tokenizer_kept, write_model_folder
 from wenlu.lifecycle.model_settings import ModelSettings
+from wenlu.lifecycle.pictures import new_config, new_sight, settled, with_pictures
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.vectors_start import begin_with_vectors
 from wenlu.models import LanguageModel, ModelConfig
@@ -42,6 +43,7 @@ from wenlu.tasks import (
     LabelledTask,
     MultiTask,
     MultiTaskConfig,
+    PicturedTask,
     Task,
     TextTask,
     new_task,
@@ -134,6 +136,8 @@ def train_life(life: Life) -> TrainState:
     if facts != before:
         life.cache.choose("train", facts)
         life.record()
+    if recipe.model.base is None:
+        learning.set_out(model, max(1, int(facts["micro_batch_tokens"]) // recipe.train.context))
     placement = placed(model, recipe.distributed, recipe.optimizer, life.world, seed=recipe.seed)
     chosen = life.resolved()
     with tracked(life.run, recipe.tracking.to if life.world.is_first else (), life.progress):
@@ -197,7 +201,11 @@ def task_of(life: Life, tokenizer: Tokenizer) -> Task:
     config = life.recipe.task
     if isinstance(config, MultiTaskConfig):
         return multi_task(config, life.root, life.recipe.members, tokenizer)
-    return new_task(surveyed(life.root) if isinstance(config, LabelledConfig) else config, tokenizer)
+    task = new_task(surveyed(life.root) if isinstance(config, LabelledConfig) else config, tokenizer)
+    if isinstance(task, PicturedTask):
+        seeing = with_pictures(task, life.root, new_sight(life.recipe, tokenizer))
+        return settled(seeing, life.recipe, tokenizer)
+    return task
 
 
 def _data(life: Life, task: Task, tokenizer: Tokenizer) -> TrainData:
@@ -254,12 +262,7 @@ def _sized(
     def fill(settings: ModelSettings) -> ModelConfig:
         if settings.base is not None:
             return base_config(recipe, tokenizer.vocab_size)
-        return settings.resolve(
-            vocab_size=tokenizer.vocab_size,
-            context=2 * recipe.train.context,
-            end_id=tokenizer.eos_id,
-            needed=recipe.task.model_settings,
-        )
+        return new_config(recipe.model_copy(update={"model": settings}), tokenizer)
 
     if recipe.model.size is not None and "steps" in life.cache.facts("train"):
         recipe = life.resolved()

@@ -32,11 +32,13 @@ from wenlu.lifecycle.forgetting import forgetting_stage
 from wenlu.lifecycle.ladder.standing import Ladder
 from wenlu.lifecycle.ladder.verb import climb
 from wenlu.lifecycle.life import Life
+from wenlu.lifecycle.pictures import has_pictures
 from wenlu.lifecycle.recipe import Recipe
 from wenlu.lifecycle.stages import (
     data_stage,
     evaluate_stage,
     examples_stage,
+    pictures_stage,
     report_stage,
     samples_stage,
     tokenizer_stage,
@@ -277,6 +279,8 @@ def read_stages(life: Life) -> Life:
     if life.recipe.members:
         return members.read_stages(life)
     life = tokenizer_stage(data_stage(life))
+    if has_pictures(life.recipe):
+        life = pictures_stage(life)
     return augment_stage(examples_stage(life)) if life.recipe.has_examples else tokens_stage(life)
 
 

@@ -59,6 +59,11 @@ class SmolVLMConfig(llama.LlamaConfig):
             )
         return self
 
+    @property
+    def tokens_per_image(self) -> int:
+        """How many placeholders a picture, or a tile of one, takes."""
+        return (self.vision_config.side // self.scale_factor) ** 2
+
     def grouped(self, settings: dict[str, Any]) -> dict[str, Any]:
         return grouped(settings, whole=_WHOLE, text_type="llama", vision_type="smolvlm_vision")
 
@@ -108,7 +113,7 @@ class SmolVLM(SeeingDecoder, llama.Llama):
 
     @property
     def tokens_per_image(self) -> int:
-        return (self.config.vision_config.side // self.config.scale_factor) ** 2
+        return self.config.tokens_per_image
 
     def embed_image(self, pixel_values: Tensor) -> Tensor:
         out: Tensor = self.connector(self.vision(pixel_values))

@@ -10,17 +10,20 @@ from pydantic import BeforeValidator, SerializeAsAny, ValidationError, WithJsonS
 
 from wenlu.config import did_you_mean
 from wenlu.errors import ConfigError, WeightsError
+from wenlu.tasks.captioning import Captioning
 from wenlu.tasks.causal_lm import CausalLM, CausalLMConfig, Likelihood, Text
 from wenlu.tasks.code import Code
 from wenlu.tasks.denoising import Denoising
 from wenlu.tasks.dialogue import Dialogue
 from wenlu.tasks.embedding import Embedding
 from wenlu.tasks.grading import Grading
+from wenlu.tasks.image_text_retrieval import ImageTextRetrieval
 from wenlu.tasks.labelled import GenerativeTask, LabelledConfig, LabelledTask, ReadingTask, WritingTask
 from wenlu.tasks.masked_lm import MaskedLM
 from wenlu.tasks.multi_task import MEMBERS, MultiTask, MultiTaskConfig
 from wenlu.tasks.next_sentence import NextSentence
 from wenlu.tasks.objective import Guesses, Objective
+from wenlu.tasks.pictured.task import PicturedConfig, PicturedTask
 from wenlu.tasks.preference import Preference
 from wenlu.tasks.prefix_lm import PrefixLM
 from wenlu.tasks.question_answering import QuestionAnswering
@@ -47,6 +50,7 @@ from wenlu.tasks.task import (
 from wenlu.tasks.text_classification import TextClassification
 from wenlu.tasks.token_classification import TokenClassification
 from wenlu.tasks.translation import Translation
+from wenlu.tasks.visual_question_answering import VisualQuestionAnswering
 from wenlu.tasks.word_analogy import WordAnalogy
 from wenlu.tasks.word_similarity import WordSimilarity
 from wenlu.tokenizers import Tokenizer
@@ -63,10 +67,12 @@ TASKS: tuple[type[TextTask], ...] = (
 )
 """What models learn from running text."""
 LABELLED_TASKS: tuple[type[LabelledTask], ...] = (
+    Captioning,
     Code,
     Dialogue,
     Embedding,
     Grading,
+    ImageTextRetrieval,
     Preference,
     QuestionAnswering,
     Reward,
@@ -74,6 +80,7 @@ LABELLED_TASKS: tuple[type[LabelledTask], ...] = (
     TextClassification,
     TokenClassification,
     Translation,
+    VisualQuestionAnswering,
 )
 """What models learn from examples that carry the right answer."""
 MULTI_TASKS: tuple[type[MultiTask], ...] = (MultiTask,)
@@ -161,6 +168,7 @@ __all__ = [
     "SCORED_TASKS",
     "TASKS",
     "Batch",
+    "Captioning",
     "CausalLM",
     "CausalLMConfig",
     "Code",
@@ -171,6 +179,7 @@ __all__ = [
     "GenerativeTask",
     "Grading",
     "Guesses",
+    "ImageTextRetrieval",
     "LabelledConfig",
     "LabelledTask",
     "Likelihood",
@@ -181,6 +190,8 @@ __all__ = [
     "NextSentence",
     "Objective",
     "Part",
+    "PicturedConfig",
+    "PicturedTask",
     "Predictor",
     "Preference",
     "PrefixLM",
@@ -202,6 +213,7 @@ __all__ = [
     "TokenClassification",
     "Totals",
     "Translation",
+    "VisualQuestionAnswering",
     "WordAnalogy",
     "WordSimilarity",
     "WritingTask",

@@ -55,6 +55,10 @@ class TaskConfig(Config):
         """Settings of the family that the task needs, as the head."""
         return {}
 
+    def new_model_settings(self, tokenizer: Tokenizer) -> Mapping[str, Any]:  # noqa: ARG002  (for tasks with own tokens)
+        """Those of a model from random weights, where they depend on the numbers of tokens too."""
+        return self.model_settings
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -100,6 +104,7 @@ class Batch:
         targets: (B, T) or (B, T') token ids, IGNORED where none is asked for.
         labels: (B,) the class of each row.
         chances: (B, T) random numbers from 0 to 1.
+        pixel_values: (M, C, H, W) of the pictures that the rows show.
         num_tokens: real ones among the inputs, where the mask does not tell.
     """
 
@@ -111,6 +116,7 @@ class Batch:
     decoder_input_ids: Tensor | None = None
     labels: Tensor | None = None
     chances: Tensor | None = None
+    pixel_values: Tensor | None = None
     num_tokens: int | None = None
 
     def to(self, device: torch.device) -> Batch:
@@ -265,6 +271,9 @@ class Task(ABC):
         return tuple(
             Reading(f"{name}.loss", part.sum / max(1, part.count), "nats/target") for name, part in totals.parts.items()
         )
+
+    def set_out(self, trained: LanguageModel, rows: int) -> None:  # noqa: B027  (most begin as they are built)
+        """Change what of a model from random weights should begin otherwise, with `rows` in a forward pass."""
 
     def kept(self, trained: LanguageModel) -> LanguageModel:
         """The model that is saved, of what `trained` gave."""

@@ -18,8 +18,10 @@ from wenlu.config import check
 from wenlu.corpus.pictures.store_writer import Working, write_pictures
 from wenlu.corpus.prepare import DataConfig, prepare, read_split
 from wenlu.corpus.record import Drop, Record
+from wenlu.corpus.source import SourceSpec
 from wenlu.corpus.step import Workroom, run_steps
 from wenlu.corpus.steps import read_step, step_kind
+from wenlu.errors import DataError
 
 GOOD = 300
 """More than a chunk of records, so that two workers have work."""
@@ -127,6 +129,26 @@ def test_two_workers_write_the_files_of_one_and_all_of_it_can_be_stored(table: P
     ]
     assert sum(map(len, stored)) == GOOD
     assert sum(data.dropped for data in stored) == 0
+
+
+def test_a_split_by_pictures_lets_labels_be_shared(table: Path, tmp_path: Path) -> None:
+    rows = [{"file": f"{number // 2}.png", "text": ("cat", "dog")[number % 2]} for number in range(300)]
+    labelled = table.parent / "labelled.jsonl"
+    labelled.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    spec = SourceSpec(path=str(labelled), image="file")
+    config = DataConfig(train=(spec,), split_by="picture", steps=(), test=0.2, validation=0.0)
+    prepare(config, tmp_path / "data", seed=0)
+    sides: dict[str, set[str]] = {}
+    texts: dict[str, set[str]] = {}
+    for split in ("train", "test"):
+        for record in read_split(tmp_path / "data", split):
+            sides.setdefault(record.meta["picture_sha256"], set()).add(split)
+            texts.setdefault(split, set()).add(record.text)
+    assert all(len(side) == 1 for side in sides.values())
+    assert texts == {"train": {"cat", "dog"}, "test": {"cat", "dog"}}
+    bare = DataConfig(train=(SourceSpec(path=str(labelled)),), split_by="picture", steps=())
+    with pytest.raises(DataError, match=r"has no picture, by which data\.split_by wants to split"):
+        prepare(bare, tmp_path / "bare", seed=0)
 
 
 def test_pictures_with_one_caption_are_no_duplicates_but_one_picture_twice_is(table: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 READ = ("PNG", "JPEG", "WebP", "GIF", "BMP", "TIFF", "SVG")
 """The formats that are decoded."""
@@ -33,6 +34,7 @@ _BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b
 _BMP_HEADS = (b"\x0c", b"\x28", b"\x34", b"\x38", b"\x40", b"\x6c", b"\x7c")
 """Lengths of a bitmap's second head, by version."""
 _SVG = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?svg[\s>/]")
+_HEAD = 1 << 16
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -63,3 +65,11 @@ def _is_text(head: bytes) -> bool:
             return False
         text = head[: error.start].decode()
     return all(character.isprintable() or character.isspace() for character in text)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is one that is read, by its first bytes."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return format_of(file.read(_HEAD)) in READ

@@ -1,11 +1,13 @@
 """Where a record's picture is: a file, a file of a package, or a row of a Parquet or Arrow file.
 
 A record names it in its meta as `picture`, and the digest of its bytes as `picture_sha256`; it never holds pixels.
-`photos/cat.jpg`, `package:NAME/inner/cat.png`, and `rows.parquet#image:17`, the column and the row, counted from 1.
+`photos/cat.jpg`, `package:NAME/inner/cat.png`, `rows.parquet#image:17`, the column and the row, counted from 1, and
+`data:image/png;base64,…`, which is the picture itself.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import posixpath
@@ -29,6 +31,7 @@ ROWS = 16
 _FILES = 8
 """Tables that are kept open."""
 _PACKAGE = "package:"
+_DATA = "data:"
 _EMBEDDED = re.compile(r"(.+)#(.*):([1-9][0-9]*)", re.S)
 
 
@@ -69,7 +72,9 @@ def beside(file: str, path: str) -> str:
 
 
 def read_bytes(reference: str, max_bytes: int) -> bytes:
-    """The bytes of a file, or of a file of a package; raises BadPicture."""
+    """The bytes of a file, of a file of a package, or of a data URL; raises BadPicture."""
+    if reference.startswith(_DATA):
+        return _carried(reference, max_bytes)
     path = local_path(reference)
     try:
         with path.open("rb") as file:
@@ -79,6 +84,19 @@ def read_bytes(reference: str, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
         raise BadPicture("too many bytes", f"{path.stat().st_size:,}, over max_bytes = {max_bytes:,}")
     return data
+
+
+def _carried(url: str, max_bytes: int) -> bytes:
+    """What a data URL holds (RFC 2397), in base64 alone, as programs write pictures."""
+    head, comma, content = url.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise BadPicture("picture cannot be read", f"{url[:40]!r} is no data URL in base64: data:image/png;base64,…")
+    if len(content) > 4 * (max_bytes // 3 + 1):
+        raise BadPicture("too many bytes", f"a data URL of {len(content):,} characters, over max_bytes = {max_bytes:,}")
+    try:
+        return base64.b64decode(content, validate=True)
+    except ValueError as error:
+        raise BadPicture("picture cannot be read", f"a data URL that is not base64 ({error})") from error
 
 
 def local_path(reference: str) -> Path:

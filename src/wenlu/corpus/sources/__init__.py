@@ -303,6 +303,12 @@ def _refusal(text: str, max_bytes: int) -> str | None:
     return "NUL character" if "\0" in text else None
 
 
+def shows_pictures(spec: SourceSpec) -> bool:
+    """Whether its records have pictures without a column of them."""
+    kind = _FILE_KINDS.get(spec.kind)
+    return kind is not None and kind.shows
+
+
 def fetched_by(specs: Sequence[SourceSpec]) -> list[Fetched]:
     """What the sources took from elsewhere, for the run's provenance; each is in the cache already or is fetched."""
     return [location.fetched for location in map(locate, specs) if location.fetched is not None]
@@ -317,4 +323,5 @@ __all__ = [
     "locate",
     "open_source",
     "open_sources",
+    "shows_pictures",
 ]

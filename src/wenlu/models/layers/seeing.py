@@ -74,16 +74,21 @@ class SeeingDecoder(Decoder):
         assert decoder_input_ids is None, f"{name} has no encoder of texts"
         assert token_types is None, f"{name} has no token types"
         assert state is None or isinstance(state, AttentionState), f"{name} needs an AttentionState, not {state!r}"
-        words = self.embed_tokens(input_ids.masked_fill(places, 0))
-        seen = self.embed_image(pixel_values).flatten(0, 1).to(words.dtype)
         return self.read(
             input_ids,
             attention_mask=attention_mask,
             positions=positions,
             segments=segments,
             state=state,
-            embedded=words.masked_scatter(places[..., None], seen),
+            embedded=self.among_words(input_ids, places, self.embed_image(pixel_values).flatten(0, 1)),
         )
+
+    def among_words(self, input_ids: Tensor, places: Tensor, seen: Tensor) -> Tensor:
+        """(B, T, D), where the residual stream begins: words, and at the `places` (B, T) what was seen (K, D), in
+        order."""
+        words = self.embed_tokens(input_ids.masked_fill(places, 0))  # a placeholder may be none of the vocabulary
+        out: Tensor = words.masked_scatter(places[..., None], seen.to(words.dtype))
+        return out
 
     def forward(
         self,

@@ -110,6 +110,10 @@ class GenerativeTask(LabelledTask):
     def prompts(self, examples: Sequence[Any], context: int) -> list[list[int]]:
         """What a model is asked for each example: the source of an encoder–decoder, what a decoder continues."""
 
+    def pictures(self, examples: Sequence[Any]) -> list[Tensor] | None:  # noqa: ARG002  (for tasks that see)
+        """(M, C, H, W) for each prompt, the pictures that its placeholders stand for; None where tasks have none."""
+        return None
+
     @abstractmethod
     def rows(self, examples: Sequence[Any], context: int) -> WrittenRows:
         """What is read, and what is to be written, if all examples have it."""

@@ -106,16 +106,22 @@ class Candidates:
             if example.positive is None:
                 raise DataError(f"{example.id}: no positive to compare with")
             positives.append(example.positive)
+        matches = belong(examples).tolist()
+        return cls.between([example.anchor for example in examples], positives, matches)
+
+    @classmethod
+    def between(cls, anchors: Sequence[str], positives: Sequence[str], matches: Sequence[bool] | None = None) -> Self:
+        """Where anchors look for their positives; all of them belong together unless `matches` says which do."""
         texts = tuple(sorted(set(positives)))
         numbers = {text: number for number, text in enumerate(texts)}
         own = np.array([numbers[text] for text in positives], np.int64)
         groups: dict[str, set[int]] = {}
-        for example, number, is_match in zip(examples, own.tolist(), belong(examples), strict=True):
+        for anchor, number, is_match in zip(anchors, own.tolist(), matches or [True] * len(own), strict=True):
             if is_match:
-                groups.setdefault(example.anchor, set()).add(number)
+                groups.setdefault(anchor, set()).add(number)
         alike = tuple(
-            np.array(sorted({*groups.get(example.anchor, ()), number}), np.int64)
-            for example, number in zip(examples, own.tolist(), strict=True)
+            np.array(sorted({*groups.get(anchor, ()), number}), np.int64)
+            for anchor, number in zip(anchors, own.tolist(), strict=True)
         )
         return cls(texts, own, alike)
 

@@ -33,6 +33,7 @@ class Role:
         is_optional: it may be missing from the data, or from single records.
         is_answer: what a model is to say, so that records to predict need not have it.
         is_long: it has several lines, which a person who types it ends with an empty one.
+        is_picture: the column holds paths or bytes of pictures (`SourceSpec.image`).
     """
 
     name: str
@@ -41,6 +42,7 @@ class Role:
     is_optional: bool = False
     is_answer: bool = False
     is_long: bool = False
+    is_picture: bool = False
 
 
 class LabelledConfig(TaskConfig):
@@ -70,7 +72,9 @@ class LabelledConfig(TaskConfig):
     def read_columns(self) -> tuple[str, ...]:
         """The columns to read besides the first role's: required ones, and optional ones that were named."""
         return tuple(
-            self.column(role.name) for role in self.roles[1:] if not role.is_optional or role.name in self.columns
+            self.column(role.name)
+            for role in self.roles[1:]
+            if not role.is_picture and (not role.is_optional or role.name in self.columns)
         )
 
     def columns_of(self, spec: SourceSpec) -> tuple[str, ...]:  # noqa: ARG002  (for tasks that read kinds differently)
@@ -153,6 +157,10 @@ class LabelledTask(Task):
     @abstractmethod
     def example_of(cls, record: Record, config: Any) -> Any:
         """The example of a record; what it lacks of an answer is None. Raises DataError that says what is wrong."""
+
+    def asked_example(self, record: Record, config: Any) -> Any:
+        """The example of a record that is to be answered, which may know nothing of the answer."""
+        return self.example_of(record, config)
 
     @abstractmethod
     def rows(self, examples: Sequence[Any], context: int) -> Examples:

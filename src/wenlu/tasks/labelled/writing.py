@@ -125,7 +125,7 @@ class WritingTask(GenerativeTask):
     the first target in training. Encoder–decoders have both texts framed alike, as the tokenizer frames texts.
     """
 
-    example = TextPair
+    example: ClassVar[type] = TextPair
     target = "target token"
     condition = "source"
     config: WritingConfig

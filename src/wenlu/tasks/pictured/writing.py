@@ -1,0 +1,168 @@
+"""Tasks that a model answers by writing about a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+
+from wenlu.corpus.pictures.sight import Gallery, Shown
+from wenlu.errors import ConfigError
+from wenlu.models import Ability, Family, LanguageModel
+from wenlu.models.layers.seeing import SeeingDecoder
+from wenlu.tasks.labelled.generative import WrittenRows
+from wenlu.tasks.labelled.layout import parts
+from wenlu.tasks.labelled.writing import SOURCE, TextPair, WritingConfig, WritingTask
+from wenlu.tasks.pictured.task import PicturedConfig, PicturedTask
+from wenlu.tasks.task import Batch, Draw
+from wenlu.tokenizers import Tokenizer
+
+PLACEHOLDER = "<image>"
+AROUND, WHOLE, TILE = "<fake_token_around_image>", "<global-img>", "<row_{row}_col_{column}>"
+"""What stands between pictures and words in the texts that SmolVLM and Idefics3 learnt from."""
+
+
+@dataclass(frozen=True)
+class PicturedPair(TextPair):
+    """A picture, what is asked of it, and what is to be written; None: unknown."""
+
+    picture: Shown = field(kw_only=True)
+
+
+class PicturedWritingConfig(PicturedConfig, WritingConfig):
+    """How a picture is asked about: it stands before the source in the template, and the target behind.
+
+    Attributes:
+        picture_tokens: so many tokens of a row stand for a picture, or for each tile of one; the model's, and settled
+            when it is made.
+    """
+
+    suits: ClassVar[str] = "families that read pictures among words"
+    template: str = f"{SOURCE}\n"
+    picture_tokens: PositiveInt | None = None
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        return (PLACEHOLDER,)
+
+    def accepts(self, family: Family) -> bool:
+        return Ability.SEES in family.abilities
+
+    def new_model_settings(self, tokenizer: Tokenizer) -> Mapping[str, Any]:
+        return {**self.model_settings, "image_token_id": tokenizer.special_tokens[PLACEHOLDER]}
+
+
+class PicturedRows(WrittenRows):
+    """Rows whose inputs hold the placeholders of a picture each."""
+
+    def __init__(self, *, gallery: Gallery, **facts: Any) -> None:
+        super().__init__(**facts)
+        self.gallery = gallery
+
+
+class PicturedWritingTask(PicturedTask, WritingTask):
+    """Write a target to a picture and a source."""
+
+    example = PicturedPair
+    condition = "picture"
+    config: PicturedWritingConfig
+
+    def __init__(self, config: PicturedWritingConfig, tokenizer: Tokenizer) -> None:
+        if PLACEHOLDER not in tokenizer.special_tokens:
+            raise ConfigError(
+                f"{config.name}: the tokenizer has no special token {PLACEHOLDER}, which stands for pictures; take a "
+                "base that sees, or train a tokenizer with the model"
+            )
+        super().__init__(config, tokenizer)
+
+    def settled(self, trained: Any) -> PicturedWritingTask:
+        """With what the settings of its model say of pictures."""
+        return self.with_settings(picture_tokens=trained.tokens_per_image)
+
+    def rows(self, examples: Sequence[Any], context: int) -> PicturedRows:
+        """As `WritingTask.rows`; raises BadPicture for one that cannot be used."""
+        plain = super().rows(examples, context)
+        return PicturedRows(
+            inputs=plain.inputs,
+            length=context,
+            pad_id=plain.pad_id,
+            targets=plain.targets,
+            sizes=plain.sizes,
+            notes=plain.notes,
+            gallery=self.gallery(examples),
+        )
+
+    def pictures(self, examples: Sequence[Any]) -> list[Tensor]:
+        gallery = self.gallery(examples)
+        return [torch.from_numpy(gallery.values([number])) for number in gallery.numbers.tolist()]
+
+    def batch(self, draw: Draw) -> Batch:
+        """As `WritingTask.batch`, with the pictures of the rows in their order."""
+        source = draw.source
+        assert isinstance(source, PicturedRows), f"{self.name} draws from texts with pictures"
+        values = source.gallery.values(source.gallery.numbers[draw.places].tolist())
+        return replace(super().batch(draw), pixel_values=torch.from_numpy(values))
+
+    def states(self, model: LanguageModel, batch: Batch) -> Tensor:
+        assert isinstance(model, SeeingDecoder), f"{self.name} is for models that see"
+        assert batch.pixel_values is not None, "a batch has pictures"
+        values = batch.pixel_values.to(model.embed_tokens.weight)
+        return model.hidden(batch.input_ids, pixel_values=values)
+
+    def _prompts(self, examples: Sequence[Any], context: int) -> tuple[list[list[int]], int]:
+        before, behind = self._around
+        most, _ = self.config.limits(context)
+        gallery = self.gallery(examples)
+        sources = self.tokenizer.encode_batch([example.source for example in examples])
+        asked, cut = [], 0
+        for number, source in zip(gallery.numbers.tolist(), sources, strict=True):
+            picture = self._placeholders(gallery, number)
+            room = most - len(before) - len(behind) - len(picture)
+            if room < (1 if source else 0):
+                raise ConfigError(
+                    f"{self.name}: a picture takes {len(picture)} tokens, and {len(before) + len(behind)} stand around "
+                    f"the source, of {most} that may be read; set a larger train.context, or a smaller "
+                    "task.max_target_tokens"
+                )
+            asked.append([*before, *picture, *parts(source, room, self.config.long)[0], *behind])
+            cut += len(source) > room
+        return asked, cut
+
+    def _placeholders(self, gallery: Gallery, number: int) -> list[int]:
+        """What makes room for a picture in a row; in the layout of SmolVLM where the tokenizer knows its marks."""
+        count = self.config.picture_tokens
+        assert count is not None, "settled when the model was made"
+        special = self.tokenizer.special_tokens
+        tile = [special[PLACEHOLDER]] * count
+        if AROUND not in special or WHOLE not in special:
+            return tile * len(gallery.tiles(number).pixel_values)
+        rows, columns = (0, 0) if not self._cuts else self._grid(gallery, number)
+        around = special[AROUND]
+        end = [around, special[WHOLE], *tile, around]
+        if not rows:
+            return end
+        cut: list[int] = []
+        for row in range(1, rows + 1):
+            for column in range(1, columns + 1):
+                cut += [around, special[TILE.format(row=row, column=column)], *tile]
+            cut += self._newline
+        return [*cut, *self._newline, *end]
+
+    @property
+    def _cuts(self) -> bool:
+        processing = self.seeing.processing
+        return processing.tiles and processing.do_image_splitting
+
+    @staticmethod
+    def _grid(gallery: Gallery, number: int) -> tuple[int, int]:
+        tiles = gallery.tiles(number)
+        return tiles.rows, tiles.columns
+
+    @cached_property
+    def _newline(self) -> list[int]:
+        return self.tokenizer.encode("\n")
