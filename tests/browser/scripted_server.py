@@ -34,6 +34,7 @@ def _model(name: str, *abilities: str, **more: Any) -> dict[str, Any]:
         "columns": [],
         "parent": None,
         "loaded": True,
+        "sees": False,
         **more,
     }
 

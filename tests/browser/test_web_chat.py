@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import FilePayload, expect
 from tests.browser.scripted_server import Script
 from tests.browser.window import Window
+from tests.tasks.labelled import RED, painted
 
 pytestmark = pytest.mark.browser
 
@@ -201,3 +204,61 @@ def test_a_character_of_two_tokens_stands_with_the_last_of_them(window: Window) 
     }
     """
     assert window.open().evaluate(read, [told]) == ["", "茶"]
+
+
+def _with_seeing(script: Script, *columns: str) -> None:
+    script.models = [{**script.models[0], "id": "eyes", "capabilities": ["chat"], "sees": True, "columns": [*columns]}]
+
+
+def _picture(name: str = "cat.png") -> FilePayload:
+    return {"name": name, "mimeType": "image/png", "buffer": b64decode(painted(RED).partition(",")[2])}
+
+
+def test_a_picture_is_chosen_shown_and_asked_about_by_itself(window: Window, script: Script) -> None:
+    _with_seeing(script, "question", "image")
+    script.says = "red"
+    page = window.open("chat")
+    send = page.get_by_role("button", name="Send")
+    page.set_input_files(".picture-button input", _picture())
+    expect(page.locator(".shown-picture img")).to_be_visible()
+    expect(send).to_be_disabled()  # nothing is asked of it yet
+    for question in ("which colour?", "and now?"):
+        if question == "and now?":
+            page.set_input_files(".picture-button input", _picture())
+        page.fill("#composer", question)
+        page.press("#composer", "Enter")
+        expect(page.locator(".message.assistant").last).to_contain_text("red")
+        body = script.heard[-1][1]
+        shown, asked = body["messages"][-1]["content"]
+        assert len(body["messages"]) == 1
+        assert shown == {"type": "image_url", "image_url": {"url": painted(RED)}}
+        assert asked == {"type": "text", "text": question}
+        expect(page.locator(".shown-picture")).to_have_count(0)
+    assert page.locator(".message.user img.shown").count() == 2
+    page.reload()
+    expect(page.locator(".message.user img.shown").first).to_be_visible()
+
+
+def test_a_captioner_needs_no_text_and_a_chosen_picture_can_be_removed(window: Window, script: Script) -> None:
+    _with_seeing(script, "image")
+    page = window.open("chat")
+    send = page.get_by_role("button", name="Send")
+    page.set_input_files(".picture-button input", _picture())
+    page.get_by_role("button", name="Remove the picture").click()
+    expect(send).to_be_disabled()
+    page.set_input_files(".picture-button input", _picture())
+    send.click()
+    expect(page.locator(".message.assistant")).to_contain_text("Yes.")
+    (content,) = script.heard[-1][1]["messages"][0]["content"]
+    assert content["type"] == "image_url"
+
+
+def test_a_large_picture_is_refused_and_models_without_eyes_have_no_button(window: Window, script: Script) -> None:
+    page = window.open("chat")
+    expect(page.locator(".picture-button")).to_have_count(0)
+    _with_seeing(script, "image")
+    page.reload()
+    large: FilePayload = {"name": "large.png", "mimeType": "image/png", "buffer": bytes(5 * 2**20 + 1)}
+    page.set_input_files(".picture-button input", large)
+    expect(page.get_by_role("alert")).to_contain_text("larger than 5 MB")
+    expect(page.locator(".shown-picture")).to_have_count(0)

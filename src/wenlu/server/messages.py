@@ -20,6 +20,10 @@ Fault = Literal["request", "context", "model", "busy", "deadline", "engine"]
 memory now (503), took too long (503), or the engine broke (500)."""
 
 
+PICTURE = "\N{OBJECT REPLACEMENT CHARACTER}"
+"""Where a picture stands in the content of a message."""
+
+
 class _Message(Struct, frozen=True, tag=True, omit_defaults=True):
     pass
 
@@ -40,6 +44,7 @@ class ModelInfo(Struct, frozen=True, omit_defaults=True):
         tools: whether its chat template knows functions; without it they are told in the system message.
         loaded: whether it is in memory now.
         dimensions: of its vectors.
+        sees: whether messages of a user may show pictures.
     """
 
     name: str
@@ -54,6 +59,7 @@ class ModelInfo(Struct, frozen=True, omit_defaults=True):
     tools: bool = False
     loaded: bool = False
     dimensions: int | None = None
+    sees: bool = False
 
 
 class TextPrompt(_Message, frozen=True):
@@ -80,6 +86,7 @@ class ChatPrompt(_Message, frozen=True):
         parallel: whether several functions may be called in one answer.
         variables: more of what the template asks for.
         continues: the last message is the assistant's, and the answer goes on with it.
+        pictures: data URLs, in the order in which `PICTURE` stands in the messages' contents.
     """
 
     messages: tuple[dict[str, Any], ...]
@@ -88,6 +95,7 @@ class ChatPrompt(_Message, frozen=True):
     parallel: bool = True
     variables: dict[str, Any] = {}
     continues: bool = False
+    pictures: tuple[str, ...] = ()
 
 
 Prompt = TextPrompt | TokenPrompt | ChatPrompt

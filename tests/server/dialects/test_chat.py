@@ -229,8 +229,18 @@ def test_what_changes_nothing_is_ignored_and_named_in_a_header() -> None:
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.tool_call_id", "required"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+            "messages.0.content.0.image_url.url",
+            "addresses are not fetched",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+            "messages.0.content.0.image_url.url",
+            "must be a data URL",
+        ),
+        (
+            {"messages": [{"role": "system", "content": [{"type": "image_url", "image_url": {"url": "data:x"}}]}]},
             "messages.0.content.0.type",
-            "images are not read",
+            "images are what a user shows",
         ),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages.0.content.0.text", "string"),
         ({"continue_final_message": True}, "continue_final_message", "assistant's"),

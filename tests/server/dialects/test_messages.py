@@ -188,7 +188,7 @@ def test_tokens_are_counted_as_the_engine_reads_them() -> None:
         ({"messages": [{"role": "system", "content": "x"}]}, "messages.0.role"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0"),
         ({"tool_choice": {"type": "tool", "name": "x"}, "tools": [TOOL]}, "none of the tools: weather"),
-        ({"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]}, "images are not read"),
+        ({"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]}, "must be a data URL"),
         (
             {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t9", "content": "x"}]}]},
             "'t9' is the id of no tool_use",

@@ -165,13 +165,15 @@ class ChatRequest(Drawn):
 
     def prompt(self) -> ChatPrompt:
         tools = tuple({"type": "function", "function": tool.function.told()} for tool in self.tools)
+        pictures: list[str] = []
         return ChatPrompt(
-            template_messages(self.messages),
+            template_messages(self.messages, pictures),
             tools=tools,
             tool_choice=self.chosen_tool([tool.function.name for tool in self.tools]),
             parallel=self.parallel_tool_calls,
             variables=self.chat_template_kwargs,
             continues=self.continue_final_message,
+            pictures=tuple(pictures),
         )
 
     def generate(self, number: int) -> Generate:

@@ -126,12 +126,14 @@ class Conversation(Asked):
         if self.tool_choice is not None:
             kinds = {"auto": "auto", "any": "required", "none": "none", "tool": self.tool_choice.name or "auto"}
             chosen = kinds[self.tool_choice.type]
+        pictures: list[str] = []
         return ChatPrompt(
-            template_messages(self.system, self.messages),
+            template_messages(self.system, self.messages, pictures),
             tools=tuple(tool.told() for tool in self.tools),
             tool_choice=chosen,
             parallel=self.most_calls is None,
             continues=self.messages[-1].role == "assistant",
+            pictures=tuple(pictures),
         )
 
 
@@ -169,9 +171,9 @@ class MessagesRequest(Conversation):
         )
 
 
-def template_messages(system: Content, turns: list[Turn]) -> tuple[dict[str, Any], ...]:
+def template_messages(system: Content, turns: list[Turn], pictures: list[str]) -> tuple[dict[str, Any], ...]:
     """What a chat template reads: what tools returned becomes messages of their own, turns of the same side one
-    message. Raises ApiError."""
+    message; the data URLs of `pictures` are added. Raises ApiError."""
     above = text_of(system, "system")
     written: list[dict[str, Any]] = [] if above is None else [{"role": "system", "content": above}]
     called: dict[str, str] = {}
@@ -189,7 +191,8 @@ def template_messages(system: Content, turns: list[Turn]) -> tuple[dict[str, Any
                 case "tool_use" | "tool_result" as kind:
                     raise wrong(f"{where}.type", f"{kind} is no block of the {turn.role}'s")
                 case _:
-                    text = text_of([block], f"messages.{number}.content") or ""
+                    shown = pictures if turn.role == "user" else None
+                    text = text_of([block], f"messages.{number}.content", shown) or ""
                     message = _last(written, turn.role)
                     message["content"] = f"{message['content']}\n{text}" if message["content"] else text
     return tuple(written)

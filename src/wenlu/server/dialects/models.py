@@ -16,7 +16,8 @@ from wenlu.server.messages import Ability, ModelInfo
 
 
 class Model(Struct, frozen=True, kw_only=True):
-    """`max_model_len`: tokens of prompt and answer together. `columns`: what an example of `task` consists of."""
+    """`max_model_len`: tokens of prompt and answer together. `columns`: what an example of `task` consists of. `sees`:
+    whether a message of a user may show a picture."""
 
     id: str
     object: Literal["model"] = "model"
@@ -29,6 +30,7 @@ class Model(Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...]
     parent: str | None
     loaded: bool
+    sees: bool
 
 
 class ModelList(Struct, frozen=True, kw_only=True):
@@ -61,4 +63,5 @@ def _told(model: ModelInfo) -> Model:
         columns=model.columns,
         parent=model.parent,
         loaded=model.loaded,
+        sees=model.sees,
     )

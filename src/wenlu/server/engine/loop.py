@@ -319,5 +319,6 @@ def _late(asked: Request) -> str:
 
 def _has_form(asked: Request) -> bool:
     return isinstance(asked, Generate) and (
-        asked.form is not None or (isinstance(asked.prompt, ChatPrompt) and bool(asked.prompt.tools))
+        asked.form is not None
+        or (isinstance(asked.prompt, ChatPrompt) and bool(asked.prompt.tools or asked.prompt.pictures))
     )

@@ -17,6 +17,7 @@ from wenlu.generation.settings import Sampling, SamplingConfig
 from wenlu.generation.text import begins_text, constraints
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.server.engine.forms import Forms
+from wenlu.server.engine.pictures import pictured, sees
 from wenlu.server.engine.problem import Problem, too_long
 from wenlu.server.engine.prompts import encoded
 from wenlu.server.engine.served import Served
@@ -61,7 +62,11 @@ def prepare(asked: Generate, served: Served, most_tokens: int | None, forms: For
     _check_counts(asked)
     settings = _settings(asked)
     began = time.perf_counter()
-    ids = encoded(bundle, asked.prompt)
+    pixels = None
+    if sees(bundle):
+        ids, pixels = pictured(bundle, asked.prompt)
+    else:
+        ids = encoded(bundle, asked.prompt)
     encode_seconds = time.perf_counter() - began
     limit = _limit(bundle, ids, asked.max_tokens, most_tokens)
     rules = _rules(asked, bundle)
@@ -98,6 +103,7 @@ def prepare(asked: Generate, served: Served, most_tokens: int | None, forms: For
             top_logprobs=asked.logprobs or 0,
             prompt_logprobs=echoes and choice == 0,
             guide=None if compiled is None else compiled.guide(begins),
+            pixel_values=pixels,
         )
         for choice in range(max(asked.n, asked.best_of))
     ]

@@ -21,6 +21,8 @@ def encoded(bundle: Bundle, prompt: Prompt, *, framed: bool = True) -> list[int]
                 return checked(bundle, ids)
             case TextPrompt():
                 return _text(bundle, prompt, framed=framed)
+            case ChatPrompt(pictures=pictures) if pictures:
+                raise Problem("request", "this model reads no pictures; send text", param="prompt.messages")
             case ChatPrompt():
                 return _chat(bundle, prompt)
     except WenluError as error:

@@ -17,6 +17,7 @@ from wenlu.explanation.explain import Explainer, explains
 from wenlu.generation.embedder import as_embedder
 from wenlu.generation.forward import context_of
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
+from wenlu.server.engine.pictures import sees
 from wenlu.server.engine.tools import knows_tools
 from wenlu.server.messages import Ability, ModelInfo
 from wenlu.tasks import (
@@ -25,6 +26,7 @@ from wenlu.tasks import (
     Embedding,
     GenerativeTask,
     Grading,
+    ImageTextRetrieval,
     LabelledTask,
     MaskedLM,
     MultiTask,
@@ -37,6 +39,7 @@ from wenlu.tasks import (
 )
 from wenlu.tasks.coding.gaps import Sentinels
 from wenlu.tasks.corruption.pairs import Pairs
+from wenlu.tasks.pictured.writing import PicturedWritingTask
 
 _LABELLED: tuple[tuple[type[Task], Ability], ...] = (
     (Embedding, "embed"),
@@ -70,7 +73,7 @@ class Served:
     @property
     def writes(self) -> bool:
         """Whether it answers `Generate`."""
-        return "complete" in self.info.abilities
+        return "complete" in self.info.abilities or self.info.sees
 
     @cached_property
     def explainer(self) -> Explainer:
@@ -97,13 +100,17 @@ def served(name: str, bundle: Bundle, *, parent: str | None = None, adapter: str
         parent=parent,
         tools=knows_tools(bundle.tokenizer.chat_template),
         loaded=True,
+        sees=sees(bundle),
     )
     if isinstance(bundle.task, LabelledTask) and not isinstance(bundle.task, Dialogue | Preference):
         info = _labelled(info, bundle.task)
     if isinstance(bundle.task, Embedding):
         size = bundle.task.embed(bundle.model, ["."]).shape[1]
         info = with_changes(info, dimensions=int(size))
-    if "chat" in info.abilities:
+    if isinstance(bundle.task, PicturedWritingTask):
+        ends = sorted({*bundle.end_ids, bundle.task.end_id})
+        bundle = replace(bundle, generation={**bundle.generation, "eos_token_id": ends})
+    elif "chat" in info.abilities:
         check_template(bundle)
     yield Served(info, bundle, adapter)
 
@@ -127,6 +134,12 @@ def abilities_of(bundle: Bundle) -> tuple[Ability, ...]:
         if sentinels_of(bundle) is not None:
             found.append("fill-in-the-middle")
         return (*found, *_explains(bundle))
+    if isinstance(task, PicturedWritingTask):
+        return ("chat",)
+    if isinstance(task, ImageTextRetrieval):
+        raise UsageError(
+            f"{bundle.path}: cannot be served yet: it matches texts and pictures; ask it with: wenlu predict"
+        )
     if isinstance(task, LabelledTask):
         return (*_abilities_of_labelled(task), *_explains(bundle))
     if isinstance(model, EncoderDecoder):

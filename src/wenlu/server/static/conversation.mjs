@@ -3,7 +3,9 @@ import { batch, signal } from "./vendor.mjs";
 import { announce } from "./announcement.mjs";
 import { isAbort, stream } from "./api.mjs";
 import { t } from "./i18n.mjs";
+import { models } from "./models.mjs";
 import { paced } from "./pace.mjs";
+import { contentOf } from "./pictures.mjs";
 import { tokensOf } from "./probability.mjs";
 import { given, sampling } from "./sampling.mjs";
 import { keep, read } from "./storage.mjs";
@@ -19,13 +21,14 @@ export const messages = signal(kept.messages.map(message));
 export const isWriting = signal(false);
 
 /** `state` is "done", "writing", "stopped" or "cut" (it may have been longer); a failure says why there is no more. */
-function message({ role, text = "", tokens = [], state = "done", model = null, failure = null }) {
+function message({ role, text = "", tokens = [], state = "done", model = null, failure = null, picture = null }) {
   number += 1;
   const whole = state === "writing" ? "stopped" : state;
   return {
     number,
     role,
     model,
+    picture,
     text: signal(text),
     tokens: signal(tokens),
     state: signal(whole),
@@ -33,8 +36,9 @@ function message({ role, text = "", tokens = [], state = "done", model = null, f
   };
 }
 
-export async function say(text, model) {
-  messages.value = [...messages.value, message({ role: "user", text })];
+/** `picture` is a data URL, or null. */
+export async function say(text, model, picture = null) {
+  messages.value = [...messages.value, message({ role: "user", text, picture })];
   await write(model);
 }
 
@@ -57,13 +61,14 @@ export function clear() {
 }
 
 export function save() {
-  const plain = withTokens =>
+  const plain = isWhole =>
     messages.value.map(one => ({
       role: one.role,
       model: one.model,
       text: one.text.value,
       state: one.state.value,
-      tokens: withTokens ? one.tokens.value : [],
+      tokens: isWhole ? one.tokens.value : [],
+      picture: isWhole ? one.picture : null,
     }));
   const isKept = keep(sessionStorage, "conversation", { system: system.value, messages: plain(true) });
   if (!isKept) keep(sessionStorage, "conversation", { system: system.value, messages: plain(false) });
@@ -102,11 +107,22 @@ async function write(model) {
   announce(answer.failure.value ? t("chat.failed") : t(`chat.said.${end}`, { text: answer.text.value }));
 }
 
+/** A model that was taught single questions about pictures is asked the last one alone. */
 function requestOf(model) {
-  const said = messages.value.filter(one => one.text.value).map(one => ({ role: one.role, content: one.text.value }));
-  const asked = system.value.trim() ? [{ role: "system", content: system.value }] : [];
+  const all = messages.value.filter(one => one.text.value || one.picture);
+  const isOne = describes(model);
+  const said = (isOne ? all.filter(one => one.role === "user").slice(-1) : all).map(one => ({
+    role: one.role,
+    content: contentOf(one.text.value, one.picture),
+  }));
+  const asked = system.value.trim() && !isOne ? [{ role: "system", content: system.value }] : [];
   const more = sampling.value.probabilities ? { logprobs: true, top_logprobs: ALTERNATIVES } : {};
   return { model, messages: [...asked, ...said], ...given(), ...more };
+}
+
+/** Whether it answers an example of a task, rather than a conversation. */
+function describes(model) {
+  return models.value?.find(one => one.id === model)?.sees ?? false;
 }
 
 function painting(answer) {

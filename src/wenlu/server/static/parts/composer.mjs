@@ -1,11 +1,16 @@
 // Where one writes to the model: Enter sends, Shift+Enter makes a line; an input method's Enter does neither.
-import { html, useEffect, useRef, useSignal } from "../vendor.mjs";
+import { batch, html, useEffect, useRef, useSignal } from "../vendor.mjs";
 import { isWriting, stop } from "../conversation.mjs";
 import { t } from "../i18n.mjs";
+import { dataUrlOf, LARGEST, pictureAmong } from "../pictures.mjs";
 import { Icon } from "./icons.mjs";
+import { PictureButton, ShownPicture } from "./shown_picture.mjs";
 
-export function Composer({ onSend }) {
+/** `sees`: a picture may be sent too, chosen or pasted. `needsText`: it is not enough by itself. */
+export function Composer({ onSend, sees = false, needsText = true }) {
   const text = useSignal("");
+  const picture = useSignal(null);
+  const complaint = useSignal(null);
   const area = useRef();
   const wasWriting = useRef(false);
   useEffect(() => {
@@ -15,12 +20,33 @@ export function Composer({ onSend }) {
     if (wasWriting.current && !isWriting.value && isLost) area.current.focus();
     wasWriting.current = isWriting.value;
   }, [isWriting.value]);
+  const isReady = sees ? picture.value && (text.value.trim() || !needsText) : text.value.trim();
   const send = event => {
     event?.preventDefault();
     const said = text.value.trim();
-    if (!said || isWriting.value) return;
-    text.value = "";
-    onSend(said);
+    if (!isReady || isWriting.value) return;
+    const shown = picture.value;
+    batch(() => {
+      text.value = "";
+      picture.value = null;
+    });
+    onSend(said, shown);
+  };
+  const show = async files => {
+    const file = pictureAmong(files);
+    if (!file) return;
+    complaint.value = file.size > LARGEST ? t("picture.large") : null;
+    if (file.size > LARGEST) return;
+    try {
+      picture.value = await dataUrlOf(file);
+    } catch {
+      complaint.value = t("picture.unread");
+    }
+  };
+  const onPaste = event => {
+    if (!sees || !pictureAmong(event.clipboardData?.files)) return;
+    event.preventDefault();
+    show(event.clipboardData.files);
   };
   const onKeyDown = event => {
     // 229 is what browsers say whose isComposing has already ended.
@@ -28,7 +54,16 @@ export function Composer({ onSend }) {
     if (event.key === "Enter" && !event.shiftKey && !isComposing) send(event);
   };
   return html`
+    ${picture.value &&
+    html`
+      <${ShownPicture} url=${picture.value} onRemove=${() => (picture.value = null)} />
+    `}
+    <p class="note complaint" role="alert">${complaint.value}</p>
     <form class="composer card" onSubmit=${send}>
+      ${sees &&
+      html`
+        <${PictureButton} onFiles=${show} />
+      `}
       <label class="unseen" for="composer">${t("chat.say")}</label>
       <textarea
         id="composer"
@@ -39,6 +74,7 @@ export function Composer({ onSend }) {
         aria-describedby="composer-keys"
         onInput=${event => (text.value = event.target.value)}
         onKeyDown=${onKeyDown}
+        onPaste=${onPaste}
       ></textarea>
       ${isWriting.value
         ? html`
@@ -47,7 +83,7 @@ export function Composer({ onSend }) {
             </button>
           `
         : html`
-            <button type="submit" class="main square" aria-label=${t("send")} disabled=${!text.value.trim()}>
+            <button type="submit" class="main square" aria-label=${t("send")} disabled=${!isReady}>
               <${Icon} name="send" />
             </button>
           `}

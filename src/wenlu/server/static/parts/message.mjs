@@ -17,7 +17,14 @@ export function Message({ message, isLast, onRetry }) {
         <h2 class="unseen">${name}</h2>
         ${isUser
           ? html`
-              <p class="plain">${message.text.value}</p>
+              ${message.picture &&
+              html`
+                <img class="shown" src=${message.picture} alt=${t("picture.yours")} />
+              `}
+              ${message.text.value &&
+              html`
+                <p class="plain">${message.text.value}</p>
+              `}
             `
           : html`
               <${Answer} ...${{ message, isLast, onRetry }} />

@@ -71,7 +71,13 @@ export function Chat() {
         `,
       )}
     </ol>
-    <div class="dock"><${Composer} onSend=${text => say(text, model.id)} /></div>
+    <div class="dock">
+      <${Composer}
+        sees=${model.sees}
+        needsText=${model.columns?.includes("question")}
+        onSend=${(text, picture) => say(text, model.id, picture)}
+      />
+    </div>
   `;
 }
 
@@ -93,6 +99,10 @@ function Welcome({ model }) {
   return html`
     <div class="welcome">
       <p class="large">${t("chat.welcome", { model: model.id })}</p>
+      ${model.sees &&
+      html`
+        <p class="note">${t("picture.welcome")}</p>
+      `}
       <p class="note">${t("chat.private")}</p>
     </div>
   `;
