@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
+from pyarrow import parquet
 from typer.testing import CliRunner
 
 import wenlu
@@ -248,3 +250,47 @@ def test_questions_about_pictures_are_answered(tmp_path: Path) -> None:
     asked.write_text(json.dumps(row) + "\n", encoding="utf-8")
     told = CliRunner().invoke(main, ["predict", str(tmp_path / "run"), str(asked)])
     assert json.loads(told.stdout)["prediction"] in COLOURS
+
+
+def test_chat_takes_paths(captioned: tuple[Path, Path]) -> None:
+    pictures, run = captioned
+    told = CliRunner().invoke(main, ["chat", str(run)], input=f"{pictures / 'red-bar-1.png'}\n{pictures / 'no.png'}\n")
+    answer, error = told.stdout.splitlines()
+    assert answer.startswith("a ")
+    assert "No such file" in error
+
+
+def test_a_second_stage_moves_the_projection_alone_or_matrices_beside_all(
+    captioned: tuple[Path, Path], tmp_path: Path
+) -> None:
+    pictures, first = captioned
+    recipe = tmp_path / "second.toml"
+    text = CAPTION.format(path=pictures, steps=3)
+    sizes = text[text.index('family = "smolvlm"') : text.index("[train]")]
+    recipe.write_text(text.replace(sizes, f'base = "{first}"\n\n'), encoding="utf-8")
+    verbs.finetune(recipe, tmp_path / "projection", ['train.frozen=["vision","layers"]'])
+    before, after = (wenlu.load(run).model.state_dict() for run in (first, tmp_path / "projection"))
+    moved = {name for name, weight in after.items() if not weight.equal(before[name])}
+    assert "connector.proj.weight" in moved
+    assert not any(name.startswith(("vision.", "layers.")) for name in moved)
+
+    verbs.finetune(recipe, tmp_path / "beside", ["adapter.rank=2"])
+    bundle = wenlu.load(tmp_path / "beside")
+    assert (tmp_path / "beside/model/adapter_config.json").is_file()
+    assert bundle.task is not None
+    asked = CliRunner().invoke(main, ["predict", str(tmp_path / "beside"), str(pictures / "red-bar-1.png")])
+    assert "prediction" in json.loads(asked.stdout)
+
+
+def test_pictures_come_out_of_parquet(captioned: tuple[Path, Path], tmp_path: Path) -> None:
+    pictures, run = captioned
+    names = ["red-bar-1.png", "blue-square-0.png"]
+    rows = {"image": [{"bytes": (pictures / name).read_bytes(), "path": name} for name in names]}
+    parquet.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    asked = CliRunner().invoke(main, ["predict", str(run), str(tmp_path / "rows.parquet"), "image=image"])
+    by_bytes = [json.loads(line)["prediction"] for line in asked.stdout.splitlines()]
+    by_file = [
+        json.loads(CliRunner().invoke(main, ["predict", str(run), str(pictures / name)]).stdout)["prediction"]
+        for name in names
+    ]
+    assert by_bytes == by_file

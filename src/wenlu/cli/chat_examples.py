@@ -150,4 +150,4 @@ def _fields(task: LabelledTask, line: str) -> dict[str, str]:
             value = None
         if isinstance(value, dict):
             return {str(key): item if isinstance(item, str) else json.dumps(item) for key, item in value.items()}
-    return {task.config.roles[0].name: line}
+    return {next(role.name for role in task.config.roles if not role.is_answer): line}

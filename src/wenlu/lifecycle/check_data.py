@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from wenlu.corpus.pictures.reference import DIGEST
 from wenlu.corpus.prepare import read_split, splits
 from wenlu.corpus.record import Record
 from wenlu.errors import DataError
@@ -103,11 +104,12 @@ def _texts(task: Task, record: Record) -> Iterator[str]:
 
 
 def _known(record: Record, example: Any) -> Known:
-    """What tells a record from others: its text, and the rest of the question where there is more.
+    """What tells a record from others: its text, its picture, and the rest of the question where there is more.
 
     Near-duplicates are told by the text alone, which says little where it is but a part of what is asked.
     """
     more = [value for name in ("second", "context") if isinstance(value := getattr(example, name, None), str)]
+    more += [record.meta[DIGEST]] if DIGEST in record.meta else []
     answer = {name: value for name, value in vars(example).items() if name != "id"} if example is not None else ""
     return Known.of("\n".join([record.text, *more]), repr(answer), "" if more else record.meta.get("cluster", ""))
 
