@@ -294,3 +294,12 @@ def test_pictures_come_out_of_parquet(captioned: tuple[Path, Path], tmp_path: Pa
         for name in names
     ]
     assert by_bytes == by_file
+
+
+@pytest.mark.parametrize("recipe", [MATCH, CAPTION, ASK], ids=["match", "caption", "ask"])
+def test_the_checks_before_training_pass(recipe: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(recipe.format(path=shapes(tmp_path / "shapes"), steps=50).replace("check = false\n", ""))
+    report = verbs.check(path)
+    assert [finding for finding in report.findings if finding.verdict == "failure"] == []
+    assert {"overfit-8", "leakage"} <= {finding.name for finding in report.findings}

@@ -80,6 +80,7 @@ def test_models_are_told_with_what_they_can_be_asked() -> None:
         "columns": [],
         "parent": None,
         "loaded": True,
+        "sees": False,
     }
     assert gateway.send("GET", "/v1/models/reviews").json() == second
     assert second["parent"] == "tiny"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from wenlu.models.layers.seeing import SeeingDecoder
 from wenlu.tasks import IGNORED, Batch, CausalLM, GenerativeTask
 from wenlu.training.checks.finding import Finding
 from wenlu.training.checks.subject import Subject, layout
@@ -31,7 +32,7 @@ def no_future(subject: Subject, batch: Batch) -> list[Finding]:
     else:
         place = before = max(1, batch.input_ids.size(1) // 2)
         ids = batch.input_ids.clone()
-        ids[:, place:] = _others(ids[:, place:], moved)
+        ids[:, place:] = _words(ids[:, place:], moved)
         other = replace(batch, input_ids=ids)
     states, changed = _states(moved, batch), _states(moved, other)
     scale = max(1e-6, states.abs().max().item())
@@ -51,6 +52,16 @@ def _others(ids: Tensor, moved: Subject) -> Tensor:
     random = torch.Generator().manual_seed(0)
     steps = torch.randint(1, size, ids.shape, generator=random).to(ids.device)
     return (ids.clamp(min=0) + steps) % size
+
+
+def _words(ids: Tensor, moved: Subject) -> Tensor:
+    """As `_others`; what stands for a picture stays, and nothing else comes to."""
+    found = _others(ids, moved)
+    if not isinstance(moved.model, SeeingDecoder):
+        return found
+    mark = moved.model.image_token_id
+    found = torch.where(found == mark, (found + 1) % moved.model.config.vocab_size, found)
+    return torch.where(ids == mark, ids, found)
 
 
 def _states(moved: Subject, batch: Batch) -> Tensor:
