@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from wenlu.corpus.pictures.picture import BadPicture, PictureLimits
-from wenlu.corpus.pictures.reference import DIGEST, PICTURE, beside, read_bytes
+from wenlu.corpus.pictures.reference import DATA, DIGEST, PICTURE, beside, read_bytes
 from wenlu.corpus.record import Record
 from wenlu.corpus.source import Bad, Read
 
@@ -44,6 +44,7 @@ def _told(meta: Mapping[str, str], file: str, within: Path | None) -> dict[str, 
     if DIGEST in meta:  # in the file itself
         return {**meta, PICTURE: f"{file}{where}"}
     reference = beside(file, where)
-    if within is not None and not Path(os.path.normpath(reference)).is_relative_to(within):
+    is_file = not reference.startswith(DATA)
+    if is_file and within is not None and not Path(os.path.normpath(reference)).is_relative_to(within):
         raise BadPicture("picture outside its dataset", f"{where!r} of {file}")
     return {**meta, PICTURE: reference, DIGEST: hashlib.sha256(read_bytes(reference, _MAX_BYTES)).hexdigest()}

@@ -31,7 +31,7 @@ ROWS = 16
 _FILES = 8
 """Tables that are kept open."""
 _PACKAGE = "package:"
-_DATA = "data:"
+DATA = "data:"
 _EMBEDDED = re.compile(r"(.+)#(.*):([1-9][0-9]*)", re.S)
 
 
@@ -63,6 +63,8 @@ def beside(file: str, path: str) -> str:
 
     Raises BadPicture where a path of a package leads out of it.
     """
+    if path.startswith(DATA):
+        return path
     if not file.startswith(_PACKAGE):
         return os.path.join(os.path.dirname(file), path)
     inner = posixpath.normpath(posixpath.join(posixpath.dirname(_inner(file)), path))
@@ -73,7 +75,7 @@ def beside(file: str, path: str) -> str:
 
 def read_bytes(reference: str, max_bytes: int) -> bytes:
     """The bytes of a file, of a file of a package, or of a data URL; raises BadPicture."""
-    if reference.startswith(_DATA):
+    if reference.startswith(DATA):
         return _carried(reference, max_bytes)
     path = local_path(reference)
     try:
