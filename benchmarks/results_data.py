@@ -45,6 +45,11 @@ def _emoji(style: str, language: str) -> str:
     return f"{{{told}, accept_terms=true}}"
 
 
+BY_EMOJI = ('data.split_by="group"', 'data.group="base"')
+"""No two parts share an emoji, whatever its colour of skin, its style or its language."""
+BOTH = [_emoji(style, language) for style in ("google", "twitter") for language in ("en", "zh")]
+
+
 def debian(folder: Path) -> dict[str, Path]:
     return {"data.train": debian_synopses(folder)}
 
@@ -122,6 +127,7 @@ SETS: dict[str, ResultSet] = {
         "A fifth of the emoji held out with all their skin tones, styles and languages, so no concept of the test part "
         "was seen. From random weights. Candidates are all pictures and all names of the test part; the baseline is "
         "chance. Naming by the nearest of all names (text recall at 1) is zero-shot classification.",
+        (f"data.train=[{','.join(BOTH)}]", *BY_EMOJI),
         looks=(by_language,),
     ),
     "emoji-styles": ResultSet(
@@ -130,6 +136,8 @@ SETS: dict[str, ResultSet] = {
         "Learnt from the drawings of two houses, tried on all those of a third (emoji-datasource-facebook). From "
         "random weights.",
         (
+            f"data.train=[{','.join(BOTH)}]",
+            *BY_EMOJI,
             f"data.test=[{','.join(_emoji('facebook', language) for language in ('en', 'zh'))}]",
             "data.decontaminate=false",
             "train.keep_best=false",  # the validation part is of other emoji, and the test part of the same ones
@@ -142,6 +150,7 @@ SETS: dict[str, ResultSet] = {
         "Drawn from SVG. A tenth held out; no two parts share a title or one nearly the same. From random weights.",
         (
             'data.train={path="package:openclipart-svg/usr/share/openclipart/svg", kind="pictures", meta=["name"]}',
+            'data.split_by="group"',
             'data.group="name"',
             "data.test=0.1",
             "tokenizer.vocab_size=2560",
@@ -152,7 +161,13 @@ SETS: dict[str, ResultSet] = {
         "caption",
         "Learnt from the drawings of two houses, tried on all those of a third (emoji-datasource-facebook). From "
         "random weights. The baseline is the name of the training picture whose colours are most alike.",
-        (f"data.test={_emoji('facebook', 'en')}", "data.decontaminate=false", "train.keep_best=false"),
+        (
+            f"data.train=[{','.join(_emoji(style, 'en') for style in ('google', 'twitter'))}]",
+            *BY_EMOJI,
+            f"data.test={_emoji('facebook', 'en')}",
+            "data.decontaminate=false",
+            "train.keep_best=false",
+        ),
         looks=(captions,),
     ),
     "functions": ResultSet(

@@ -44,7 +44,7 @@ class PicturedConfig(LabelledConfig):
 
     Attributes:
         picture_size: pixels of the longer side; a larger picture is made smaller before all else, in training and later
-            alike, and is stored so. "auto" is twice the side that the model sees.
+            alike, and is stored so. None is twice the side that the model sees.
     """
 
     picture_size: PositiveInt | None = None
