@@ -153,7 +153,6 @@ SETS: dict[str, ResultSet] = {
             'data.split_by="group"',
             'data.group="name"',
             "data.test=0.1",
-            "tokenizer.vocab_size=2560",
         ),
     ),
     "emoji-captions": ResultSet(

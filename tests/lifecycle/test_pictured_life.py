@@ -189,7 +189,7 @@ def test_a_missing_picture_is_told_with_its_row(tmp_path: Path) -> None:
     pictures, recipe = shapes(tmp_path / "shapes"), tmp_path / "match.toml"
     (pictures / "red-bar-0.png").unlink()
     recipe.write_text(MATCH.format(path=pictures, steps=2), encoding="utf-8")
-    with pytest.raises(wenlu.errors.DataError, match=r"shapes\.csv.*red-bar-0\.png|1 of"):
+    with pytest.raises(wenlu.errors.DataError, match=r"red-bar-0\.png"):
         verbs.finetune(recipe, tmp_path / "run")
 
 
@@ -199,7 +199,7 @@ def test_a_damaged_picture_is_dropped_and_counted(tmp_path: Path) -> None:
     recipe.write_text(MATCH.format(path=pictures, steps=2), encoding="utf-8")
     verbs.finetune(recipe, tmp_path / "run")
     told = json.loads((tmp_path / "run/data/statistics.json").read_text(encoding="utf-8"))
-    assert "pictures" in json.dumps(told)
+    assert "damaged picture" in json.dumps(told)
     assert len(PictureData.open(tmp_path / "run/pictures")) == 119
 
 

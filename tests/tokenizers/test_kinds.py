@@ -126,3 +126,12 @@ def test_bytes_alone_make_a_vocabulary() -> None:
     assert len(tokenizer.encode("猫")) == 3
     alphabet = set(pre_tokenizers.ByteLevel.alphabet())
     assert {tokenizer.token(i) for i in range(2, 258)} == alphabet
+
+
+def test_byte_pairs_of_auto_are_as_many_as_the_text_supports_and_no_more_than_the_most() -> None:
+    few = train_tokenizer(TokenizerConfig(vocab_size="auto"), ["a red bar", "a red square"] * 3)
+    asked = train_tokenizer(TokenizerConfig(vocab_size=few.vocab_size), ["a red bar", "a red square"] * 3)
+    assert few.fingerprint == asked.fingerprint
+    words = [f"{a}{b}{c}" for a in "abcdefghijklmnop" for b in "aeiou" for c in "stuvwxyzklmnopqr"]
+    more = [f"{word}{other}" for word in words for other in words[:8]]
+    assert train_tokenizer(TokenizerConfig(vocab_size="auto"), [" ".join(more)] * 3).vocab_size == 4096

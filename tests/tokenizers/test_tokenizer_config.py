@@ -17,7 +17,10 @@ from wenlu.tokenizers import TokenizerConfig
             "vocab_size = 200 is too small: bpe with 2 special tokens starts from 258",
         ),
         ({"kind": "unigram", "vocab_size": 300}, "vocab_size = 300 is too small: unigram with 2 special tokens"),
-        ({"vocab_size": "auto"}, "vocab_size = 'auto' is for char and word; give bpe a number, for example 4096"),
+        (
+            {"kind": "unigram", "vocab_size": "auto"},
+            "vocab_size = 'auto' is for bpe, char and word; give unigram a number, for example 4096",
+        ),
         ({"kind": "char", "pattern": "gpt2"}, "pattern = 'gpt2' has no effect on char; it is for bpe and unigram"),
         ({"segmentation": "rjieba"}, "segmentation = 'rjieba' has no effect on bpe; it is for word"),
         ({"pad_token": ""}, "special token '' is empty or starts or ends with a space"),

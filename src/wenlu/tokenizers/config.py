@@ -21,7 +21,8 @@ class TokenizerConfig(Config):
     Attributes:
         kind: byte-level BPE (any text, exactly), Unigram with bytes for rare characters (any text, exactly),
             WordPiece as BERT cuts text (spaces are lost), single characters, or whole words.
-        vocab_size: all tokens, special ones included; "auto" takes every character or word of the text.
+        vocab_size: all tokens, special ones included; "auto" takes every character or word of the text, and of byte
+            pairs as many as it supports, at most 4,096.
         min_frequency: what occurs less often becomes no token.
         normalization: Unicode form in which text is read; anything but "none" makes decoding inexact.
         pattern: how text is cut before subwords are learnt (bpe, unigram); see `patterns`.
@@ -59,8 +60,10 @@ class TokenizerConfig(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.vocab_size == "auto" and self.kind not in ("char", "word"):
-            raise ValueError(f"vocab_size = 'auto' is for char and word; give {self.kind} a number, for example 4096")
+        if self.vocab_size == "auto" and self.kind not in ("bpe", "char", "word"):
+            raise ValueError(
+                f"vocab_size = 'auto' is for bpe, char and word; give {self.kind} a number, for example 4096"
+            )
         if self.pattern != "code" and self.kind not in ("bpe", "unigram"):
             raise ValueError(f"pattern = {self.pattern!r} has no effect on {self.kind}; it is for bpe and unigram")
         if self.segmentation != "auto" and self.kind != "word":
