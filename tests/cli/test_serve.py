@@ -19,9 +19,15 @@ from typer.testing import CliRunner
 
 import wenlu
 from wenlu.cli.app import app
+from wenlu.cli.serve import _question
+from wenlu.corpus.pictures.decoding import decoded
+from wenlu.corpus.pictures.reference import PictureBytes
+from wenlu.corpus.pictures.sight import Shown
 from wenlu.errors import UsageError, WenluError
 from wenlu.models import family
 from wenlu.models.weights import save_model
+from wenlu.server.dialects.chat_fields import ChatRequest
+from wenlu.server.messages import PICTURE, ModelInfo
 from wenlu.tokenizers import TokenizerConfig, train_tokenizer
 
 PROOF = os.environ.get("WENLU_PROOF") == "1"
@@ -161,6 +167,16 @@ def test_a_weak_key_of_the_environment_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("WENLU_API_KEY", "short")
     with pytest.raises(UsageError, match="WENLU_API_KEY: a key has at least 16 letters"):
         wenlu.serve(["runs/tiny"])
+
+
+@pytest.mark.parametrize("columns", [("image",), ("question", "image")])
+def test_what_to_ask_a_model_that_sees_shows_it_a_picture(columns: tuple[str, ...]) -> None:
+    path, body = _question(ModelInfo(name="eyes", abilities=("chat",), created=0, columns=columns, sees=True))
+    assert path == "/v1/chat/completions"
+    prompt = ChatRequest.of(body)[0].prompt()
+    with PictureBytes(1000) as files:
+        assert decoded(files.of(Shown.at(prompt.pictures[0]).meta)).pixels.tolist() == [[[255, 255, 255]]]
+    assert (prompt.messages[0]["content"] == PICTURE) == ("question" not in columns)
 
 
 def test_no_model_is_an_error_with_an_example() -> None:

@@ -230,6 +230,9 @@ def test_captions_are_predicted_for_files_and_beams(captioned: tuple[Path, Path]
     assert line["prediction"].startswith("a ")
     beams = CliRunner().invoke(main, ["predict", str(run), one, "num_beams=2"])
     assert json.loads(beams.stdout)["prediction"].startswith("a ")
+    (pictures.parent / "text.png").write_bytes(b"hello")
+    wrong = CliRunner().invoke(main, ["predict", str(run), str(pictures.parent / "text.png")])
+    assert "not a picture that is read" in str(wrong.exception)
     table = CliRunner().invoke(main, ["predict", str(run), str(pictures / "shapes.csv"), "image=file"])
     rows = [json.loads(row) for row in table.stdout.splitlines()]
     assert len(rows) == 120

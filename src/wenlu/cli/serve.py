@@ -13,7 +13,13 @@ from wenlu.cli.serve_keys import keys_app
 from wenlu.cli.settings import Json, help_of
 
 if TYPE_CHECKING:
+    from wenlu.server.messages import ModelInfo
     from wenlu.server.serving import Serving
+
+_WHITE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
+)
+"""The smallest of pictures, so that what is said can be pasted: one white pixel."""
 
 
 def serve(
@@ -53,7 +59,7 @@ def serve(
 def _show(serving: Serving) -> None:
     first = serving.models[0]
     key = ' -H "authorization: Bearer $WENLU_API_KEY"' if serving.needs_key else ""
-    path, body = _question(first.name, first.abilities, first.columns)
+    path, body = _question(first)
     typer.echo(f"{', '.join(model.name for model in serving.models)} at {serving.url}", err=True)
     typer.echo("Ask, for example:", err=True)
     ask = f"curl {serving.url}{path} -H 'content-type: application/json'{key}"
@@ -70,15 +76,21 @@ def _show_json(serving: Serving) -> None:
     sys.stdout.flush()
 
 
-def _question(model: str, abilities: tuple[str, ...], columns: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+def _question(told: ModelInfo) -> tuple[str, dict[str, Any]]:
+    """What the model can be asked: a path of the API, and a body that it answers."""
+    model, abilities, columns = told.name, told.abilities, told.columns
     if "chat" in abilities:
-        return "/v1/chat/completions", {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
+        content: Any = "Hello"
+        if told.sees:
+            asks = [{"type": "text", "text": "What is it?"}] if "question" in columns else []
+            content = [{"type": "image_url", "image_url": {"url": _WHITE}}, *asks]
+        return "/v1/chat/completions", {"model": model, "messages": [{"role": "user", "content": content}]}
     if "complete" in abilities:
         return "/v1/completions", {"model": model, "prompt": "Once"}
     if "embed" in abilities:
         return "/v1/embeddings", {"model": model, "input": "Once"}
-    told = dict.fromkeys(columns, "…") if len(columns) > 1 else "…"
-    return f"/v1/{abilities[0]}", {"model": model, "input": told}
+    example = dict.fromkeys(columns, "…") if len(columns) > 1 else "…"
+    return f"/v1/{abilities[0]}", {"model": model, "input": example}
 
 
 class ServeGroup(TyperGroup):

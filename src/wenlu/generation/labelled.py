@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, PositiveInt, field_validator, model_vali
 from wenlu.bundle import Bundle, model_path
 from wenlu.config import did_you_mean
 from wenlu.corpus.examples import Examples
-from wenlu.corpus.pictures.format import is_picture
+from wenlu.corpus.pictures.format import claims_picture
 from wenlu.corpus.record import Drop, Record
 from wenlu.corpus.source import SourceSpec
 from wenlu.corpus.sources import open_source
@@ -330,7 +330,7 @@ def rows_of(task: LabelledTask, source: Path | BinaryIO, config: AnsweringConfig
     if not isinstance(source, Path):
         return read_rows(source, name="stdin", format="txt")
     shows = asked[0].is_picture
-    if shows and config.kind == "auto" and (is_picture(source) or source.is_dir()):
+    if shows and config.kind == "auto" and (claims_picture(source) or source.is_dir()):
         config = config.model_copy(update={"kind": "pictures"})
     if not source.is_file() and not is_dataset(source):
         raise DataError(f"{source}: no such file; for a single text write --text {str(source)!r}")

@@ -35,6 +35,7 @@ _BMP_HEADS = (b"\x0c", b"\x28", b"\x34", b"\x38", b"\x40", b"\x6c", b"\x7c")
 """Lengths of a bitmap's second head, by version."""
 _SVG = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?svg[\s>/]")
 _HEAD = 1 << 16
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -67,9 +68,11 @@ def _is_text(head: bytes) -> bool:
     return all(character.isprintable() or character.isspace() for character in text)
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a file is one that is read, by its first bytes."""
+def claims_picture(path: Path) -> bool:
+    """Whether a file is a picture that is read by its first bytes, or says so by its name."""
     if not path.is_file():
         return False
+    if path.suffix.lower() in _SUFFIXES:
+        return True
     with path.open("rb") as file:
         return format_of(file.read(_HEAD)) in READ
