@@ -112,7 +112,7 @@ def test_a_prefix_with_another_picture_is_not_found_again(model: SeeingDecoder) 
     assert tokens(again) == greedy(model, first)
 
 
-def test_requests_with_equal_pictures_read_one_prompt(model: SeeingDecoder) -> None:
+def test_requests_with_equal_pictures_answer_alike(model: SeeingDecoder) -> None:
     engine = Engine(model)
     same = [asked((1, 2, 3), 5) for _ in range(3)]
     found = run(engine, same)
