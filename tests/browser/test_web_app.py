@@ -137,8 +137,8 @@ def test_the_whole_way_can_be_gone_by_keyboard(window: Window, script: Script) -
 def test_the_views_are_those_that_the_served_models_can_fill(window: Window, script: Script) -> None:
     script.models = [model for model in MODELS if model["id"] in ("smollm2-poems", "names", "vectors")]
     page = window.open()
-    assert page.locator("nav a").all_inner_texts() == ["Models", "Chat", "Continue", "Extract"]
-    assert page.locator(".models h2").all_inner_texts() == ["smollm2-poems", "names", "vectors"]
+    expect(page.locator("nav a")).to_have_text(["Models", "Chat", "Continue", "Extract"])
+    expect(page.locator(".models h2")).to_have_text(["smollm2-poems", "names", "vectors"])
     expect(page.locator(".models li").first).to_contain_text("adapts smollm2-135m-instruct")
     expect(page.locator(".models li").first).to_contain_text("loads when asked")
     page.goto(page.url.partition("#")[0] + "#/grade")

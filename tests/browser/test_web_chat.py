@@ -92,10 +92,10 @@ def test_tokens_show_how_likely_they_were_and_what_else_might_have_been(window: 
     expect(tokens.nth(1)).to_be_focused()
     rows = answer.locator(".others tr")
     # What the script gives its second token: 0.55, half of the rest, a quarter of it.
-    assert rows.locator(".number").all_inner_texts() == ["55%", "23%", "11%"]
+    expect(rows.locator(".number")).to_have_text(["55%", "23%", "11%"])
     assert tokens.nth(1).get_attribute("aria-label") == "␣😀, 55%"
     answer.get_by_role("button", name="Probabilities").click()
-    assert answer.locator(".markdown").inner_text() == "Tea 😀 and milk"
+    expect(answer.locator(".markdown")).to_have_text("Tea 😀 and milk")
 
 
 def test_only_a_finished_answer_is_read_out(window: Window, script: Script) -> None:

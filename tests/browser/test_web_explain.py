@@ -66,8 +66,8 @@ def test_units_of_a_valid_explanation_are_coloured_and_said(window: Window, scri
     page = window.page
     result.get_by_role("button", name="Why?").click()
     explanation = page.get_by_role("region", name="Why “好评”")
-    assert script.heard[-1][:2] == ("/v1/explain", {"model": "reviews-zh", "input": TEXT})
     assert explanation.locator(".badge").inner_text().split(maxsplit=1)[0] == "valid"
+    assert script.heard[-1][:2] == ("/v1/explain", {"model": "reviews-zh", "input": TEXT})
     assert explanation.locator(".attributed").text_content() == TEXT
     units = explanation.get_by_role("group", name="Text by what speaks").get_by_role("button")
     assert units.all_inner_texts() == [text for text, *_ in UNITS], "all of them, once and in order"
@@ -110,7 +110,7 @@ def test_what_is_not_valid_has_no_colour_and_never_one_without_the_statement(
         expect(explanation).to_contain_text(f"Not to be trusted: the verdict is “{verdict}”.")
         assert coloured.count() > 3
         button.click()
-        assert coloured.count() == 0
+        expect(coloured).to_have_count(0)
     page.get_by_role("button", name="中文").click()
     expect(explanation).to_contain_text("所以原文没有上色")
     assert [line for line in explanation.locator("li").all_inner_texts() if not re.search("[一-龥]", line)] == []
@@ -141,7 +141,7 @@ def test_a_refusal_is_told_and_can_be_tried_again(window: Window, script: Script
     expect(result.get_by_role("alert")).to_contain_text("no explanation within 60 seconds")
     result.get_by_role("button", name="Try again").click()
     expect(result.locator(".badge strong")).to_have_text("valid")
-    assert result.get_by_role("alert").count() == 0
+    expect(result.get_by_role("alert")).to_have_count(0)
     window.forgive(503)
 
 
@@ -181,7 +181,7 @@ def test_each_text_of_an_example_has_its_name_and_its_units(window: Window, scri
     page.keyboard.press("Control+Enter")
     page.get_by_role("button", name="Why?").click()
     explanation = page.locator(".explanation")
-    assert explanation.locator("h3").all_inner_texts() == ["Question", "Text that has the answer"]
+    expect(explanation.locator("h3")).to_have_text(["Question", "Text that has the answer"])
     assert explanation.locator(".attributed").all_text_contents() == list(texts.values())
     assert explanation.locator(".attributed .unit").all_inner_texts() == [text for _, text, *_ in units]
     assert script.heard[-1][1]["input"] == texts

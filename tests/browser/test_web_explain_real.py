@@ -62,7 +62,7 @@ def test_a_real_explanation_is_shown_with_its_own_amounts(browser: Browser, new_
             assert explanation.locator(".for, .against").count() == 0
             page.get_by_role("button", name="Show anyway").click()
         units = explanation.locator(".attributed .unit")
-        assert units.all_inner_texts() == [each.text for each in expected.attributions]
+        expect(units).to_have_text([each.text for each in expected.attributions])
         labels = units.evaluate_all("all => all.map(one => one.ariaLabel)")
         for label, each in zip(labels, expected.attributions, strict=True):
             shown = float(label.removeprefix(f"{each.text}: ").partition(",")[0])

@@ -46,7 +46,7 @@ def test_a_model_that_parts_a_text_into_words_shows_them(window: Window, script:
     page = window.open("extract")
     page.fill("#field-text", "今天天气")
     page.get_by_role("button", name="Extract").click()
-    assert page.locator(".result .labels span").all_inner_texts() == ["今天", "天气"]
+    expect(page.locator(".result .labels span")).to_have_text(["今天", "天气"])
 
 
 def test_several_labels_or_none_are_named(window: Window, script: Script) -> None:
@@ -55,7 +55,7 @@ def test_several_labels_or_none_are_named(window: Window, script: Script) -> Non
     page = window.open("classify")
     page.fill("#field-text", "cheap and good")
     page.get_by_role("button", name="Classify").click()
-    assert page.locator(".verdict strong").all_inner_texts() == ["price", "taste"]
+    expect(page.locator(".verdict strong")).to_have_text(["price", "taste"])
     assert page.locator("tr.chosen th").all_inner_texts() == ["price", "taste"]
     script.rows["classify"] = {"labels": [], "probabilities": shares}
     page.get_by_role("button", name="Classify").click()
@@ -74,12 +74,12 @@ def test_entities_are_marked_by_characters_where_javascript_counts_otherwise(win
     page.fill("#field-text", text)
     page.get_by_role("button", name="Extract").click()
     marks = page.locator("mark.entity")
-    assert marks.all_inner_texts() == [f"{one['text']}{one['label']}" for one in found]
+    expect(marks).to_have_text([f"{one['text']}{one['label']}" for one in found])
     assert [text.split() for text in page.locator(".legend button").all_inner_texts()] == [["PER", "2"], ["LOC", "1"]]
     colours = marks.evaluate_all("all => all.map(one => getComputedStyle(one).backgroundColor)")
     assert colours[0] == colours[1] != colours[2]
     page.get_by_role("button", name="LOC 1").click()
-    assert marks.all_inner_texts() == ["北京LOC"]
+    expect(marks).to_have_text(["北京LOC"])
     page.get_by_text("As a table").click()
     assert page.locator(".scroll tbody tr").nth(2).inner_text().split("\t") == ["北京", "LOC", "16–18", "80%"]
 
@@ -96,7 +96,7 @@ def test_an_answer_is_marked_in_its_context_and_so_is_each_other_candidate(windo
     assert page.locator("mark").inner_text() == "1843"
     expect(page.locator(".result")).to_contain_text("That there is no answer: 4.0%")
     page.locator(".candidates button").nth(1).click()
-    assert page.locator("mark").inner_text() == "in 1843"
+    expect(page.locator("mark")).to_have_text("in 1843")
     assert script.heard[-1][1]["input"] == {"question": "When?", "context": "She wrote 😀in 1843."}
     script.rows["answer"] = {"answer": "", "start": None, "end": None, "probability": 0.9, "alternatives": []}
     page.get_by_role("button", name="Answer", exact=True).click()
@@ -109,7 +109,7 @@ def test_a_translation_stands_beside_its_text(window: Window, script: Script) ->
     assert page.locator("h1").inner_text() == "Translate"
     page.fill("#field-source", "茶和水")
     page.get_by_role("button", name="Write").click()
-    assert page.locator(".sides .source").all_inner_texts() == ["茶和水", "Tea & <b>water</b>"]
+    expect(page.locator(".sides .source")).to_have_text(["茶和水", "Tea & <b>water</b>"])
     expect(page.locator(".sides")).to_contain_text("62% a token")
     assert script.heard[-1][1] == {"model": "zh-en", "input": "茶和水"}
 
@@ -143,7 +143,7 @@ def test_a_base_model_goes_on_with_a_text_and_again_from_there(window: Window, s
     asked = {"prompt": "Once there", "max_tokens": 200, "logprobs": 5, "stream": True, "model": "smollm2-135m-instruct"}
     assert script.heard[-1][:2] == ("/v1/completions", asked)
     page.get_by_role("button", name="Go on from here").click()
-    assert page.locator("#prompt").input_value() == "Once there was a mountain"
+    expect(page.locator("#prompt")).to_have_value("Once there was a mountain")
 
 
 def test_a_form_that_is_left_gives_its_place_back_and_keeps_its_text(window: Window, script: Script) -> None:
