@@ -262,3 +262,19 @@ def test_a_large_picture_is_refused_and_models_without_eyes_have_no_button(windo
     page.set_input_files(".picture-button input", large)
     expect(page.get_by_role("alert")).to_contain_text("larger than 5 MB")
     expect(page.locator(".shown-picture")).to_have_count(0)
+
+
+def test_a_conversation_goes_on_about_its_pictures_and_may_be_in_words_alone(window: Window, script: Script) -> None:
+    _with_seeing(script)
+    page = window.open("chat")
+    expect(page.get_by_text("You can show pictures too")).to_be_visible()
+    window.say("Hello")
+    assert script.heard[-1][1]["messages"] == [{"role": "user", "content": "Hello"}]
+    page.set_input_files(".picture-button input", _picture())
+    expect(page.locator(".shown-picture img")).to_be_visible()
+    window.say("What is it?")
+    window.say("Are you sure?")
+    messages = script.heard[-1][1]["messages"]
+    assert [message["role"] for message in messages] == ["user", "assistant"] * 2 + ["user"]
+    assert messages[2]["content"][0] == {"type": "image_url", "image_url": {"url": painted(RED)}}
+    assert (messages[0]["content"], messages[4]["content"]) == ("Hello", "Are you sure?")

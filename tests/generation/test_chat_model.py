@@ -55,7 +55,7 @@ def say(conversation: Conversation, user: str, sampling: SamplingConfig = GREEDY
 
 
 def asked(conversation: Conversation, user: str, sampling: SamplingConfig = GREEDY) -> str:
-    ids = conversation._in_roles([*conversation.turns, Turn(user, "")], sampling)
+    ids, _ = conversation._in_roles([*conversation.turns, Turn(user, "")], sampling)
     return conversation.bundle.tokenizer.decode(ids, skip_special=False)
 
 

@@ -27,7 +27,7 @@ from wenlu.generation.text import check_streams
 PROMPT = "> "
 CONTINUATION = ". "
 BLOCK = '"""'
-COMMANDS = ("/exit", "/help", "/load", "/reset", "/retry", "/save", "/set", "/system", "/undo")
+COMMANDS = ("/exit", "/help", "/load", "/picture", "/reset", "/retry", "/save", "/set", "/system", "/undo")
 
 _VISIBLE = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
 _VISIBLE |= dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
@@ -50,6 +50,8 @@ class Session:
         self.texts = texts
         self.notes = notes
         self.answers = answers
+        self.shown: tuple[str, ...] = ()
+        """Pictures that go with what is said next."""
 
     def note(self, message: str, style: str = "dim") -> None:
         self.notes.print(Text(message, style=style), soft_wrap=True)
@@ -68,11 +70,16 @@ class Session:
         command nothing. Raises UsageError where nothing was said yet."""
         if not line.startswith("/"):
             return line
-        return self.conversation.undo().user if line.strip() == "/retry" else None
+        if line.strip() != "/retry":
+            return None
+        taken = self.conversation.undo()
+        self.shown = taken.pictures
+        return taken.user
 
     def stream(self, user: str) -> Generator[Piece, None, None]:
         """The answer; closing it ends the turn. Raises WenluError before the first piece."""
-        pieces = self.conversation.answer(user, self.sampling)
+        pieces = self.conversation.answer(user, self.sampling, self.shown)
+        self.shown = ()
         if self.conversation.forgotten:
             self.note(self.texts.forgotten.format(tokens=self.conversation.forgotten), style="yellow")
         return pieces
@@ -90,8 +97,16 @@ class Session:
             case "/undo":
                 taken = self.conversation.undo()
                 self.note(self.texts.undone.format(user=_shortened(taken.user)))
+            case "/picture" if argument:
+                picture = str(Path(argument).expanduser())
+                self.conversation.look(picture)
+                self.shown = (*self.shown, picture)
+                self.note(self.texts.shown.format(path=picture))
+            case "/picture":
+                raise UsageError("/picture FILE: name a picture")
             case "/reset":
                 self.conversation.reset()
+                self.shown = ()
                 self.note(self.texts.reset)
             case "/save" if argument:
                 path = Path(argument).expanduser()

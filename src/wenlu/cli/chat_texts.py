@@ -20,6 +20,7 @@ class Texts:
     reset: str
     system: str
     no_system: str
+    shown: str
     saved: str
     loaded: str
     undone: str
@@ -39,6 +40,7 @@ ENGLISH = Texts(
 /set KEY=VALUE    change a setting, for example /set temperature=0.7 stop="\\n"
 /set KEY          back to its default; /set alone shows all
 /system TEXT      a text that stands above the conversation; /system alone shows it
+/picture FILE     show a picture with what you say next, to a model that sees
 /retry            answer once more what you said last
 /undo             take back your last turn and its answer
 /reset            forget the conversation
@@ -55,6 +57,7 @@ Ctrl-C stops an answer; a second one leaves.""",
     reset="The conversation is forgotten.",
     system="The system text is set.",
     no_system="There is no system text.",
+    shown="{path} goes with what you say next.",
     saved="{path} is written.",
     loaded="{path} is taken up, with turns: {turns}.",
     undone="Taken back: {user}",
@@ -75,6 +78,7 @@ CHINESE = Texts(
 /set 键=值        更改设置，例如 /set temperature=0.7 stop="\\n"
 /set 键           恢复默认值；只输入 /set 显示全部设置
 /system 文字      置于对话之前的文字；只输入 /system 显示它
+/picture 文件     向能看图的模型展示一张图片，随下一句话一起
 /retry            重新回答您上一次说的话
 /undo             撤回您的上一轮及其回答
 /reset            忘记对话
@@ -90,6 +94,7 @@ Ctrl-C 停止回答；再按一次退出。""",
     reset="对话已忘记。",
     system="系统文字已设置。",
     no_system="没有系统文字。",
+    shown="{path} 将随您的下一句话一起展示。",
     saved="已写入 {path}。",
     loaded="已接上 {path}，轮次：{turns}。",
     undone="已撤回：{user}",

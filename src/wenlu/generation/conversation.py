@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from wenlu.bundle import Bundle
+from wenlu.corpus.pictures.sight import Shown
 from wenlu.errors import DataError, UsageError
 from wenlu.generation.answer import Piece
 from wenlu.generation.forward import context_of
+from wenlu.generation.picture_chat import PictureChat, content_of
 from wenlu.generation.settings import SamplingConfig
 from wenlu.generation.text import stream_ids
 from wenlu.rundir import atomic
@@ -20,10 +24,15 @@ from wenlu.tasks import Dialogue, Preference
 
 @dataclass(frozen=True)
 class Turn:
-    """What the user wrote, and how the model went on, as far as it came."""
+    """What the user wrote, and how the model went on, as far as it came.
+
+    Attributes:
+        pictures: paths of those that the user showed.
+    """
 
     user: str
     answer: str
+    pictures: tuple[str, ...] = ()
 
 
 class Conversation:
@@ -36,6 +45,7 @@ class Conversation:
     Attributes:
         system: stands above all turns.
         forgotten: tokens that the last answer could not see any more.
+        eyes: how the model is shown pictures; None of one that sees none.
     """
 
     def __init__(self, bundle: Bundle, system: str = "") -> None:
@@ -44,6 +54,7 @@ class Conversation:
         self.system = system
         self.turns: list[Turn] = []
         self.forgotten = 0
+        self.eyes = PictureChat.of(bundle)
         self._answers = 0
 
     @property
@@ -56,23 +67,37 @@ class Conversation:
         """All that has been written."""
         return self._head() + self._dialogue()
 
-    def answer(self, user: str, sampling: SamplingConfig) -> Generator[Piece, None, None]:
+    def answer(self, user: str, sampling: SamplingConfig, pictures: Sequence[str] = ()) -> Generator[Piece, None, None]:
         """Answer `user`, or continue the text after it; an empty one lets the model go on where it stopped.
+
+        Args:
+            pictures: paths of pictures that the user shows with it.
 
         Closing the iterator ends the turn, which keeps what came so far. Each answer draws with another seed:
         `sampling.seed` for the first, one more for each that follows.
 
         Raises:
-            UsageError: neither context nor `user` holds a token, or the system text or `user` fills the context.
-            DataError, WeightsError: the chat template refuses the messages, or cannot be rendered.
+            UsageError: neither context nor `user` holds a token, or the system text or `user` fills the context; or
+                the model sees no pictures.
+            DataError, WeightsError: the chat template refuses the messages, or cannot be rendered; or a picture cannot
+                be used.
         """
+        turn, pixels = Turn(user, "", tuple(pictures)), None
+        if pictures:
+            self.look(*pictures)
         if self.in_roles:
-            ids = self._in_roles([*self.turns, Turn(user, "")], sampling)
+            ids, pixels = self._in_roles([*self.turns, turn], sampling)
         else:
             ids = self._prompt(_on_new_line(self._dialogue(), user), sampling)
         seed = (sampling.seed + self._answers) % 2**64
-        pieces = stream_ids(self.bundle, ids, sampling.model_copy(update={"seed": seed}))
-        return self._keep(user, pieces)
+        pieces = stream_ids(self.bundle, ids, sampling.model_copy(update={"seed": seed}), pixels)
+        return self._keep(turn, pieces)
+
+    def look(self, *pictures: str) -> None:
+        """See whether pictures can be shown; raises UsageError where the model sees none, BadPicture for a bad one."""
+        if self.eyes is None:
+            raise UsageError("this model sees no pictures in a conversation; say it in words")
+        self.eyes.sight.gallery([Shown.at(path) for path in pictures])
 
     def reset(self) -> None:
         """Forget the turns, not the system text."""
@@ -97,7 +122,10 @@ class Conversation:
         except ValueError as error:
             raise DataError(f"{path}: is no conversation; /save FILE.json writes one that can be loaded") from error
         try:
-            turns = [Turn(_text(turn["user"]), _text(turn["answer"])) for turn in whole["turns"]]
+            turns = [
+                Turn(_text(turn["user"]), _text(turn["answer"]), tuple(map(_text, turn.get("pictures", ()))))
+                for turn in whole["turns"]
+            ]
             system, settings = _text(whole["system"]), dict(whole["settings"])
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
@@ -119,7 +147,7 @@ class Conversation:
                 "model": str(self.bundle.path),
                 "system": self.system,
                 "settings": sampling.model_dump(mode="json", exclude_defaults=True),
-                "turns": [asdict(turn) for turn in self.turns],
+                "turns": [{key: value for key, value in asdict(turn).items() if value != ()} for turn in self.turns],
             }
             content = json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
         try:
@@ -128,14 +156,14 @@ class Conversation:
             raise atomic.failed_to_write(path, error) from error
         atomic.write_text(path, content)
 
-    def _keep(self, user: str, pieces: Iterator[Piece]) -> Generator[Piece, None, None]:
+    def _keep(self, turn: Turn, pieces: Iterator[Piece]) -> Generator[Piece, None, None]:
         parts: list[str] = []
         try:
             for piece in pieces:
                 parts.append(piece.text)
                 yield piece
         finally:
-            self.turns.append(Turn(user, "".join(parts)))
+            self.turns.append(replace(turn, answer="".join(parts)))
             self._answers += 1
 
     def _head(self) -> str:
@@ -144,14 +172,15 @@ class Conversation:
     def _dialogue(self) -> str:
         text = ""
         for turn in self.turns:
-            text = _on_new_line(text, turn.user)
+            text = _on_new_line(text, "\n".join([*(f"[{path}]" for path in turn.pictures), turn.user]))
             text = _on_new_line(text, turn.answer) if self.in_roles and turn.user else text + turn.answer
         return text
 
-    def _in_roles(self, turns: list[Turn], sampling: SamplingConfig) -> list[int]:
+    def _in_roles(self, turns: list[Turn], sampling: SamplingConfig) -> tuple[list[int], Tensor | None]:
         """The system text and as many of the last `turns` as leave room for an answer, as the template writes them."""
         turns = _joined(turns)
-        whole = ids = self._written(turns)
+        ids, pixels = self._written(turns)
+        whole = len(ids)
         context = self._context()
         room = None if context is None else context - min(sampling.max_new_tokens, context // 2)
         while room is not None and len(ids) > room:
@@ -161,9 +190,9 @@ class Conversation:
                     f"of {context}; shorten them"
                 )
             turns = turns[1:]
-            ids = self._written(turns)
-        self.forgotten = len(whole) - len(ids)
-        return ids
+            ids, pixels = self._written(turns)
+        self.forgotten = whole - len(ids)
+        return ids, pixels
 
     def _context(self) -> int | None:
         """What the model reads at once, or what it read when it learnt to converse."""
@@ -172,13 +201,19 @@ class Conversation:
         found = [length for length in (context_of(self.bundle.model), learnt) if length is not None]
         return min(found, default=None)
 
-    def _written(self, turns: list[Turn]) -> list[int]:
-        """The ids of `turns`, the last of which is open: the model goes on behind its answer."""
-        messages = [{"role": "system", "content": self.system}] if self.system else []
+    def _written(self, turns: list[Turn]) -> tuple[list[int], Tensor | None]:
+        """The ids of `turns` and their pictures; the last one is open: the model goes on behind its answer."""
+        messages: list[dict[str, Any]] = [{"role": "system", "content": self.system}] if self.system else []
         for turn in turns:
-            messages += [{"role": "user", "content": turn.user}, {"role": "assistant", "content": turn.answer}]
-        tokenizer = self.bundle.tokenizer
-        return [*tokenizer.apply_chat_template(messages[:-1]), *tokenizer.encode(turns[-1].answer)]
+            messages.append({"role": "user", "content": content_of(turn.user, len(turn.pictures))})
+            messages.append({"role": "assistant", "content": turn.answer})
+        tokenizer, pixels = self.bundle.tokenizer, None
+        if self.eyes is None:
+            ids = tokenizer.apply_chat_template(messages[:-1])
+        else:
+            shown = [Shown.at(path) for turn in turns for path in turn.pictures]
+            ids, pixels = self.eyes.prompt(messages[:-1], shown)
+        return [*ids, *tokenizer.encode(turns[-1].answer)], pixels
 
     def _prompt(self, dialogue: str, sampling: SamplingConfig) -> list[int]:
         """The tokenizer's opening, system text and as much of the end of `dialogue` as leaves room for an answer."""
@@ -206,10 +241,10 @@ def _joined(turns: list[Turn]) -> list[Turn]:
     """Each answer in one piece, which an empty line of the user only continued; raises UsageError without a user."""
     result: list[Turn] = []
     for turn in turns:
-        if turn.user:
+        if turn.user or turn.pictures:
             result.append(turn)
         elif result:
-            result[-1] = Turn(result[-1].user, result[-1].answer + turn.answer)
+            result[-1] = replace(result[-1], answer=result[-1].answer + turn.answer)
     if not result:
         raise UsageError("there is no answer to go on with yet; write something first")
     return result

@@ -58,10 +58,12 @@ def stream(bundle: Bundle, prompt: str, sampling: SamplingConfig) -> Iterator[Pi
     return stream_ids(bundle, encode_prompt(bundle, prompt), sampling)
 
 
-def stream_ids(bundle: Bundle, prompt: list[int], sampling: SamplingConfig) -> Iterator[Piece]:
-    """As `stream`, for a prompt that is encoded already."""
+def stream_ids(
+    bundle: Bundle, prompt: list[int], sampling: SamplingConfig, pixel_values: Tensor | None = None
+) -> Iterator[Piece]:
+    """As `stream`, for a prompt that is encoded already, and its pictures (M, C, H, W)."""
     check_streams(sampling)
-    request = Requests(bundle, sampling).make(prompt, choice=0)
+    request = replace(Requests(bundle, sampling).make(prompt, choice=0), pixel_values=pixel_values)
     engine = engine_of(bundle, sampling, max_batch=1)
     engine.submit(request)
     return _pieces(engine, Answer(bundle, prompt, sampling))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wenlu.bundle import Bundle, load
+from wenlu.corpus.pictures.processing import holds_processing, read_processing, write_processing
 from wenlu.generation import SamplingConfig
 from wenlu.lifecycle.model_card import CARD, Subject, model_card
 from wenlu.lifecycle.report.words import Language
@@ -26,7 +27,7 @@ from wenlu.models.weights.digest import weights_digest
 from wenlu.models.weights.files import ASSEMBLED
 from wenlu.models.weights.generation_config import ids_of, write_generation_config
 from wenlu.rundir import atomic
-from wenlu.tasks import CausalLM, Dialogue, GenerativeTask, Preference, Reward, Task, WritingTask
+from wenlu.tasks import CausalLM, Dialogue, GenerativeTask, PicturedTask, Preference, Reward, Task, WritingTask
 from wenlu.tasks.corruption.seq2seq import Seq2SeqObjective
 from wenlu.tokenizers import Tokenizer
 
@@ -113,6 +114,17 @@ def write_bundle(folder: Path, bundle: Bundle, *, name: str, run: Path | None, l
     )
     if bundle.task is not None and not isinstance(bundle.task, CausalLM):
         bundle.task.save(folder, bundle.model, family)
+    keep_sight(folder, bundle.path, bundle.task)
+
+
+def keep_sight(folder: Path, source: Path, task: Task | None) -> None:
+    """How a model wants its pictures stays beside it, also where it was loaded or trained for words alone.
+
+    Args:
+        source: the folder that it came from.
+    """
+    if not isinstance(task, PicturedTask) and holds_processing(source):
+        write_processing(folder, read_processing(source))
 
 
 def base_of(folder: Path) -> BaseFacts:

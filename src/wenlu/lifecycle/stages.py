@@ -134,13 +134,14 @@ def examples_stage(life: Life) -> Life:
 
 def pictures_stage(life: Life) -> Life:
     """`data/` → `pictures/`: each picture decoded once, at the size from which a model is shown it."""
-    sight = new_sight(life.recipe, Tokenizer.load(life.out / "tokenizer"))
-    key = stage_key([], code=("corpus/pictures",), inputs=[life.key("data"), str(sight.longest)])
+    longest = new_sight(life.recipe, Tokenizer.load(life.out / "tokenizer")).longest
+    assert longest is not None, "a task's own, or what its model sees"
+    key = stage_key([], code=("corpus/pictures",), inputs=[life.key("data"), str(longest)])
     folder = life.out / PICTURES
     if not (folder.exists() and life.cache.is_done("pictures", key)):
         with life.working("pictures", key):
             records = (record for split in splits(life.out / "data") for record in read_split(life.out / "data", split))
-            write_pictures(records, folder, Working(sight.longest), max_bad_fraction=0.0, progress=life.progress)
+            write_pictures(records, folder, Working(longest), max_bad_fraction=0.0, progress=life.progress)
     return life.with_key("pictures", key)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from wenlu.bundle import model_path
 from wenlu.corpus.damage import Damage
 from wenlu.corpus.packing import Rows, TokenRows
 from wenlu.corpus.prepare import read_split, splits
@@ -28,7 +29,7 @@ from wenlu.lifecycle.forgetting import budget_of
 from wenlu.lifecycle.life import Life
 from wenlu.lifecycle.mixed_training import each_calibrated, mixed_data, multi_task
 from wenlu.lifecycle.model_card import Subject, model_card
-from wenlu.lifecycle.model_folder import generation_of, tokenizer_kept, write_model_folder
+from wenlu.lifecycle.model_folder import generation_of, keep_sight, tokenizer_kept, write_model_folder
 from wenlu.lifecycle.model_settings import ModelSettings
 from wenlu.lifecycle.pictures import new_config, new_sight, settled, with_pictures
 from wenlu.lifecycle.recipe import Recipe
@@ -298,3 +299,5 @@ def _write_model(life: Life, task: Task, model: LanguageModel, tokenizer: Tokeni
         whole = () if facts is None else trained_whole(task, model)
         write_model_folder(folder, kept, family, saved, generation=generation, card=card, base=facts, whole=whole)
         task.save(folder, model, family)
+        if recipe.model.base is not None:
+            keep_sight(folder, model_path(recipe.model.base), task)

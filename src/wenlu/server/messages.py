@@ -44,7 +44,7 @@ class ModelInfo(Struct, frozen=True, omit_defaults=True):
         tools: whether its chat template knows functions; without it they are told in the system message.
         loaded: whether it is in memory now.
         dimensions: of its vectors.
-        sees: whether messages of a user may show pictures.
+        sees: whether messages of a user may show pictures; one with `columns` is asked single questions about them.
     """
 
     name: str

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from wenlu.errors import DataError, WeightsError
@@ -23,6 +24,7 @@ _ROLE = re.compile(r"[\w-]{1,64}")
 _MARKS = tuple(map(chr, range(0xFDD0, 0xFDF0)))
 """Characters that Unicode promises never to assign."""
 _GENERATION = re.compile(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}")
+_PROBE = "qwzx"
 _REASONING = ("reasoning_content", "thinking", "reasoning")
 
 
@@ -76,7 +78,9 @@ class ChatTemplate:
         """The text that stands for `messages`.
 
         Args:
-            messages: `{"role": …, "content": …}` each, with what else the template knows (`tool_calls`, …).
+            messages: `{"role": …, "content": …}` each, with what else the template knows (`tool_calls`, …). A content
+                is text, or parts as `{"type": "text", "text": …}` and `{"type": "image"}`; text is made a part where
+                the template passes over it else.
             tools: functions that the model may call, as JSON Schema.
             add_generation_prompt: end where the model begins to answer.
             variables: more of what the template asks for, such as `enable_thinking`.
@@ -85,8 +89,7 @@ class ChatTemplate:
             DataError: the template refuses the messages, or they are none.
             WeightsError: the template is broken, does not end or needs too much.
         """
-        given = _given(messages, tools, add_generation_prompt, variables)
-        return self._render(given)
+        return self._render(self._given(messages, tools, add_generation_prompt, variables))
 
     def pieces(
         self,
@@ -102,7 +105,7 @@ class ChatTemplate:
         `transformers`. Raises DataError also where a message holds a special token that the template looks for and
         neither copies nor takes out.
         """
-        given = _given(messages, tools, add_generation_prompt, variables)
+        given = self._given(messages, tools, add_generation_prompt, variables)
         text = self._render(given)
         content = json.dumps(given, ensure_ascii=False)
         marks = [mark for mark in _MARKS if mark not in content and mark not in text][:5]
@@ -122,6 +125,41 @@ class ChatTemplate:
                 "the text"
             )
         return pieces
+
+    @cached_property
+    def _reads_parts_alone(self) -> bool:
+        """Whether the template looks for parts of a content, so that nothing of a plain text is written."""
+        if "type" not in self.source:
+            return False
+        told: list[str] = []
+        for content in (_PROBE, [{"type": "text", "text": _PROBE}]):
+            asked = [{"role": "user", "content": content}]
+            try:
+                told.append(self._render({"messages": asked, "tools": None, "add_generation_prompt": True}))
+            except (DataError, WeightsError):
+                told.append("")
+        return _PROBE not in told[0] and _PROBE in told[1]
+
+    def _given(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Message] | None,
+        add_generation_prompt: bool,
+        variables: Mapping[str, Any] | None,
+    ) -> dict[str, Any]:
+        for number, message in enumerate(messages):
+            if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+                raise DataError(f"message {number}: {message!r:.80} is no {{'role': …, 'content': …}}")
+            if not _ROLE.fullmatch(message["role"]):
+                raise DataError(f"message {number}: role {message['role']!r:.80} is not one word")
+        told = [_with_reasoning(message) for message in messages]
+        return {
+            **(variables or {}),
+            "messages": [_in_parts(message) for message in told] if self._reads_parts_alone else told,
+            "tools": None if tools is None else list(tools),
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+        }
 
     def _unbroken(self, given: Mapping[str, Any], text: str, tokens: list[str], marks: list[str]) -> list[Piece] | None:
         """The pieces of `text` with the messages' special tokens as text; None where the template looks into them."""
@@ -221,30 +259,15 @@ def read_chat_template(
     return ChatTemplate(default, by_name.get("tool_use"), variables, specials)
 
 
-def _given(
-    messages: Sequence[Message],
-    tools: Sequence[Message] | None,
-    add_generation_prompt: bool,
-    variables: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    for number, message in enumerate(messages):
-        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
-            raise DataError(f"message {number}: {message!r:.80} is no {{'role': …, 'content': …}}")
-        if not _ROLE.fullmatch(message["role"]):
-            raise DataError(f"message {number}: role {message['role']!r:.80} is not one word")
-    return {
-        **(variables or {}),
-        "messages": [_with_reasoning(message) for message in messages],
-        "tools": None if tools is None else list(tools),
-        "documents": None,
-        "add_generation_prompt": add_generation_prompt,
-    }
-
-
 def _with_reasoning(message: Message) -> dict[str, Any]:
     """Reasoning goes by several names; templates read the first or the second."""
     found = next((message[name] for name in _REASONING if message.get(name) is not None), None)
     return dict(message) if found is None else {"thinking": found, **message, "reasoning_content": found}
+
+
+def _in_parts(message: dict[str, Any]) -> dict[str, Any]:
+    content = message.get("content")
+    return {**message, "content": [{"type": "text", "text": content}]} if isinstance(content, str) else message
 
 
 def _marked(given: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:

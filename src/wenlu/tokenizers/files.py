@@ -18,6 +18,8 @@ VOCABULARY = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
 ROLES = "special_tokens_map.json"
 TEMPLATE = "chat_template.jinja"
+OLDER_TEMPLATE = "chat_template.json"
+"""Where processors of pictures and words kept theirs before, as `chat_template`."""
 
 # What the field calls these tokens, for a tokenizer.json that comes without the files that name them.
 _USUAL = {
@@ -69,7 +71,6 @@ def read_folder(path: Path) -> tuple[tokenizers.Tokenizer, Roles, Settings]:
     inner = _parse(document, file)
     if not inner.get_vocab_size():
         raise WeightsError(f"{file}: its vocabulary is empty; is the file complete?")
-    template = file.parent / TEMPLATE
     roles = _roles(document, {**named, **config}, inner)
     for token in roles.tokens():
         if inner.token_to_id(token) is None:
@@ -77,7 +78,7 @@ def read_folder(path: Path) -> tuple[tokenizers.Tokenizer, Roles, Settings]:
                 f"{file.parent / CONFIG}: special token {token!r} is not in the vocabulary of {file.name}; "
                 f"add it there, or remove it from {CONFIG} and {ROLES}"
             )
-    return inner, roles, Settings(config, _text(template) if template.exists() else None)
+    return inner, roles, Settings(config, _template(file.parent))
 
 
 def write_folder(folder: Path, inner: tokenizers.Tokenizer, roles: Roles, settings: Settings) -> None:
@@ -99,6 +100,18 @@ def write_folder(folder: Path, inner: tokenizers.Tokenizer, roles: Roles, settin
             os.replace(partial, folder / name)
     except OSError as error:
         raise ResourceError(f"{folder}: cannot write the tokenizer: {error.strerror}") from error
+
+
+def _template(folder: Path) -> str | None:
+    """What a file of its own says of how messages are written."""
+    if (folder / TEMPLATE).exists():
+        return _text(folder / TEMPLATE)
+    if not (folder / OLDER_TEMPLATE).exists():
+        return None
+    template = _object(folder / OLDER_TEMPLATE).get("chat_template")
+    if not isinstance(template, str):
+        raise WeightsError(f"{folder / OLDER_TEMPLATE}: chat_template is {type(template).__name__}, not a text")
+    return template
 
 
 def _object(file: Path) -> dict[str, Any]:

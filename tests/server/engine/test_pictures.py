@@ -7,23 +7,27 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tasks.labelled import ASKED, LABELLED, PAINTED, RED, NewTokenizer, painted, seeing, settled
+from tests.seeing_folder import seeing_folder
+from tests.tasks.labelled import ASKED, LABELLED, PAINTED, RED, WHITE, NewTokenizer, painted, seeing, settled
 from tests.tasks.tiny import SIZES
 
+import wenlu
 from wenlu.bundle import Bundle
 from wenlu.corpus.pictures.sight import Shown
 from wenlu.errors import UsageError
 from wenlu.generation import SamplingConfig
 from wenlu.generation.answering import answers_to
+from wenlu.generation.conversation import Conversation
 from wenlu.generation.engine import Engine
 from wenlu.models import family
 from wenlu.server.dialects.chat_fields import ChatRequest
+from wenlu.server.engine.asides import reply_to
 from wenlu.server.engine.forms import Forms
 from wenlu.server.engine.preparing import Prepared, prepare
 from wenlu.server.engine.problem import Problem
 from wenlu.server.engine.served import Served, served
 from wenlu.server.engine.writing import Writing
-from wenlu.server.messages import Delta, TextPrompt
+from wenlu.server.messages import ChatPrompt, Delta, TextPrompt, Tokenize, Tokens
 from wenlu.tasks import LabelledTask, new_task
 from wenlu.tasks.pictured.writing import PicturedPair
 
@@ -121,6 +125,61 @@ def test_a_conversation_and_a_bare_text_are_refused(new_tokenizer: NewTokenizer)
     several = ChatRequest.of({"model": "m", "messages": turns})[0].generate(1)
     with pytest.raises(Problem, match="answers one message of a user"):
         prepare(several, one, None, Forms(1000))
+
+
+@pytest.fixture(scope="module")
+def talker(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    folder = tmp_path_factory.mktemp("talker")
+    seeing_folder(folder)
+    (one,) = served("m", wenlu.load(folder))
+    return one
+
+
+def test_a_chat_model_is_shown_pictures_in_any_of_its_turns(talker: Served, tmp_path: Path) -> None:
+    assert isinstance(talker.bundle, Bundle)
+    assert (talker.info.sees, talker.info.columns) == (True, ())
+    assert talker.info.abilities[:2] == ("chat", "complete")
+    urls = [painted(RED, WHITE), painted(WHITE, RED)]
+    alone, sampling = Conversation(talker.bundle, "Be brief."), SamplingConfig(max_new_tokens=6)
+    messages: list[dict[str, Any]] = [{"role": "system", "content": "Be brief."}]
+    for question, shown in (("What is it?", urls), ("Really?", []), ("And this?", urls[:1])):
+        messages.append({"role": "user", "content": [*map(part, shown), {"type": "text", "text": question}]})
+        expected = "".join(piece.text for piece in alone.answer(question, sampling, shown))
+        answer = said(talker, ready(talker, None, messages=messages))
+        assert whole(answer) == whole(expected)
+        messages.append({"role": "assistant", "content": alone.turns[-1].answer})
+    other = said(talker, ready(talker, [part(urls[1]), {"type": "text", "text": "What is it?"}]))
+    assert other != said(talker, ready(talker, [part(urls[0]), {"type": "text", "text": "What is it?"}]))
+
+
+def test_a_chat_model_that_sees_is_also_asked_in_words_alone(talker: Served) -> None:
+    assert isinstance(talker.bundle, Bundle)
+    (tokens,) = [ready(talker, "What is it?").ids]
+    assert "User: What is it?" in talker.bundle.tokenizer.decode(tokens)
+    asked = ChatRequest.of({"model": "m", "messages": [{"role": "user", "content": "a"}]})[0].generate(1)
+    plain = prepare(type(asked)(id=1, model="m", prompt=TextPrompt("What is")), talker, None, Forms(1000))
+    assert plain.requests[0].pixel_values is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([part(painted(RED)), {"type": "text", "text": "a\ufffcb"}], "holds the character U[+]FFFC"),
+        ([part("data:image/png;base64,aGVsbG8=")], "not a picture that is read"),
+    ],
+)
+def test_pictures_of_a_conversation_that_cannot_be_shown_are_told(content: Any, message: str, talker: Served) -> None:
+    with pytest.raises(Problem, match=message) as told:
+        ready(talker, content)
+    assert told.value.param == "prompt.messages"
+
+
+def test_a_conversation_with_pictures_is_counted_as_it_is_asked(talker: Served) -> None:
+    prompt = ready(talker, [part(painted(RED)), {"type": "text", "text": "What is it?"}])
+    assert isinstance(prompt.asked.prompt, ChatPrompt)
+    counted = reply_to(Tokenize(id=1, model="m", prompt=prompt.asked.prompt), talker)
+    assert isinstance(counted, Tokens)
+    assert list(counted.ids) == prompt.ids
 
 
 def test_what_matches_pictures_is_not_served_yet(new_tokenizer: NewTokenizer) -> None:

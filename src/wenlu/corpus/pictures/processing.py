@@ -12,6 +12,8 @@ from wenlu.config import Config
 from wenlu.errors import WeightsError
 
 FILE = "preprocessor_config.json"
+WHOLE_FILE = "processor_config.json"
+"""Where newer versions of transformers keep the same settings, as `image_processor`."""
 Kind = Literal["CLIP", "Siglip", "Idefics3", "SmolVLM"]
 Triple = tuple[float, float, float]
 _OPENAI_MEAN, _OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -102,21 +104,26 @@ def default_processing(kind: Kind, **changes: Any) -> ImageProcessing:
     return ImageProcessing.model_validate({"kind": kind, **_DEFAULTS[kind], **changes})
 
 
+def holds_processing(folder: Path) -> bool:
+    """Whether a model folder says how its model wants its pictures."""
+    whole = folder / WHOLE_FILE
+    return (folder / FILE).is_file() or (whole.is_file() and "image_processor" in _object(whole))
+
+
 def read_processing(folder: Path) -> ImageProcessing:
-    """The settings in a model folder's preprocessor_config.json.
+    """The settings in a model folder's preprocessor_config.json, or in its processor_config.json.
 
     Raises:
         WeightsError: there is none, it is of a kind that is not known, or has a key whose meaning is not.
     """
     path = folder / FILE
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path}: no such file, which says how this model wants its pictures") from error
-    except ValueError as error:
-        raise WeightsError(f"{path}: malformed JSON ({error}); download it again") from error
-    if not isinstance(found, dict):
-        raise WeightsError(f"{path}: holds {type(found).__name__}, not an object; download it again")
+    if path.is_file() or not holds_processing(folder):
+        found = _object(path)
+    else:
+        path = folder / WHOLE_FILE
+        found = _object(path)["image_processor"]
+        if not isinstance(found, dict):
+            raise WeightsError(f"{path}: image_processor is {type(found).__name__}, not an object; download it again")
     kind = _kind(str(found.pop("image_processor_type", None) or found.get("feature_extractor_type")), path)
     values = {key: value for key, value in found.items() if key not in _HARMLESS}
     for key in ("size", "crop_size"):
@@ -140,6 +147,18 @@ def write_processing(folder: Path, processing: ImageProcessing) -> None:
         values.pop("do_center_crop")
     whole = {"image_processor_type": f"{kind}ImageProcessor", "do_convert_rgb": True, **values}
     (folder / FILE).write_text(json.dumps(whole, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such file, which says how this model wants its pictures") from error
+    except ValueError as error:
+        raise WeightsError(f"{path}: malformed JSON ({error}); download it again") from error
+    if not isinstance(found, dict):
+        raise WeightsError(f"{path}: holds {type(found).__name__}, not an object; download it again")
+    return found
 
 
 def _kind(name: str, path: Path) -> Kind:

@@ -55,13 +55,14 @@ class Sight:
 
     Attributes:
         processing: of the model.
-        longest: pixels of the longer side; a larger picture is made smaller before all else.
+        longest: pixels of the longer side; a larger picture is made smaller before all else, as stored ones are. None:
+            the processing has the whole picture, as that of Hugging Face has.
         store: pictures at that size, to read in place of their files.
         is_blind: every picture is zeros, to see what a score owes to pictures at all.
     """
 
     processing: ImageProcessing
-    longest: int
+    longest: int | None
     store: PictureData | None = None
     is_blind: bool = False
     limits: PictureLimits = LIMITS

@@ -20,7 +20,7 @@ def reply_to(asked: Aside, served: Served) -> Tokens | Description:
     tokenizer = bundle.tokenizer
     match asked:
         case Tokenize():
-            ids = encoded(bundle, asked.prompt, framed=asked.framed)
+            ids, _ = encoded(bundle, asked.prompt, eyes=served.eyes, framed=asked.framed)
             strings = tuple(map(tokenizer.token, ids))
             text = tokenizer.decode(ids, skip_special=False)
             return Tokens(id=asked.id, ids=tuple(ids), text=text, strings=strings, context=served.info.context)

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from torch import Tensor
 
 from wenlu.bundle import Bundle
 from wenlu.corpus.pictures.sight import Shown
 from wenlu.errors import WenluError
+from wenlu.evaluation.linear.prediction import Stored
 from wenlu.generation.forward import context_of
+from wenlu.generation.picture_chat import IMAGE
 from wenlu.server.engine.problem import Problem
-from wenlu.server.messages import PICTURE, ChatPrompt, Prompt
+from wenlu.server.messages import PICTURE, ChatPrompt
 from wenlu.tasks.pictured.writing import PicturedPair, PicturedWritingTask
 
 LONGEST = 512
 
 
-def sees(bundle: Bundle) -> bool:
-    """Whether users may show it pictures."""
-    return isinstance(bundle.task, PicturedWritingTask)
+def answers_about_one(bundle: Bundle | Stored) -> bool:
+    """Whether a model was taught single questions about pictures, rather than to converse."""
+    return isinstance(bundle, Bundle) and isinstance(bundle.task, PicturedWritingTask)
 
 
-def pictured(bundle: Bundle, prompt: Prompt) -> tuple[list[int], Tensor]:
-    """The ids and `pixel_values` (M, C, H, W) of what a model that sees is asked.
+def pictured(bundle: Bundle, prompt: ChatPrompt) -> tuple[list[int], Tensor]:
+    """The ids and `pixel_values` (M, C, H, W) of what a model that answers about single pictures is asked.
 
     That is one message of a user with one picture, and a question where the task asks any. Raises Problem.
     """
     task = bundle.task
-    assert isinstance(task, PicturedWritingTask), "asked of models that see"
-    if not isinstance(prompt, ChatPrompt):
-        raise Problem("request", "this model is asked about pictures, which only a chat can show", param="prompt")
+    assert isinstance(task, PicturedWritingTask), "asked of models that were taught so"
     if prompt.tools:
         raise Problem("request", "this model calls no functions", param="prompt.tools")
     messages = prompt.messages
@@ -59,3 +63,26 @@ def pictured(bundle: Bundle, prompt: Prompt) -> tuple[list[int], Tensor]:
         return ids, task.pictures([example])[0]
     except WenluError as error:
         raise Problem.of(error, param="prompt.messages") from error
+
+
+def in_parts(messages: Sequence[Mapping[str, Any]], pictures: int) -> list[Mapping[str, Any]]:
+    """Messages with a part for each picture that stands in their contents; raises Problem where there are more or
+    fewer than were sent."""
+    marks = sum(str(message.get("content", "")).count(PICTURE) for message in messages)
+    if marks != pictures:
+        raise Problem(
+            "request",
+            f"a message holds the character U+{ord(PICTURE):04X}, which stands for pictures; remove it from the text",
+            param="prompt.messages",
+        )
+    return [{**message, "content": _parts(str(message.get("content", "")))} for message in messages]
+
+
+def _parts(content: str) -> str | list[dict[str, str]]:
+    """What was joined by line ends, apart again."""
+    if PICTURE not in content:
+        return content
+    parts: list[dict[str, str]] = []
+    for number, text in enumerate(re.split(f"\n?{PICTURE}\n?", content)):
+        parts += ([IMAGE] if number else []) + ([{"type": "text", "text": text}] if text else [])
+    return parts

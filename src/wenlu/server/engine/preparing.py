@@ -17,7 +17,7 @@ from wenlu.generation.settings import Sampling, SamplingConfig
 from wenlu.generation.text import begins_text, constraints
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
 from wenlu.server.engine.forms import Forms
-from wenlu.server.engine.pictures import pictured, sees
+from wenlu.server.engine.pictures import answers_about_one
 from wenlu.server.engine.problem import Problem, too_long
 from wenlu.server.engine.prompts import encoded
 from wenlu.server.engine.served import Served
@@ -62,11 +62,9 @@ def prepare(asked: Generate, served: Served, most_tokens: int | None, forms: For
     _check_counts(asked)
     settings = _settings(asked)
     began = time.perf_counter()
-    pixels = None
-    if sees(bundle):
-        ids, pixels = pictured(bundle, asked.prompt)
-    else:
-        ids = encoded(bundle, asked.prompt)
+    if answers_about_one(bundle) and not isinstance(asked.prompt, ChatPrompt):
+        raise Problem("request", "this model is asked about pictures, which only a chat can show", param="prompt")
+    ids, pixels = encoded(bundle, asked.prompt, eyes=served.eyes)
     encode_seconds = time.perf_counter() - began
     limit = _limit(bundle, ids, asked.max_tokens, most_tokens)
     rules = _rules(asked, bundle)

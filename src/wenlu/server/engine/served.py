@@ -16,8 +16,9 @@ from wenlu.evaluation.linear.prediction import Stored
 from wenlu.explanation.explain import Explainer, explains
 from wenlu.generation.embedder import as_embedder
 from wenlu.generation.forward import context_of
+from wenlu.generation.picture_chat import PictureChat
 from wenlu.models.layers.encoder_decoder import EncoderDecoder
-from wenlu.server.engine.pictures import sees
+from wenlu.server.engine.pictures import answers_about_one
 from wenlu.server.engine.tools import knows_tools
 from wenlu.server.messages import Ability, ModelInfo
 from wenlu.tasks import (
@@ -60,11 +61,13 @@ class Served:
     Attributes:
         bundle: or a linear model.
         adapter: the engine's name of it, where it shares another's weights.
+        eyes: how pictures are shown in a conversation with it.
     """
 
     info: ModelInfo
     bundle: Bundle | Stored
     adapter: str | None = None
+    eyes: PictureChat | None = None
 
     @property
     def name(self) -> str:
@@ -73,7 +76,7 @@ class Served:
     @property
     def writes(self) -> bool:
         """Whether it answers `Generate`."""
-        return "complete" in self.info.abilities or self.info.sees
+        return "complete" in self.info.abilities or answers_about_one(self.bundle)
 
     @cached_property
     def explainer(self) -> Explainer:
@@ -100,8 +103,9 @@ def served(name: str, bundle: Bundle, *, parent: str | None = None, adapter: str
         parent=parent,
         tools=knows_tools(bundle.tokenizer.chat_template),
         loaded=True,
-        sees=sees(bundle),
     )
+    eyes = PictureChat.of(bundle)
+    info = with_changes(info, sees=eyes is not None or answers_about_one(bundle))
     if isinstance(bundle.task, LabelledTask) and not isinstance(bundle.task, Dialogue | Preference):
         info = _labelled(info, bundle.task)
     if isinstance(bundle.task, Embedding):
@@ -112,7 +116,7 @@ def served(name: str, bundle: Bundle, *, parent: str | None = None, adapter: str
         bundle = replace(bundle, generation={**bundle.generation, "eos_token_id": ends})
     elif "chat" in info.abilities:
         check_template(bundle)
-    yield Served(info, bundle, adapter)
+    yield Served(info, bundle, adapter, eyes)
 
 
 def served_linear(name: str, stored: Stored, path: Path) -> Served:

@@ -122,7 +122,8 @@ function requestOf(model) {
 
 /** Whether it answers an example of a task, rather than a conversation. */
 function describes(model) {
-  return models.value?.find(one => one.id === model)?.sees ?? false;
+  const served = models.value?.find(one => one.id === model);
+  return Boolean(served?.sees && served.columns?.length);
 }
 
 function painting(answer) {

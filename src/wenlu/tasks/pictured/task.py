@@ -15,6 +15,7 @@ from wenlu.corpus.pictures.processing import (
     FILE,
     ImageProcessing,
     default_processing,
+    holds_processing,
     read_processing,
     write_processing,
 )
@@ -124,7 +125,7 @@ def new_processing(family: Family, config: ModelConfig) -> ImageProcessing:
 
 def base_processing(folder: Path) -> ImageProcessing:
     """How a model that is there already wants its pictures; raises ConfigError where its folder does not say."""
-    if not (folder / FILE).is_file():
+    if not holds_processing(folder):
         raise ConfigError(f"model.base={str(folder)!r}: has no {FILE}, which says how it wants its pictures")
     return read_processing(folder)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -18,13 +17,10 @@ from wenlu.models.layers.seeing import SeeingDecoder
 from wenlu.tasks.labelled.generative import WrittenRows
 from wenlu.tasks.labelled.layout import parts
 from wenlu.tasks.labelled.writing import SOURCE, TextPair, WritingConfig, WritingTask
+from wenlu.tasks.pictured.placeholders import PLACEHOLDER, placeholders
 from wenlu.tasks.pictured.task import PicturedConfig, PicturedTask
 from wenlu.tasks.task import Batch, Draw
 from wenlu.tokenizers import Tokenizer
-
-PLACEHOLDER = "<image>"
-AROUND, WHOLE, TILE = "<fake_token_around_image>", "<global-img>", "<row_{row}_col_{column}>"
-"""What stands between pictures and words in the texts that SmolVLM and Idefics3 learnt from."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +113,12 @@ class PicturedWritingTask(PicturedTask, WritingTask):
     def _prompts(self, examples: Sequence[Any], context: int) -> tuple[list[list[int]], int]:
         before, behind = self._around
         most, _ = self.config.limits(context)
-        gallery = self.gallery(examples)
+        gallery, each = self.gallery(examples), self.config.picture_tokens
+        assert each is not None, "settled when the model was made"
         sources = self.tokenizer.encode_batch([example.source for example in examples])
         asked, cut = [], 0
         for number, source in zip(gallery.numbers.tolist(), sources, strict=True):
-            picture = self._placeholders(gallery, number)
+            picture = placeholders(self.tokenizer, gallery, number, each)
             room = most - len(before) - len(behind) - len(picture)
             if room < (1 if source else 0):
                 raise ConfigError(
@@ -132,37 +129,3 @@ class PicturedWritingTask(PicturedTask, WritingTask):
             asked.append([*before, *picture, *parts(source, room, self.config.long)[0], *behind])
             cut += len(source) > room
         return asked, cut
-
-    def _placeholders(self, gallery: Gallery, number: int) -> list[int]:
-        """What makes room for a picture in a row; in the layout of SmolVLM where the tokenizer knows its marks."""
-        count = self.config.picture_tokens
-        assert count is not None, "settled when the model was made"
-        special = self.tokenizer.special_tokens
-        tile = [special[PLACEHOLDER]] * count
-        if AROUND not in special or WHOLE not in special:
-            return tile * len(gallery.tiles(number).pixel_values)
-        rows, columns = (0, 0) if not self._cuts else self._grid(gallery, number)
-        around = special[AROUND]
-        end = [around, special[WHOLE], *tile, around]
-        if not rows:
-            return end
-        cut: list[int] = []
-        for row in range(1, rows + 1):
-            for column in range(1, columns + 1):
-                cut += [around, special[TILE.format(row=row, column=column)], *tile]
-            cut += self._newline
-        return [*cut, *self._newline, *end]
-
-    @property
-    def _cuts(self) -> bool:
-        processing = self.seeing.processing
-        return processing.tiles and processing.do_image_splitting
-
-    @staticmethod
-    def _grid(gallery: Gallery, number: int) -> tuple[int, int]:
-        tiles = gallery.tiles(number)
-        return tiles.rows, tiles.columns
-
-    @cached_property
-    def _newline(self) -> list[int]:
-        return self.tokenizer.encode("\n")

@@ -6,8 +6,11 @@ import { dataUrlOf, LARGEST, pictureAmong } from "../pictures.mjs";
 import { Icon } from "./icons.mjs";
 import { PictureButton, ShownPicture } from "./shown_picture.mjs";
 
-/** `sees`: a picture may be sent too, chosen or pasted. `needsText`: it is not enough by itself. */
-export function Composer({ onSend, sees = false, needsText = true }) {
+/**
+ * `sees`: a picture may be sent too, chosen or pasted. `needsPicture`: nothing is sent without one. `needsText`: it is
+ * not enough by itself.
+ */
+export function Composer({ onSend, sees = false, needsPicture = false, needsText = false }) {
   const text = useSignal("");
   const picture = useSignal(null);
   const complaint = useSignal(null);
@@ -20,7 +23,8 @@ export function Composer({ onSend, sees = false, needsText = true }) {
     if (wasWriting.current && !isWriting.value && isLost) area.current.focus();
     wasWriting.current = isWriting.value;
   }, [isWriting.value]);
-  const isReady = sees ? picture.value && (text.value.trim() || !needsText) : text.value.trim();
+  const isSaid = Boolean(text.value.trim());
+  const isReady = sees ? (picture.value ? isSaid || !needsText : isSaid && !needsPicture) : isSaid;
   const send = event => {
     event?.preventDefault();
     const said = text.value.trim();

@@ -74,6 +74,7 @@ export function Chat() {
     <div class="dock">
       <${Composer}
         sees=${model.sees}
+        needsPicture=${model.columns?.length > 0}
         needsText=${model.columns?.includes("question")}
         onSend=${(text, picture) => say(text, model.id, picture)}
       />
@@ -101,7 +102,7 @@ function Welcome({ model }) {
       <p class="large">${t("chat.welcome", { model: model.id })}</p>
       ${model.sees &&
       html`
-        <p class="note">${t("picture.welcome")}</p>
+        <p class="note">${t(model.columns?.length ? "picture.welcome" : "picture.welcome.chat")}</p>
       `}
       <p class="note">${t("chat.private")}</p>
     </div>
