@@ -9,7 +9,6 @@
 #include <cmath>
 
 #include <omp.h>
-#include <sched.h>
 #include <sys/mman.h>
 
 namespace {
@@ -100,28 +99,37 @@ struct Room {
 };
 
 struct alignas(64) Counter { std::atomic<long> value; };
+struct alignas(64) Round { std::atomic<int> value; };
 
-// The threads of a call. `each` deals out the numbers below `count`, `meet` waits until all are there.
+// The threads of a call. `each` deals out the numbers below `count`, `meet` waits until all are there: by spinning, which
+// is soonest; where one does not come it has lost its core to another program, and gets a core back when others sleep.
 struct Team {
-    Counter arrived, round;
+    static constexpr int SPINS = 1000;  // some tens of microseconds
+    Counter arrived;
+    Round round;
     Counter* dealt;
 
-    void meet(int threads, long& phase) {
+    void meet(int threads, int& phase) {
         if (threads == 1) return;
-        const long now = ++phase;
-        if (arrived.value.fetch_add(1, std::memory_order_acq_rel) == threads * now - 1)
+        const int now = ++phase;
+        if (arrived.value.fetch_add(1, std::memory_order_acq_rel) == (long)threads * now - 1) {
             round.value.store(now, std::memory_order_release);
-        for (long spins = 0; round.value.load(std::memory_order_acquire) < now; ++spins) {
-            _mm_pause();
-            if (spins > 20000) sched_yield();
+            round.value.notify_all();
+            return;
         }
+        for (int spins = 0; spins < SPINS; ++spins) {
+            if (round.value.load(std::memory_order_acquire) >= now) return;
+            _mm_pause();
+        }
+        for (int seen; (seen = round.value.load(std::memory_order_acquire)) < now;) round.value.wait(seen);
     }
 };
 
 struct Thread {
     Team& team;
     int number, threads;
-    long phase = 0, deal = 0;
+    int phase = 0;
+    long deal = 0;
 
     void meet() { team.meet(threads, phase); }
 
