@@ -74,7 +74,7 @@ def trained(name: str, chosen: ResultSet, seed: int) -> dict[str, Any]:
     shutil.rmtree(out, ignore_errors=True)
     RUNS.mkdir(parents=True, exist_ok=True)
     files = chosen.files(RUNS) if chosen.files else {}
-    overrides = [*chosen.overrides, *(f"{key}={path}" for key, path in files.items()), f"seed={seed}"]
+    overrides = [*chosen.overrides, *(f"{key}={source}" for key, source in files.items()), f"seed={seed}"]
     began = time.perf_counter()
     peak, processor = wenlu("finetune", f"recipes/{chosen.recipe}.toml", "--out", str(out), *overrides)
     seconds = time.perf_counter() - began

@@ -17,7 +17,7 @@ class ResultSet:
     Attributes:
         title: what is learnt from which data. note: what the page says of how it is split, and what to mind.
         recipe: in `recipes/`. overrides: settings beside it.
-        files: makes the data below a folder and names it by its setting; None where the recipe's sources do.
+        files: makes the data below a folder and gives the source to its setting; None where the recipe's sources do.
         looks: what to look at besides the scores: paragraphs of the page, from the folder of a finished run.
     """
 
@@ -25,7 +25,7 @@ class ResultSet:
     recipe: str
     note: str
     overrides: tuple[str, ...] = ()
-    files: Callable[[Path], dict[str, Path]] | None = None
+    files: Callable[[Path], dict[str, str]] | None = None
     looks: tuple[Callable[[Path], str], ...] = ()
     ladder: tuple[str, ...] = ()
     """Settings of its ladder besides those."""
@@ -50,8 +50,8 @@ BY_EMOJI = ('data.split_by="group"', 'data.group="base"')
 BOTH = [_emoji(style, language) for style in ("google", "twitter") for language in ("en", "zh")]
 
 
-def debian(folder: Path) -> dict[str, Path]:
-    return {"data.train": debian_synopses(folder)}
+def debian(folder: Path) -> dict[str, str]:
+    return {"data.train": f'{{path="{debian_synopses(folder)}", meta=["package"]}}'}
 
 
 SETS: dict[str, ResultSet] = {
