@@ -172,7 +172,7 @@ class ImageTextRetrieval(PicturedTask):
         assert batch.labels is not None, "a batch to learn from has pairs"
         assert batch.attention_mask is not None, "a batch of texts has a mask"
         texts = model.embed_text(batch.input_ids, batch.attention_mask)
-        images = model.embed_image(_as(model, batch.pixel_values))
+        images = model.embed_image(self.shown(model, batch))
         logits = model.similarity(texts, images)
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if self.config.loss == "sigmoid":
@@ -231,7 +231,7 @@ class ImageTextRetrieval(PicturedTask):
         progress.start("look", total=len(gallery), unit="pictures")
         for part in _parts(len(gallery)):
             values = torch.from_numpy(gallery.values(part.tolist()))
-            found.append(model.eval().embed_image(_as(model, values)).float().cpu().numpy())
+            found.append(model.eval().embed_image(values.to(model.logit_scale)).float().cpu().numpy())
             progress.update(int(part[-1]) + 1)
         progress.finish(f"{len(gallery):,} pictures")
         return np.concatenate(found)
@@ -298,11 +298,6 @@ def _text(example: Pictured) -> str:
     if example.text is None:
         raise DataError(f"{example.id}: nothing is said of its picture")
     return example.text
-
-
-def _as(model: DualEncoder, values: Tensor | None) -> Tensor:
-    assert values is not None, "a batch has pictures"
-    return values.to(model.logit_scale)
 
 
 def _parts(count: int) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:

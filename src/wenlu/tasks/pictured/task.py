@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
+from torch import Tensor
 
 from wenlu.corpus.pictures.processing import (
     FILE,
@@ -26,6 +27,8 @@ from wenlu.corpus.sources import shows_pictures
 from wenlu.errors import ConfigError, DataError
 from wenlu.models import Family, LanguageModel, ModelConfig
 from wenlu.tasks.labelled.task import LabelledConfig, LabelledTask, Role
+from wenlu.tasks.pictured.varying import varied
+from wenlu.tasks.task import Batch
 from wenlu.tokenizers import Tokenizer
 
 IMAGE = Role("image", "image", "the picture: its path from the file's own folder, or its bytes", is_picture=True)
@@ -46,9 +49,12 @@ class PicturedConfig(LabelledConfig):
     Attributes:
         picture_size: pixels of the longer side; a larger picture is made smaller before all else, in training and later
             alike, and is stored so. None is twice the side that the model sees.
+        vary: in training, how much each picture is moved, scaled and coloured otherwise each time it is shown, as a
+            share: 0.1 is gentle.
     """
 
     picture_size: PositiveInt | None = None
+    vary: float = Field(default=0.0, ge=0, lt=1)
 
     def source_of(self, spec: SourceSpec) -> SourceSpec:
         """The source, whose column of pictures is the one that the settings name, unless its kind shows them itself."""
@@ -76,10 +82,22 @@ class PicturedTask(LabelledTask):
         return self.sight
 
     def with_sight(self, sight: Sight | None) -> Self:
-        """The same task that sees so."""
+        """The same task that sees so; raises ConfigError where it cannot."""
+        cuts = sight is not None and sight.processing.tiles and sight.processing.do_image_splitting
+        if cuts and self.config.vary:
+            raise ConfigError(
+                f"task.vary={self.config.vary}: this model sees a picture in tiles, which cannot move each by itself; "
+                "set it to 0"
+            )
         other = copy(self)
         other.sight = sight
         return other
+
+    def shown(self, model: LanguageModel, batch: Batch) -> Tensor:
+        """The pictures of a batch in the model's type of numbers; varied where it learns."""
+        assert batch.pixel_values is not None, "a batch has pictures"
+        values = batch.pixel_values.to(next(model.parameters()))
+        return varied(values, self.config.vary) if model.training and self.config.vary else values
 
     def gallery(self, examples: Sequence[Any]) -> Gallery:
         """The pictures of examples; the last ones are kept, as they are asked for several times in turn.

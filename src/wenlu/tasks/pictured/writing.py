@@ -106,9 +106,7 @@ class PicturedWritingTask(PicturedTask, WritingTask):
 
     def states(self, model: LanguageModel, batch: Batch) -> Tensor:
         assert isinstance(model, SeeingDecoder), f"{self.name} is for models that see"
-        assert batch.pixel_values is not None, "a batch has pictures"
-        values = batch.pixel_values.to(model.embed_tokens.weight)
-        return model.hidden(batch.input_ids, pixel_values=values)
+        return model.hidden(batch.input_ids, pixel_values=self.shown(model, batch))
 
     def _prompts(self, examples: Sequence[Any], context: int) -> tuple[list[list[int]], int]:
         before, behind = self._around
