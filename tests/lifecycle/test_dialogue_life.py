@@ -148,7 +148,8 @@ def test_a_conversation_asks_what_the_task_would_and_keeps_the_models_own_turns(
     assert [turn.answer for turn in conversation.turns] == answers
     turns = [Turn("user", "where is it?"), Turn("assistant", answers[0].strip() or "sleeps"), Turn("user", "now?")]
     said = [Said(turns[0].content, turns[1].content), Said(turns[2].content, "")]
-    assert [conversation._in_roles(said, sampling)] == task.prompts([Chat.of(turns)], 64)
+    ids, _ = conversation._in_roles(said, sampling)
+    assert [ids] == task.prompts([Chat.of(turns)], 64)
 
 
 def test_a_conversation_forgets_what_the_model_never_learnt_to_read(run: Path) -> None:
