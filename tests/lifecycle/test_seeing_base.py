@@ -15,8 +15,11 @@ from wenlu.cli.app import app as main
 from wenlu.corpus.pictures.sight import Shown
 from wenlu.generation.picture_chat import PictureChat
 from wenlu.lifecycle import verbs
+from wenlu.models import family
+from wenlu.models.weights import save_model
 from wenlu.tasks import Captioning
 from wenlu.tasks.pictured.writing import PicturedPair
+from wenlu.tokenizers import TokenizerConfig, train_tokenizer
 
 TALK = """
 name = "talk"
@@ -97,3 +100,22 @@ def test_who_learns_to_talk_goes_on_to_see(base: Path, tmp_path: Path) -> None:
     assert PictureChat.of(wenlu.load(tmp_path / "run")) is not None
     verbs.finetune(recipe, tmp_path / "beside", ["adapter.rank=2"])
     assert PictureChat.of(wenlu.load(tmp_path / "beside")) is not None
+
+
+def test_an_export_keeps_how_its_model_sees_and_no_settings_of_other_machinery(base: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["export", str(base), "--out", str(tmp_path / "export")])
+    assert done.exit_code == 0, done.output
+    before, after = (PictureChat.of(wenlu.load(folder)) for folder in (base, tmp_path / "export"))
+    assert before is not None
+    assert after is not None
+    assert after.sight == before.sight
+
+    text = tmp_path / "text"
+    tokenizer = train_tokenizer(TokenizerConfig(vocab_size=270), ["a red square, a red bird"] * 3)
+    tokenizer.save(text)
+    row = family("llama")
+    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    save_model(text, row.build(row.config(vocab_size=tokenizer.vocab_size, **sizes)), row)
+    (text / "preprocessor_config.json").write_text('{"feature_extractor_type": "WhisperFeatureExtractor"}')
+    done = CliRunner().invoke(main, ["export", str(text), "--out", str(tmp_path / "again")])
+    assert done.exit_code == 0, done.output

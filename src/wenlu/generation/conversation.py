@@ -84,7 +84,7 @@ class Conversation:
         """
         turn, pixels = Turn(user, "", tuple(pictures)), None
         if pictures:
-            self.look(*pictures)
+            self._seeing()
         if self.in_roles:
             ids, pixels = self._in_roles([*self.turns, turn], sampling)
         else:
@@ -93,11 +93,9 @@ class Conversation:
         pieces = stream_ids(self.bundle, ids, sampling.model_copy(update={"seed": seed}), pixels)
         return self._keep(turn, pieces)
 
-    def look(self, *pictures: str) -> None:
-        """See whether pictures can be shown; raises UsageError where the model sees none, BadPicture for a bad one."""
-        if self.eyes is None:
-            raise UsageError("this model sees no pictures in a conversation; say it in words")
-        self.eyes.sight.gallery([Shown.at(path) for path in pictures])
+    def look(self, picture: str) -> None:
+        """See whether a picture can be shown; raises UsageError where the model sees none, BadPicture for a bad one."""
+        self._seeing().sight.gallery([Shown.at(picture)])
 
     def reset(self) -> None:
         """Forget the turns, not the system text."""
@@ -165,6 +163,11 @@ class Conversation:
         finally:
             self.turns.append(replace(turn, answer="".join(parts)))
             self._answers += 1
+
+    def _seeing(self) -> PictureChat:
+        if self.eyes is None:
+            raise UsageError("this model sees no pictures in a conversation; say it in words")
+        return self.eyes
 
     def _head(self) -> str:
         return self.system if not self.system or self.system.endswith("\n") else f"{self.system}\n"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -88,12 +89,16 @@ class PictureChat:
         if not pictures:
             return ids, None
         gallery = self.sight.gallery(pictures)
-        numbers = gallery.numbers.tolist()
-        following = iter(numbers)
+        seen = [gallery.tiles(number) for number in gallery.numbers.tolist()]
+        following = iter(seen)
         whole: list[int] = []
         for id in ids:
-            whole += placeholders(self.tokenizer, gallery, next(following), self.each) if id == place else [id]
-        return whole, torch.from_numpy(gallery.values(numbers))
+            if id == place:
+                tiles = next(following)
+                whole += placeholders(self.tokenizer, self.each, tiles.rows, tiles.columns)
+            else:
+                whole.append(id)
+        return whole, torch.from_numpy(np.concatenate([tiles.pixel_values for tiles in seen]))
 
 
 def content_of(text: str, pictures: int) -> str | list[dict[str, str]]:

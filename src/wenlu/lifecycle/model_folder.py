@@ -114,16 +114,17 @@ def write_bundle(folder: Path, bundle: Bundle, *, name: str, run: Path | None, l
     )
     if bundle.task is not None and not isinstance(bundle.task, CausalLM):
         bundle.task.save(folder, bundle.model, family)
-    keep_sight(folder, bundle.path, bundle.task)
+    keep_sight(folder, bundle.path, family, bundle.task)
 
 
-def keep_sight(folder: Path, source: Path, task: Task | None) -> None:
-    """How a model wants its pictures stays beside it, also where it was loaded or trained for words alone.
+def keep_sight(folder: Path, source: Path, family: Family, task: Task | None) -> None:
+    """How a model that sees wants its pictures stays beside it, also where it was trained for words alone.
 
     Args:
         source: the folder that it came from.
     """
-    if not isinstance(task, PicturedTask) and holds_processing(source):
+    looks = family.abilities & {Ability.SEES, Ability.MATCHES}
+    if looks and not isinstance(task, PicturedTask) and holds_processing(source):
         write_processing(folder, read_processing(source))
 
 

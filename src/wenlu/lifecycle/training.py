@@ -300,4 +300,4 @@ def _write_model(life: Life, task: Task, model: LanguageModel, tokenizer: Tokeni
         write_model_folder(folder, kept, family, saved, generation=generation, card=card, base=facts, whole=whole)
         task.save(folder, model, family)
         if recipe.model.base is not None:
-            keep_sight(folder, model_path(recipe.model.base), task)
+            keep_sight(folder, model_path(recipe.model.base), family, task)

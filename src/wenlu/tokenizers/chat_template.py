@@ -136,8 +136,10 @@ class ChatTemplate:
             asked = [{"role": "user", "content": content}]
             try:
                 told.append(self._render({"messages": asked, "tools": None, "add_generation_prompt": True}))
-            except (DataError, WeightsError):
+            except DataError:
                 told.append("")
+            except WeightsError:  # whoever renders it is told
+                return False
         return _PROBE not in told[0] and _PROBE in told[1]
 
     def _given(

@@ -73,6 +73,11 @@ class ImageProcessing(Config):
         return self.kind in ("Idefics3", "SmolVLM")
 
     @property
+    def cuts(self) -> bool:
+        """Whether a large picture does."""
+        return self.tiles and self.do_image_splitting
+
+    @property
     def tile_size(self) -> int:
         """Pixels of a tile's side."""
         assert self.max_image_size is not None, "checked by _consistent"

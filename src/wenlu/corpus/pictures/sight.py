@@ -115,6 +115,13 @@ class Gallery:
         """What a model sees of a distinct picture."""
         return self.sight.tiles(self.sight.pixels(self.found[number]))
 
+    def grid(self, number: int) -> tuple[int, int]:
+        """In how many rows and columns of tiles a distinct picture is cut; 0 of one that is not."""
+        if not self.sight.processing.cuts:
+            return 0, 0
+        tiles = self.tiles(number)
+        return tiles.rows, tiles.columns
+
     def values(self, numbers: Sequence[int]) -> PixelValues:
         """(M, 3, H, W): the tiles of distinct pictures, one after the other."""
         return np.concatenate([self.tiles(number).pixel_values for number in numbers])
@@ -122,7 +129,7 @@ class Gallery:
 
 def longest_for(processing: ImageProcessing) -> int:
     """The working size that leaves a model as sharp a picture as it can see, whatever it crops."""
-    if processing.tiles and processing.do_image_splitting:
+    if processing.cuts:
         return processing.size["longest_edge"]
     sizes = [processing.tile_size] if processing.tiles else [*processing.size.values()]
     return _SPARE * max(sizes)

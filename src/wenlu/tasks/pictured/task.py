@@ -83,8 +83,7 @@ class PicturedTask(LabelledTask):
 
     def with_sight(self, sight: Sight | None) -> Self:
         """The same task that sees so; raises ConfigError where it cannot."""
-        cuts = sight is not None and sight.processing.tiles and sight.processing.do_image_splitting
-        if cuts and self.config.vary:
+        if sight is not None and sight.processing.cuts and self.config.vary:
             raise ConfigError(
                 f"task.vary={self.config.vary}: this model sees a picture in tiles, which cannot move each by itself; "
                 "set it to 0"

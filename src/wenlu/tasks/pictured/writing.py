@@ -116,7 +116,7 @@ class PicturedWritingTask(PicturedTask, WritingTask):
         sources = self.tokenizer.encode_batch([example.source for example in examples])
         asked, cut = [], 0
         for number, source in zip(gallery.numbers.tolist(), sources, strict=True):
-            picture = placeholders(self.tokenizer, gallery, number, each)
+            picture = placeholders(self.tokenizer, each, *gallery.grid(number))
             room = most - len(before) - len(behind) - len(picture)
             if room < (1 if source else 0):
                 raise ConfigError(
