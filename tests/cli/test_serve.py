@@ -169,14 +169,14 @@ def test_a_weak_key_of_the_environment_is_refused(monkeypatch: pytest.MonkeyPatc
         wenlu.serve(["runs/tiny"])
 
 
-@pytest.mark.parametrize("columns", [("image",), ("question", "image")])
+@pytest.mark.parametrize("columns", [("image",), ("question", "image"), ()])
 def test_what_to_ask_a_model_that_sees_shows_it_a_picture(columns: tuple[str, ...]) -> None:
     path, body = _question(ModelInfo(name="eyes", abilities=("chat",), created=0, columns=columns, sees=True))
     assert path == "/v1/chat/completions"
     prompt = ChatRequest.of(body)[0].prompt()
     with PictureBytes(1000) as files:
         assert decoded(files.of(Shown.at(prompt.pictures[0]).meta)).pixels.tolist() == [[[255, 255, 255]]]
-    assert (prompt.messages[0]["content"] == PICTURE) == ("question" not in columns)
+    assert (prompt.messages[0]["content"] == PICTURE) == (columns == ("image",))
 
 
 def test_no_model_is_an_error_with_an_example() -> None:

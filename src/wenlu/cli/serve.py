@@ -82,7 +82,7 @@ def _question(told: ModelInfo) -> tuple[str, dict[str, Any]]:
     if "chat" in abilities:
         content: Any = "Hello"
         if told.sees:
-            asks = [{"type": "text", "text": "What is it?"}] if "question" in columns else []
+            asks = [{"type": "text", "text": "What is it?"}] if "question" in columns or not columns else []
             content = [{"type": "image_url", "image_url": {"url": _WHITE}}, *asks]
         return "/v1/chat/completions", {"model": model, "messages": [{"role": "user", "content": content}]}
     if "complete" in abilities:
